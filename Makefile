@@ -1,0 +1,26 @@
+# The chores. `make demo` shows the product, `make test` proves it.
+.PHONY: demo test lint guests bench
+
+demo:    ## a remittance from order to credited card, through every real layer
+	@.ci/setup build
+	@cargo build --locked --quiet --bins
+	@target/debug/demo
+
+test:    ## every test of the workspace, against real parts
+	@.ci/setup test
+	@.ci/test
+
+lint:    ## formatting, lints as errors, licences and sources of dependencies
+	@.ci/setup build
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	@command -v cargo-deny >/dev/null && cargo deny --locked check bans licenses sources \
+	  || echo "cargo-deny is not installed (cargo install cargo-deny --locked): dependency checks not run"
+
+guests:  ## rebuild the guest templates under guest-programs/prebuilt
+	@.ci/setup guests
+	@guest-programs/build.sh
+
+bench:   ## measure against the named references, into target/bench.json
+	@.ci/setup bench
+	@.ci/bench

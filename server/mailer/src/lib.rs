@@ -1,0 +1,11 @@
+//! The mail that carries a program: composed in the recipient's language, sent by one of two
+//! transports.
+//!
+//! Nothing here reads the ledger or a key: the issuer hands in every fact. The mail gates nothing
+//! (`docs/ledger.md`): a remittance can be picked up before we note that its mail went out.
+
+mod compose;
+mod transport;
+
+pub use compose::{ComposeError, Language, Party, ProgramMail, compose, file_name};
+pub use transport::{SendError, SmtpConfig, SmtpTls, Transport, TransportError};
