@@ -192,7 +192,12 @@ impl Header for AutoSubmitted {
 /// The tail of a time-ordered id is its random part, so names of one day differ.
 #[must_use]
 pub fn file_name(reference: &str) -> String {
-    let tail: String = reference.chars().rev().filter(char::is_ascii_alphanumeric).take(8).collect();
+    let tail: String = reference
+        .chars()
+        .rev()
+        .filter(char::is_ascii_alphanumeric)
+        .take(8)
+        .collect();
     format!("tegata-{}.tegata", tail.chars().rev().collect::<String>())
 }
 
@@ -230,7 +235,9 @@ pub fn compose(mail: &ProgramMail) -> Result<Vec<u8>, ComposeError> {
         .multipart(
             MultiPart::mixed()
                 .multipart(MultiPart::alternative_plain_html(text, html))
-                .singlepart(Attachment::new(facts.file.clone()).body(mail.program.clone(), media_type)),
+                .singlepart(
+                    Attachment::new(facts.file.clone()).body(mail.program.clone(), media_type),
+                ),
         )
         .map_err(|_| ComposeError::Build)?;
     Ok(message.formatted())
@@ -284,7 +291,10 @@ fn check_text(mail: &ProgramMail) -> Result<(), ComposeError> {
 }
 
 fn mailbox(party: &Party, what: &'static str) -> Result<Mailbox, ComposeError> {
-    let address: Address = party.address.parse().map_err(|_| ComposeError::Address(what))?;
+    let address: Address = party
+        .address
+        .parse()
+        .map_err(|_| ComposeError::Address(what))?;
     Ok(Mailbox::new(Some(party.name.clone()), address))
 }
 
@@ -296,8 +306,14 @@ mod tests {
 
     fn mail(language: Language) -> ProgramMail {
         ProgramMail {
-            from: Party { name: "Town Pay".into(), address: "pay@issuer.example".into() },
-            to: Party { name: "佐藤 花子".into(), address: "hanako@home.example".into() },
+            from: Party {
+                name: "Town Pay".into(),
+                address: "pay@issuer.example".into(),
+            },
+            to: Party {
+                name: "佐藤 花子".into(),
+                address: "hanako@home.example".into(),
+            },
             language,
             message_id: "019-1@issuer.example".into(),
             date: SystemTime::UNIX_EPOCH,
@@ -319,13 +335,22 @@ mod tests {
         let parsed = MessageParser::default().parse(&bytes).unwrap();
         assert_eq!(parsed.subject(), Some(subject));
         assert_eq!(parsed.message_id(), Some("019-1@issuer.example"));
-        assert_eq!(parsed.header_raw("Auto-Submitted").map(str::trim), Some("auto-generated"));
+        assert_eq!(
+            parsed.header_raw("Auto-Submitted").map(str::trim),
+            Some("auto-generated")
+        );
         let text = parsed.body_text(0).unwrap();
         let html = parsed.body_html(0).unwrap();
         for fact in text_has {
             assert!(text.contains(fact), "{fact} missing in {text}");
         }
-        for fact in ["JPY 2,500", "**** **** **** 1234", "for lunch", "2025-11-28 00:00 UTC", "ABCD-EFGH-IJKL"] {
+        for fact in [
+            "JPY 2,500",
+            "**** **** **** 1234",
+            "for lunch",
+            "2025-11-28 00:00 UTC",
+            "ABCD-EFGH-IJKL",
+        ] {
             assert!(text.contains(fact), "{fact} missing in {text}");
             assert!(html.contains(fact), "{fact} missing in {html}");
         }
@@ -333,18 +358,29 @@ mod tests {
         let attachment = parsed.attachment(0).unwrap();
         assert_eq!(attachment.attachment_name(), Some("tegata-deadbeef.tegata"));
         let kind = attachment.content_type().unwrap();
-        assert_eq!((kind.ctype(), kind.subtype()), ("application", Some("vnd.tegata.program+wasm")));
+        assert_eq!(
+            (kind.ctype(), kind.subtype()),
+            ("application", Some("vnd.tegata.program+wasm"))
+        );
         assert_eq!(attachment.contents(), &mail(language).program[..]);
     }
 
     #[test]
     fn an_english_mail_tells_every_fact_in_text_and_html() {
-        check(Language::En, "JPY 2,500 from Alice <&> Co", &["sends you JPY 2,500", "say yes"]);
+        check(
+            Language::En,
+            "JPY 2,500 from Alice <&> Co",
+            &["sends you JPY 2,500", "say yes"],
+        );
     }
 
     #[test]
     fn a_japanese_mail_tells_every_fact_in_text_and_html() {
-        check(Language::Ja, "Alice <&> Co 様から JPY 2,500", &["佐藤 花子 様", "受取期限"]);
+        check(
+            Language::Ja,
+            "Alice <&> Co 様から JPY 2,500",
+            &["佐藤 花子 様", "受取期限"],
+        );
     }
 
     #[test]
@@ -358,7 +394,12 @@ mod tests {
 
     #[test]
     fn line_breaks_in_names_are_refused() {
-        for name in ["Eve\r\nBcc: all@victim.example", "Eve\nX: y", "Eve\u{0}", "Eve\u{85}"] {
+        for name in [
+            "Eve\r\nBcc: all@victim.example",
+            "Eve\nX: y",
+            "Eve\u{0}",
+            "Eve\u{85}",
+        ] {
             let mut forged = mail(Language::En);
             forged.sender = name.into();
             assert_eq!(
@@ -367,7 +408,10 @@ mod tests {
             );
             let mut forged = mail(Language::En);
             forged.to.name = name.into();
-            assert_eq!(compose(&forged).map_err(ComposeError::code), Err("E_MAIL_CONTROL"));
+            assert_eq!(
+                compose(&forged).map_err(ComposeError::code),
+                Err("E_MAIL_CONTROL")
+            );
         }
     }
 
@@ -384,7 +428,10 @@ mod tests {
     fn an_address_that_is_none_is_refused() {
         let mut wrong = mail(Language::En);
         wrong.to.address = "not an address".into();
-        assert_eq!(compose(&wrong), Err(ComposeError::Address("the recipient address")));
+        assert_eq!(
+            compose(&wrong),
+            Err(ComposeError::Address("the recipient address"))
+        );
     }
 
     #[test]
@@ -392,7 +439,11 @@ mod tests {
         let first = compose(&mail(Language::En)).unwrap();
         let again = compose(&mail(Language::En)).unwrap();
         let id = |bytes: &[u8]| {
-            MessageParser::default().parse(bytes).unwrap().message_id().map(str::to_owned)
+            MessageParser::default()
+                .parse(bytes)
+                .unwrap()
+                .message_id()
+                .map(str::to_owned)
         };
         assert_eq!(id(&first), id(&again));
     }

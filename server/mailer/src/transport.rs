@@ -1,8 +1,7 @@
 //! Where a composed mail goes: a directory (default, needs no set-up) or an SMTP server.
 
 use lettre::{
-    Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
-    address::Envelope,
+    Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor, address::Envelope,
     transport::smtp::authentication::Credentials,
 };
 use std::{
@@ -44,7 +43,10 @@ impl core::fmt::Debug for SmtpConfig {
             .field("host", &self.host)
             .field("port", &self.port)
             .field("tls", &self.tls)
-            .field("credentials", &self.credentials.as_ref().map(|_| "[redacted]"))
+            .field(
+                "credentials",
+                &self.credentials.as_ref().map(|_| "[redacted]"),
+            )
             .finish()
     }
 }
@@ -149,8 +151,10 @@ impl Transport {
 }
 
 fn envelope(from: &str, to: &str) -> Result<Envelope, SendError> {
-    let address =
-        |text: &str| text.parse::<Address>().map_err(|e| SendError::Permanent(e.into()));
+    let address = |text: &str| {
+        text.parse::<Address>()
+            .map_err(|e| SendError::Permanent(e.into()))
+    };
     Envelope::new(Some(address(from)?), vec![address(to)?])
         .map_err(|e| SendError::Permanent(e.into()))
 }
@@ -220,7 +224,10 @@ mod tests {
             credentials: None,
         };
         let mail = b"Subject: x\r\n\r\nhello\r\n".to_vec();
-        Transport::smtp(&config).unwrap().send("a@x.example", "b@y.example", "1@x", mail).await
+        Transport::smtp(&config)
+            .unwrap()
+            .send("a@x.example", "b@y.example", "1@x", mail)
+            .await
     }
 
     #[tokio::test]
@@ -228,21 +235,35 @@ mod tests {
         let sink = Sink::default();
         deliver(sink.clone()).await.unwrap();
         let seen = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
-        assert_eq!(seen, "Subject: x\r\n\r\nhello\r\n");
+        // SMTP ends the data with a line break of its own (RFC 5321 section 4.1.1.4).
+        assert_eq!(seen.trim_end(), "Subject: x\r\n\r\nhello");
     }
 
     #[tokio::test]
     async fn a_5xx_is_final_and_a_4xx_or_a_dead_server_is_not() {
         let refused = deliver(Sink(Arc::default(), 550)).await;
-        assert!(matches!(refused, Err(SendError::Permanent(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(SendError::Permanent(_))),
+            "{refused:?}"
+        );
         let later = deliver(Sink(Arc::default(), 451)).await;
         assert!(matches!(later, Err(SendError::Retry(_))), "{later:?}");
 
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let config =
-            SmtpConfig { host: "127.0.0.1".into(), port: free, tls: SmtpTls::None, credentials: None };
+        let free = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let config = SmtpConfig {
+            host: "127.0.0.1".into(),
+            port: free,
+            tls: SmtpTls::None,
+            credentials: None,
+        };
         let dead = Transport::smtp(&config).unwrap();
-        let outcome = dead.send("a@x.example", "b@y.example", "1@x", Vec::new()).await;
+        let outcome = dead
+            .send("a@x.example", "b@y.example", "1@x", Vec::new())
+            .await;
         assert!(matches!(outcome, Err(SendError::Retry(_))), "{outcome:?}");
     }
 
@@ -258,7 +279,9 @@ mod tests {
         };
         assert!(!format!("{config:?}").contains("secret"));
         let transport = Transport::smtp(&config).unwrap();
-        let outcome = transport.send("a@x.example", "b@y.example", "1@x", b"x".to_vec()).await;
+        let outcome = transport
+            .send("a@x.example", "b@y.example", "1@x", b"x".to_vec())
+            .await;
         assert!(outcome.is_err(), "this server offers no STARTTLS");
         assert!(sink.0.lock().unwrap().is_empty());
     }
@@ -269,7 +292,12 @@ mod tests {
         let transport = Transport::directory(&dir.path().join("mail")).unwrap();
         for _ in 0..2 {
             transport
-                .send("a@x.example", "b@y.example", "../1@x.example", b"hello".to_vec())
+                .send(
+                    "a@x.example",
+                    "b@y.example",
+                    "../1@x.example",
+                    b"hello".to_vec(),
+                )
                 .await
                 .unwrap();
         }

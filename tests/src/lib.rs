@@ -1,0 +1,5 @@
+//! What the end-to-end tests and the demo share: the shipped binaries started as processes, an SMTP
+//! sink, and the few HTTP calls a sender makes.
+
+pub mod processes;
+pub mod sink;
