@@ -1,0 +1,158 @@
+//! Requests written and replies read: the guest's half of `docs/exchange-format.md`.
+//!
+//! The issuer's half is `wire::exchange`. The two are not one codec because a guest must hold
+//! neither an allocating encoder nor its error texts; the tests of this crate hold them together.
+
+use crate::buffer::Buffer;
+use crate::card::Challenge;
+use crate::cbor::{ARRAY, BYTES, NULL, Reader, UINT};
+use crate::order::Order;
+
+/// Longest request that the issuer accepts.
+const REQUEST_LEN_MAX: usize = 4096;
+/// Longest reply that the issuer sends.
+const REPLY_LEN_MAX: usize = 8192;
+/// Most commands in one step; below 24, so that a count of answers is one byte.
+const APDUS_MAX: usize = 16;
+/// Header 4, Lc 1, data 255, Le 1: the longest short command of ISO/IEC 7816-4.
+const APDU_LEN_MAX: usize = 261;
+/// Longest sealed session.
+const TICKET_LEN_MAX: usize = 1024;
+/// Longest signed receipt.
+const RECEIPT_LEN_MAX: usize = 2048;
+
+const VERSION: u8 = 1;
+const REQUEST_INSTRUCTION: u8 = 0;
+const REQUEST_ANSWERS: u8 = 1;
+const REPLY_STEP: u64 = 0;
+const REPLY_RECEIPT: u64 = 1;
+const REPLY_REFUSAL: u64 = 2;
+/// The only stop rule: continue `91 AF`, stop after the first answer that is not `91 00`.
+const STOP_FIRST_FAILURE: u64 = 0;
+
+/// The request in hand, kept as bytes so that a repetition is the same bytes.
+pub(crate) struct Request {
+    bytes: Buffer<REQUEST_LEN_MAX>,
+    /// Where the head of the list of answers stands, and how many follow it.
+    answers_at: usize,
+    answers: u8,
+}
+
+impl Request {
+    /// `[1, 0, remittance, claim token, uid, handshake]`.
+    pub(crate) fn instruction(order: &Order<'_>, challenge: &Challenge) -> Self {
+        let mut request = Self {
+            bytes: Buffer::new(),
+            answers_at: 0,
+            answers: 0,
+        };
+        request
+            .bytes
+            .push(&[ARRAY << 5 | 6, VERSION, REQUEST_INSTRUCTION]);
+        request.bytes.push_bytes(order.remittance);
+        request.bytes.push_bytes(order.claim_token);
+        request.bytes.push_bytes(&challenge.uid);
+        request.bytes.push_bytes(&challenge.handshake);
+        request
+    }
+
+    /// `[1, 1, remittance, ticket or null, [answers]]`, still without an answer.
+    pub(crate) fn begin_answers(&mut self, order: &Order<'_>, ticket: Option<&[u8]>) {
+        self.bytes.clear();
+        self.bytes.push(&[ARRAY << 5 | 5, VERSION, REQUEST_ANSWERS]);
+        self.bytes.push_bytes(order.remittance);
+        match ticket {
+            Some(ticket) => self.bytes.push_bytes(ticket),
+            None => self.bytes.push(&[NULL]),
+        }
+        self.answers = 0;
+        self.answers_at = self.bytes.len();
+        self.bytes.push(&[ARRAY << 5]);
+    }
+
+    /// Adds one answer, data followed by its status; at most [`APDUS_MAX`] are asked for.
+    pub(crate) fn add_answer(&mut self, data: &[u8], status: [u8; 2]) {
+        self.bytes
+            .push_head(BYTES, data.len().saturating_add(status.len()));
+        self.bytes.push(data);
+        self.bytes.push(&status);
+        self.answers = self.answers.saturating_add(1);
+        self.bytes.set(self.answers_at, ARRAY << 5 | self.answers);
+    }
+
+    /// The bytes to send, or `None` when the answers are longer than a request may be.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        self.bytes.bytes()
+    }
+}
+
+/// What the issuer answered.
+pub(crate) enum Reply<'a> {
+    /// `[1, 0, ticket or null, stop rule, [commands]]`
+    Step(Step<'a>),
+    /// `[1, 1, receipt]`
+    Receipt(&'a [u8]),
+    /// `[1, 2, code]`; the terminal sees the reply too and explains the code.
+    Refusal,
+}
+
+/// Commands for the card, to be run in order by the only stop rule there is.
+pub(crate) struct Step<'a> {
+    pub(crate) ticket: Option<&'a [u8]>,
+    /// Stands before the first of `count` commands, which were all read once already.
+    commands: Reader<'a>,
+    count: usize,
+}
+
+impl<'a> Step<'a> {
+    pub(crate) fn commands(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let mut reader = self.commands;
+        (0..self.count).map_while(move |_| reader.bytes(APDU_LEN_MAX))
+    }
+
+    fn parse(reader: &mut Reader<'a>) -> Option<Self> {
+        let ticket = if reader.null() {
+            None
+        } else {
+            Some(reader.bytes(TICKET_LEN_MAX)?)
+        };
+        if reader.head(UINT)? != STOP_FIRST_FAILURE {
+            return None;
+        }
+        let count = reader.head_up_to(ARRAY, APDUS_MAX)?;
+        let commands = *reader;
+        for _ in 0..count {
+            reader.bytes(APDU_LEN_MAX)?;
+        }
+        Some(Self {
+            ticket,
+            commands,
+            count,
+        })
+    }
+}
+
+impl<'a> Reply<'a> {
+    /// Reads a whole reply before anything of it is done; `None` when it has no known form.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        if bytes.len() > REPLY_LEN_MAX {
+            return None;
+        }
+        let mut reader = Reader::new(bytes);
+        let fields = reader.head(ARRAY)?;
+        if reader.head(UINT)? != u64::from(VERSION) {
+            return None;
+        }
+        let reply = match (reader.head(UINT)?, fields) {
+            (REPLY_STEP, 5) => Self::Step(Step::parse(&mut reader)?),
+            (REPLY_RECEIPT, 3) => Self::Receipt(reader.bytes(RECEIPT_LEN_MAX)?),
+            (REPLY_REFUSAL, 3) => {
+                reader.head_up_to(UINT, usize::from(u16::MAX))?;
+                Self::Refusal
+            }
+            _ => return None,
+        };
+        reader.end()?;
+        Some(reply)
+    }
+}
