@@ -3,3 +3,4 @@
 
 pub mod processes;
 pub mod sink;
+pub mod world;

@@ -24,7 +24,11 @@ pub fn binary(name: &str) -> Result<PathBuf> {
         dir = dir.parent().context("deps is in a directory")?;
     }
     let path = dir.join(name);
-    ensure!(path.exists(), "{} is not built: run cargo build --bins", path.display());
+    ensure!(
+        path.exists(),
+        "{} is not built: run cargo build --bins",
+        path.display()
+    );
     Ok(path)
 }
 
@@ -47,7 +51,12 @@ pub fn run(name: &str, args: &[&str]) -> Result<Output> {
 pub fn json(name: &str, args: &[&str]) -> Result<Value> {
     let output = run(name, args)?;
     let talk = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{name} {}: {}\n{talk}", args.join(" "), output.status);
+    ensure!(
+        output.status.success(),
+        "{name} {}: {}\n{talk}",
+        args.join(" "),
+        output.status
+    );
     serde_json::from_slice(&output.stdout)
         .with_context(|| format!("{name} {} printed no JSON", args.join(" ")))
 }
@@ -69,7 +78,10 @@ impl Server {
     pub fn start(data: &Path, more: &[&str]) -> Result<Self> {
         let ready = data.join("ready");
         let _ = std::fs::remove_file(&ready);
-        let log = std::fs::File::options().create(true).append(true).open(data.join("server.log"))?;
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(data.join("server.log"))?;
         let mut child = Command::new(binary("tegata-server")?)
             .arg("serve")
             .arg("--data")
@@ -87,7 +99,10 @@ impl Server {
             if let Ok(base) = std::fs::read_to_string(&ready)
                 && base.ends_with('\n')
             {
-                return Ok(Self { child, base: base.trim().to_owned() });
+                return Ok(Self {
+                    child,
+                    base: base.trim().to_owned(),
+                });
             }
             if let Some(status) = child.try_wait()? {
                 let log = std::fs::read_to_string(data.join("server.log"))?;

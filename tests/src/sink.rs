@@ -27,7 +27,10 @@ impl mailin_embedded::Handler for Session {
 
     fn data_end(&mut self) -> mailin_embedded::Response {
         let (mails, bell) = &*self.sink.mails;
-        mails.lock().expect("no holder panics").push(std::mem::take(&mut self.mail));
+        mails
+            .lock()
+            .expect("no holder panics")
+            .push(std::mem::take(&mut self.mail));
         bell.notify_all();
         mailin_embedded::response::OK
     }
@@ -45,7 +48,10 @@ impl Sink {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
         let sink = Self::default();
-        let session = Session { sink: sink.clone(), mail: Vec::new() };
+        let session = Session {
+            sink: sink.clone(),
+            mail: Vec::new(),
+        };
         let mut server = mailin_embedded::Server::new(session);
         server.with_name("sink.example").with_tcp_listener(listener);
         std::thread::spawn(move || server.serve().expect("the sink's listener works"));
@@ -63,6 +69,8 @@ impl Sink {
         let (guard, _) = bell
             .wait_timeout_while(guard, limit, |mails| mails.len() < count)
             .expect("no holder panics");
-        count.checked_sub(1).and_then(|last| guard.get(last).cloned())
+        count
+            .checked_sub(1)
+            .and_then(|last| guard.get(last).cloned())
     }
 }

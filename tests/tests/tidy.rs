@@ -27,18 +27,45 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("card-reader", &["card-sim"]),
     ("sandbox", &["card", "program", "wire"]),
     ("card-app", &["card-reader", "card-sim"]),
-    ("terminal", &["card-reader", "money", "program", "sandbox", "wire"]),
+    (
+        "terminal",
+        &["card-reader", "money", "program", "sandbox", "wire"],
+    ),
     (
         "issuer",
         &[
-            "card", "card-reader", "ledger", "mailer", "money", "pack", "program", "redemption",
-            "store", "wire",
+            "card",
+            "card-reader",
+            "ledger",
+            "mailer",
+            "money",
+            "pack",
+            "program",
+            "redemption",
+            "store",
+            "wire",
         ],
     ),
-    ("tests", &[
-        "card", "card-reader", "card-sim", "guest-logic", "issuer", "ledger", "mailer", "money",
-        "pack", "program", "redemption", "sandbox", "store", "terminal", "wire",
-    ]),
+    (
+        "tests",
+        &[
+            "card",
+            "card-reader",
+            "card-sim",
+            "guest-logic",
+            "issuer",
+            "ledger",
+            "mailer",
+            "money",
+            "pack",
+            "program",
+            "redemption",
+            "sandbox",
+            "store",
+            "terminal",
+            "wire",
+        ],
+    ),
 ];
 
 /// Third parties with one home. Anything else may use them in tests only.
@@ -56,27 +83,49 @@ const HOMES: &[(&str, &str)] = &[
 
 /// Crates without I/O: `no_std`, so that the compiler keeps files, sockets and clocks out.
 const CORES: &[&str] = &[
-    "money", "wire", "ledger", "program", "redemption", "card", "card-sim", "guest-logic",
+    "money",
+    "wire",
+    "ledger",
+    "program",
+    "redemption",
+    "card",
+    "card-sim",
+    "guest-logic",
 ];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 fn metadata() -> Metadata {
-    MetadataCommand::new().current_dir(root()).no_deps().exec().unwrap()
+    MetadataCommand::new()
+        .current_dir(root())
+        .no_deps()
+        .exec()
+        .unwrap()
 }
 
 #[test]
 fn dependencies_point_downwards_only() {
     let metadata = metadata();
-    let ours: BTreeSet<_> = metadata.packages.iter().map(|p| p.name.to_string()).collect();
+    let ours: BTreeSet<_> = metadata
+        .packages
+        .iter()
+        .map(|p| p.name.to_string())
+        .collect();
     let rules: BTreeMap<_, _> = DIRECTION.iter().copied().collect();
     for package in &metadata.packages {
         let allowed = rules
             .get(package.name.as_str())
             .unwrap_or_else(|| panic!("{} has no line in DIRECTION", package.name));
-        for dependency in package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal) {
+        for dependency in package
+            .dependencies
+            .iter()
+            .filter(|d| d.kind == DependencyKind::Normal)
+        {
             assert!(
                 !ours.contains(&dependency.name) || allowed.contains(&dependency.name.as_str()),
                 "{} must not depend on {}",
@@ -90,11 +139,19 @@ fn dependencies_point_downwards_only() {
 #[test]
 fn each_third_party_has_one_home() {
     for package in &metadata().packages {
-        for dependency in package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal) {
+        for dependency in package
+            .dependencies
+            .iter()
+            .filter(|d| d.kind == DependencyKind::Normal)
+        {
             for (library, home) in HOMES {
                 let elsewhere = dependency.name == *library && package.name.as_str() != *home;
                 let demo = package.name.as_str() == "tests";
-                assert!(!elsewhere || demo, "{library} belongs to {home}, not to {}", package.name);
+                assert!(
+                    !elsewhere || demo,
+                    "{library} belongs to {home}, not to {}",
+                    package.name
+                );
             }
         }
     }
@@ -105,13 +162,21 @@ fn the_server_never_links_an_engine() {
     let all = MetadataCommand::new().current_dir(root()).exec().unwrap();
     let resolve = all.resolve.as_ref().unwrap();
     let name = |id| all[id].name.to_string();
-    let issuer = all.packages.iter().find(|p| p.name.as_str() == "issuer").unwrap();
+    let issuer = all
+        .packages
+        .iter()
+        .find(|p| p.name.as_str() == "issuer")
+        .unwrap();
     let (mut open, mut seen) = (vec![issuer.id.clone()], BTreeSet::new());
     while let Some(id) = open.pop() {
         if !seen.insert(id.clone()) {
             continue;
         }
-        assert_ne!(name(&id), "wasmtime", "tegata-server must not link wasmtime");
+        assert_ne!(
+            name(&id),
+            "wasmtime",
+            "tegata-server must not link wasmtime"
+        );
         let node = resolve.nodes.iter().find(|n| n.id == id).unwrap();
         let normal = |d: &&cargo_metadata::NodeDep| {
             d.dep_kinds.iter().any(|k| k.kind == DependencyKind::Normal)
@@ -125,29 +190,55 @@ fn the_server_never_links_an_engine() {
 fn every_crate_takes_the_one_lint_table() {
     for package in &metadata().packages {
         let manifest = fs::read_to_string(&package.manifest_path).unwrap();
-        assert!(manifest.contains("[lints]\nworkspace = true"), "{}", package.manifest_path);
+        assert!(
+            manifest.contains("[lints]\nworkspace = true"),
+            "{}",
+            package.manifest_path
+        );
     }
 }
 
 #[test]
 fn cores_are_no_std() {
-    for package in metadata().packages.iter().filter(|p| CORES.contains(&p.name.as_str())) {
+    for package in metadata()
+        .packages
+        .iter()
+        .filter(|p| CORES.contains(&p.name.as_str()))
+    {
         let lib = package.manifest_path.parent().unwrap().join("src/lib.rs");
         let text = fs::read_to_string(&lib).unwrap();
-        assert!(text.contains("no_std"), "{lib} is a core and must be no_std");
+        assert!(
+            text.contains("no_std"),
+            "{lib} is a core and must be no_std"
+        );
     }
 }
 
 #[test]
 fn the_top_level_is_the_one_people_expect() {
     let expected = BTreeSet::from([
-        "Cargo.lock", "Cargo.toml", "LICENSE", "LICENSE-APACHE",
-        "LICENSE-MIT", "Makefile", "README.md", "docs", "guest-programs", "runtime",
-        "rust-toolchain.toml", "server", "target", "tests", "wit",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "LICENSE-APACHE",
+        "LICENSE-MIT",
+        "Makefile",
+        "README.md",
+        "docs",
+        "guest-programs",
+        "runtime",
+        "rust-toolchain.toml",
+        "server",
+        "target",
+        "tests",
+        "wit",
     ]);
     for entry in fs::read_dir(root()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(name.starts_with('.') || expected.contains(name.as_str()), "{name} at the top");
+        assert!(
+            name.starts_with('.') || expected.contains(name.as_str()),
+            "{name} at the top"
+        );
     }
 }
 
@@ -176,7 +267,11 @@ fn files_are_short_open_with_a_doc_and_hide_no_test() {
     for path in sources() {
         let text = fs::read_to_string(&path).unwrap();
         let lines = text.lines().count();
-        assert!(lines <= FILE_LINES_MAX, "{} has {lines} lines", path.display());
+        assert!(
+            lines <= FILE_LINES_MAX,
+            "{} has {lines} lines",
+            path.display()
+        );
         let first = text.lines().next().unwrap_or_default();
         assert!(
             first.starts_with("//!") || first.starts_with("#!"),
@@ -188,7 +283,14 @@ fn files_are_short_open_with_a_doc_and_hide_no_test() {
 }
 
 /// Rows of the five systems: letter and how many.
-const ROWS: &[(char, u32)] = &[('A', 15), ('B', 11), ('C', 22), ('D', 8), ('E', 19), ('F', 47)];
+const ROWS: &[(char, u32)] = &[
+    ('A', 15),
+    ('B', 11),
+    ('C', 22),
+    ('D', 8),
+    ('E', 19),
+    ('F', 47),
+];
 
 #[test]
 fn the_coverage_table_names_every_row_and_its_tests_exist() {
@@ -196,14 +298,24 @@ fn the_coverage_table_names_every_row_and_its_tests_exist() {
     for (letter, count) in ROWS {
         for number in 1..=*count {
             let row = format!("| {letter}{number} |");
-            assert_eq!(table.matches(&row).count(), 1, "row {letter}{number} of docs/COVERAGE.md");
+            assert_eq!(
+                table.matches(&row).count(),
+                1,
+                "row {letter}{number} of docs/COVERAGE.md"
+            );
         }
     }
-    let code: String = sources().iter().map(|p| fs::read_to_string(p).unwrap()).collect();
+    let code: String = sources()
+        .iter()
+        .map(|p| fs::read_to_string(p).unwrap())
+        .collect();
     for line in table.lines().filter(|l| l.starts_with("| ")) {
         for test in line.split('`').skip(1).step_by(2) {
             let name = test.rsplit("::").next().unwrap();
-            assert!(code.contains(&format!("fn {name}(")), "{test} of docs/COVERAGE.md");
+            assert!(
+                code.contains(&format!("fn {name}(")),
+                "{test} of docs/COVERAGE.md"
+            );
         }
     }
 }
@@ -211,13 +323,28 @@ fn the_coverage_table_names_every_row_and_its_tests_exist() {
 #[test]
 fn links_between_documents_lead_somewhere() {
     let mut pages = vec![root().join("README.md")];
-    pages.extend(fs::read_dir(root().join("docs")).unwrap().map(|e| e.unwrap().path()));
-    for page in pages.iter().filter(|p| p.extension().is_some_and(|e| e == "md")) {
+    pages.extend(
+        fs::read_dir(root().join("docs"))
+            .unwrap()
+            .map(|e| e.unwrap().path()),
+    );
+    for page in pages
+        .iter()
+        .filter(|p| p.extension().is_some_and(|e| e == "md"))
+    {
         let text = fs::read_to_string(page).unwrap();
-        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        for target in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
             let file = target.split('#').next().unwrap();
             let inside = !file.is_empty() && !file.contains("://") && !file.starts_with("mailto:");
-            assert!(!inside || page.parent().unwrap().join(file).exists(), "{}: {target}", page.display());
+            assert!(
+                !inside || page.parent().unwrap().join(file).exists(),
+                "{}: {target}",
+                page.display()
+            );
         }
     }
 }
