@@ -1,0 +1,281 @@
+//! JSON bodies of the HTTP API, and its problem codes.
+//!
+//! The only types that serialise for the API. Amounts are integers of minor units beside the
+//! currency's code; times are texts of RFC 3339 in UTC. Requests with unknown members are refused,
+//! so that a misspelt one is never silently ignored.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+/// Body of `POST /v1/orders`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateOrder {
+    /// The recipient's card number, 16 digits, blanks allowed.
+    pub recipient_card: String,
+    /// The amount in minor units.
+    pub amount_minor: i64,
+    /// The currency's code (ISO 4217).
+    pub currency: String,
+    /// A note to the recipient, at most 140 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// How long the order can be redeemed, in seconds; the issuer's usual time without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_s: Option<u64>,
+}
+
+/// One order as its sender sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderView {
+    /// Id of the order and of its remittance, a UUID.
+    pub id: String,
+    /// Where the money is.
+    pub status: String,
+    /// The amount in minor units.
+    pub amount_minor: i64,
+    /// The currency's code (ISO 4217).
+    pub currency: String,
+    /// The recipient's card number without its middle.
+    pub recipient_masked: String,
+    /// When the order was accepted, RFC 3339, UTC.
+    pub created_at: String,
+    /// When the amount goes back to the sender unless it was credited, RFC 3339, UTC.
+    pub expires_at: String,
+    /// The note to the recipient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Where the mail is.
+    pub mail: String,
+}
+
+/// One page of orders, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderPage {
+    /// The orders of this page.
+    pub items: Vec<OrderView>,
+    /// Cursor of the next page, absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Body of `POST /v1/claims`: asks for a program whose attachment was stripped.
+///
+/// `Debug` prints no code.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// The claim code from the mail, as typed.
+    pub claim_code: String,
+}
+
+impl core::fmt::Debug for Claim {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Claim { claim_code: [redacted] }")
+    }
+}
+
+/// The body of every answer that is not a success.
+///
+/// Media type `application/problem+json`. Source: RFC 9457 section 3.1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Where the kind of problem is described: `/problems/<code>`.
+    #[serde(rename = "type")]
+    pub type_url: String,
+    /// The kind of problem in a few words, the same every time.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened this time and what can be done.
+    pub detail: String,
+    /// The stable code for programs.
+    pub code: String,
+    /// The path of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+}
+
+impl Problem {
+    /// A problem of kind `code`; `detail` says what happened this time.
+    #[must_use]
+    pub fn new(code: ProblemCode, detail: &str) -> Self {
+        Self {
+            type_url: code.type_path(),
+            title: code.title().to_owned(),
+            status: code.status(),
+            detail: detail.to_owned(),
+            code: code.code().to_owned(),
+            instance: None,
+        }
+    }
+}
+
+macro_rules! problem_codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $status:literal, $title:literal;)+) => {
+        /// The kinds of problems. Codes and statuses are stable.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum ProblemCode {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl ProblemCode {
+            /// Every kind, in the order in which requests are checked.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The stable code: lower-case words joined by hyphens.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)+ }
+            }
+
+            /// The HTTP status, `400..=599`.
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$name => $status,)+ }
+            }
+
+            /// The kind of problem in a few words.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)+ }
+            }
+        }
+    };
+}
+
+problem_codes! {
+    /// No principal, or one who may not do this.
+    Unauthorized = "unauthorized", 401, "Sign-in needed";
+    /// Too many requests from this principal or address.
+    RateLimited = "rate-limited", 429, "Too many requests";
+    /// The body is longer than this call takes.
+    BodyTooLarge = "body-too-large", 413, "Request too large";
+    /// The body is not the JSON this call takes.
+    BodyMalformed = "body-malformed", 400, "Request malformed";
+    /// A call that moves money came without `Idempotency-Key`.
+    IdempotencyKeyMissing = "idempotency-key-missing", 400, "Idempotency key missing";
+    /// The idempotency key was used for another request.
+    IdempotencyConflict = "idempotency-conflict", 409, "Idempotency key used for another request";
+    /// The currency is not one of this issuer's.
+    CurrencyUnknown = "currency-unknown", 422, "Currency not supported";
+    /// The amount is zero or negative.
+    AmountNotPositive = "amount-not-positive", 422, "Amount not positive";
+    /// The amount has more decimals than its currency.
+    AmountExponent = "amount-exponent", 422, "Too many decimals";
+    /// The amount is over the limit for one order or for the card.
+    AmountOverLimit = "amount-over-limit", 422, "Amount over limit";
+    /// The note is longer than 140 characters.
+    NoteTooLong = "note-too-long", 422, "Note too long";
+    /// The time to expiry is outside the issuer's bounds.
+    ExpiryOutOfRange = "expiry-out-of-range", 422, "Expiry out of range";
+    /// Not a card number: 16 digits with a check digit.
+    CardNumberMalformed = "card-number-malformed", 422, "Card number malformed";
+    /// No card of this number was issued here.
+    CardUnknown = "card-unknown", 422, "Card unknown";
+    /// The card is blocked or frozen.
+    CardBlocked = "card-blocked", 422, "Card blocked";
+    /// The card was not given out yet.
+    CardNotActive = "card-not-active", 422, "Card not active";
+    /// Sender and recipient are the same holder.
+    SelfRemittance = "self-remittance", 422, "Sender is the recipient";
+    /// The recipient has no mail address.
+    RecipientWithoutAddress = "recipient-without-address", 422, "Recipient has no mail address";
+    /// The sender's account does not hold the amount.
+    InsufficientFunds = "insufficient-funds", 422, "Not enough funds";
+    /// No order of this id that this principal may see.
+    OrderUnknown = "order-unknown", 404, "Order unknown";
+    /// The order is credited, returned or already asked to be cancelled.
+    NotCancellable = "not-cancellable", 409, "Order cannot be cancelled";
+    /// No program for this claim code.
+    ClaimUnknown = "claim-unknown", 404, "Claim code unknown";
+    /// The service cannot answer now; the same request may be sent again.
+    Unavailable = "unavailable", 503, "Try again later";
+}
+
+impl ProblemCode {
+    /// Path of the page that describes the kind: `/problems/<code>`.
+    #[must_use]
+    pub fn type_path(self) -> String {
+        format!("/problems/{}", self.code())
+    }
+
+    /// The kind with this code, if there is one.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.code() == code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+    use serde_json::json;
+
+    #[test]
+    fn an_order_without_note_and_expiry_needs_neither_member() {
+        let body = json!({"recipient_card": "1234", "amount_minor": 2500, "currency": "JPY"});
+        let order: CreateOrder = serde_json::from_value(body.clone()).unwrap();
+        assert_eq!((order.note.as_ref(), order.expires_in_s), (None, None));
+        assert_eq!(serde_json::to_value(&order).unwrap(), body);
+    }
+
+    #[test]
+    fn requests_with_unknown_wrong_or_missing_members_are_refused() {
+        for body in [
+            json!({"recipient_card": "1", "amount_minor": 1, "currency": "JPY", "nota": "x"}),
+            json!({"recipient_card": "1", "amount_minor": 1.5, "currency": "JPY"}),
+            json!({"recipient_card": "1", "amount_minor": "1", "currency": "JPY"}),
+            json!({"recipient_card": "1", "amount_minor": 9_223_372_036_854_775_808_u64, "currency": "JPY"}),
+            json!({"recipient_card": "1", "currency": "JPY"}),
+            json!([]),
+        ] {
+            assert!(
+                serde_json::from_value::<CreateOrder>(body.clone()).is_err(),
+                "{body}"
+            );
+        }
+        assert!(serde_json::from_value::<Claim>(json!({"claim_code": "A", "id": 1})).is_err());
+    }
+
+    #[test]
+    fn problems_have_distinct_kebab_codes_and_error_statuses() {
+        let codes: BTreeSet<_> = ProblemCode::ALL.iter().map(|kind| kind.code()).collect();
+        assert_eq!(codes.len(), ProblemCode::ALL.len());
+        for kind in ProblemCode::ALL.iter().copied() {
+            assert!(
+                kind.code()
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b == b'-')
+            );
+            assert!((400..600).contains(&kind.status()));
+            assert_eq!(ProblemCode::from_code(kind.code()), Some(kind));
+        }
+        assert_eq!(ProblemCode::from_code("unheard-of"), None);
+    }
+
+    #[test]
+    fn a_problem_is_written_with_the_members_of_its_standard() {
+        let problem = Problem::new(ProblemCode::OrderUnknown, "no such order");
+        assert_eq!(
+            serde_json::to_value(&problem).unwrap(),
+            json!({
+                "type": "/problems/order-unknown", "title": "Order unknown", "status": 404,
+                "detail": "no such order", "code": "order-unknown",
+            })
+        );
+    }
+
+    #[test]
+    fn a_claim_prints_without_its_code() {
+        let claim = Claim {
+            claim_code: "ABCD".into(),
+        };
+        assert!(!format!("{claim:?}").contains("ABCD"));
+    }
+}
