@@ -1,0 +1,106 @@
+//! Accounts and the transfers between them.
+
+use money::Amount;
+
+use crate::id::{CardId, HolderId, RemittanceId, TransferId};
+use crate::time::Timestamp;
+use money::Currency;
+
+/// The most an account may be funded up to, in minor units: the largest whole number that every
+/// JSON reader keeps exact (2^53 - 1). Returned escrow may exceed it, and has room up to 2^63.
+pub const BALANCE_MINOR_MAX: i64 = 9_007_199_254_740_991;
+
+/// A place for value; one currency each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Account {
+    /// The bank side: minus what is outstanding, so it may be negative. It has no row; its balance
+    /// is derived from its transfers, so that funding never queues behind one hot row.
+    Float(Currency),
+    /// What a holder may spend; never below zero.
+    Holder(HolderId),
+    /// What one card holds, as last proven by that card.
+    Card(CardId),
+    /// The account due for one remittance. It has no row either: the remittance is the row, and
+    /// its balance is the amount while the remittance is open or its commit was sent, else zero.
+    Escrow(RemittanceId),
+}
+
+/// An account that a caller may move value between by [`crate::Command::Transfer`].
+///
+/// Cards and escrow are absent: a card account moves only with proof from that card, and escrow
+/// only with the fate of its remittance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AccountRef {
+    /// The float of the transfer's currency.
+    Float,
+    /// A holder's account.
+    Holder(HolderId),
+}
+
+impl AccountRef {
+    /// The account meant, for a transfer of this currency.
+    #[must_use]
+    pub const fn account(self, currency: Currency) -> Account {
+        match self {
+            Self::Float => Account::Float(currency),
+            Self::Holder(holder) => Account::Holder(holder),
+        }
+    }
+}
+
+/// The two movements of a remittance; each happens at most once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Leg {
+    /// Sender to escrow, with the order.
+    Funding,
+    /// Escrow to the card account or back to the sender. Both ends share this one leg, so that a
+    /// remittance which was credited cannot also be returned: the second transfer would need the
+    /// id that the first already has.
+    End,
+}
+
+impl Leg {
+    /// The transfer's id: the remittance's, with 1 or 2 in place of the version nibble.
+    #[must_use]
+    pub const fn transfer_of(self, remittance: RemittanceId) -> TransferId {
+        let number = match self {
+            Self::Funding => 1,
+            Self::End => 2,
+        };
+        TransferId::of_leg(remittance, number)
+    }
+}
+
+/// A posted transfer: one debit and one equal credit. It never changes and is never deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transfer {
+    /// Its id; posting the same id again changes nothing.
+    pub id: TransferId,
+    /// The account that gives.
+    pub from: Account,
+    /// The account that gets.
+    pub to: Account,
+    /// How much.
+    pub amount: Amount,
+    /// When it was posted.
+    pub at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_ends_of_a_remittance_share_one_transfer_id() {
+        let remittance = RemittanceId::new(9, [1; 10]);
+        let other = RemittanceId::new(9, [2; 10]);
+        assert_ne!(
+            Leg::Funding.transfer_of(remittance),
+            Leg::End.transfer_of(remittance)
+        );
+        assert_ne!(
+            Leg::End.transfer_of(remittance),
+            Leg::End.transfer_of(other)
+        );
+    }
+}

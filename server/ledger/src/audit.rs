@@ -1,0 +1,102 @@
+//! What an audit of the books looks at, and what it found.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use money::Currency;
+
+/// One promise of the books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AuditCheck {
+    /// Per currency: holder accounts + card accounts + open escrow + float = 0.
+    SumIsZero,
+    /// Each holder's and card's account = sum of its transfers.
+    AccountIsItsTransfers,
+    /// Escrow by transfers = the amount of the remittance while open or sent, else zero.
+    EscrowIsOpenRemittances,
+    /// Each remittance has its funding transfer, and an end transfer to the right account exactly
+    /// when it ended.
+    RemittanceHasItsTransfers,
+    /// Each card account = the value the card last proved.
+    CardIsProvenValue,
+    /// No holder or card account is below zero.
+    NoAccountBelowZero,
+    /// Each in-flight row has a remittance whose commit was sent, bound to that card, and back.
+    InFlightIsCommitSent,
+    /// Only the newest sequence number after the proven one is in flight.
+    InFlightIsNextInSequence,
+}
+
+impl AuditCheck {
+    /// All checks, in the order of the report.
+    pub const ALL: [Self; 8] = [
+        Self::SumIsZero,
+        Self::AccountIsItsTransfers,
+        Self::EscrowIsOpenRemittances,
+        Self::RemittanceHasItsTransfers,
+        Self::CardIsProvenValue,
+        Self::NoAccountBelowZero,
+        Self::InFlightIsCommitSent,
+        Self::InFlightIsNextInSequence,
+    ];
+
+    /// The stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SumIsZero => "sum-is-zero",
+            Self::AccountIsItsTransfers => "account-is-its-transfers",
+            Self::EscrowIsOpenRemittances => "escrow-is-open-remittances",
+            Self::RemittanceHasItsTransfers => "remittance-has-its-transfers",
+            Self::CardIsProvenValue => "card-is-proven-value",
+            Self::NoAccountBelowZero => "no-account-below-zero",
+            Self::InFlightIsCommitSent => "in-flight-is-commit-sent",
+            Self::InFlightIsNextInSequence => "in-flight-is-next-in-sequence",
+        }
+    }
+}
+
+/// One finding against a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditLine {
+    /// Which promise does not hold.
+    pub check: AuditCheck,
+    /// What it is about: an id or a currency code.
+    pub subject: String,
+    /// Expected and found figures, in minor units where they are money.
+    pub detail: String,
+}
+
+/// Totals of one currency, in minor units. `i128`: a sum of many accounts must not overflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditTotals {
+    /// The currency.
+    pub currency: Currency,
+    /// Sum of the holder accounts.
+    pub holders: i128,
+    /// Sum of the card accounts.
+    pub cards: i128,
+    /// Sum of the open remittances.
+    pub escrow: i128,
+    /// The float, from its transfers: minus the three others when the books agree.
+    pub float: i128,
+}
+
+/// The whole audit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AuditReport {
+    /// Totals per currency, in order of the currency's code.
+    pub totals: Vec<AuditTotals>,
+    /// Transfers looked at.
+    pub transfers: u64,
+    /// Every promise that does not hold; empty when the books balance.
+    pub failures: Vec<AuditLine>,
+}
+
+impl AuditReport {
+    /// Whether every promise holds.
+    #[must_use]
+    pub fn is_balanced(&self) -> bool {
+        self.failures.is_empty()
+    }
+}

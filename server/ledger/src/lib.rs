@@ -1,0 +1,50 @@
+//! The ledger's rules, without any storage: who holds what, which step of a remittance may
+//! follow which, and what is refused in which order.
+//!
+//! A store (`server/store`) reads the facts a command needs, asks this crate for the decision
+//! and writes it in one transaction. Nothing here reads a clock, draws a random number or logs.
+//!
+//! Source: `docs/ledger.md`.
+#![no_std]
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm
+)]
+
+extern crate alloc;
+
+mod account;
+mod audit;
+mod card;
+mod card_number;
+mod command;
+mod holder;
+mod id;
+mod outbox;
+mod refusal;
+mod remittance;
+mod time;
+
+pub mod rules;
+
+pub use account::{Account, AccountRef, BALANCE_MINOR_MAX, Leg, Transfer};
+pub use audit::{AuditCheck, AuditLine, AuditReport, AuditTotals};
+pub use card::{
+    BATCH_LEN_MAX, CARD_VALUE_MAX, Card, CardState, CardStatus, EVIDENCE_LEN_MAX, FreezeCase,
+    InFlight, NumberRef, Proven, SESSION_LEN_MAX, Uid,
+};
+pub use card_number::{CardNumber, CardNumberError};
+pub use command::{
+    Command, CommitOutcome, CommitSend, ContentHash, Decide, Decided, IDEMPOTENCY_KEY_LEN_MAX,
+    IdempotencyKey, IdempotencyKeyError, IdempotencyScope, NewMail, Operation, Outcome, PlaceOrder,
+    Settle, Settlement,
+};
+pub use holder::{Holder, Language, TokenHash};
+pub use id::{CardId, HolderId, IdError, MailId, RemittanceId, TransferId};
+pub use outbox::{MailStatus, OutboxMail};
+pub use refusal::Refusal;
+pub use remittance::{
+    ClaimRef, Escrow, Event, Posting, RECEIPT_LEN_MAX, Remittance, ReturnReason, Status, Transition,
+};
+pub use time::Timestamp;

@@ -1,0 +1,16 @@
+//! Where the ledger is kept: one trait, and SQLite behind it.
+//!
+//! [`Store::apply`] is the only way money moves. Everything else here reads, or keeps what stands
+//! beside the money: holders, cards being issued, templates, the outbox. No network, mail or
+//! compile step runs inside a transaction.
+//!
+//! Source: `docs/ledger.md`.
+
+mod error;
+mod record;
+mod traits;
+
+pub use error::{AdminError, ApplyError, StoreError};
+pub use record::{NewCard, NewHolder, OrderPage, Standing, TEMPLATE_LEN_MAX};
+
+pub use traits::{COMMANDS_MAX, LEASES_MAX, PAGE_MAX, Store};

@@ -1,0 +1,72 @@
+//! What goes into a store beside commands, and what comes out together.
+
+use ledger::{
+    Card, CardId, HolderId, InFlight, Language, NumberRef, Remittance, RemittanceId, Timestamp,
+    TokenHash, Uid,
+};
+use money::Currency;
+
+/// Longest template, in bytes: the whole program may have 64 KiB.
+pub const TEMPLATE_LEN_MAX: usize = 65_536;
+
+/// A holder to be added, with an empty account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewHolder {
+    /// Id of the holder and of the account.
+    pub id: HolderId,
+    /// Name shown to recipients: 1 to 64 characters.
+    pub name: String,
+    /// Where mail goes: 3 to 254 bytes.
+    pub email: Option<String>,
+    /// Language of mails.
+    pub language: Language,
+    /// Currency of the account.
+    pub currency: Currency,
+    /// Hash of the bearer token; a holder who only receives needs none.
+    pub token: Option<TokenHash>,
+    /// The caller's clock.
+    pub now: Timestamp,
+}
+
+/// A card about to be personalised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewCard {
+    /// Id of the card and of its account.
+    pub id: CardId,
+    /// Keyed hash of the number.
+    pub number_ref: NumberRef,
+    /// The number with all but the last four digits hidden.
+    pub masked: String,
+    /// The chip.
+    pub uid: Uid,
+    /// Whose it will be.
+    pub holder: HolderId,
+    /// Its currency.
+    pub currency: Currency,
+    /// The most it may hold, minor units: `1..=ledger::CARD_VALUE_MAX`.
+    pub value_max: i64,
+    /// The caller's clock.
+    pub now: Timestamp,
+}
+
+/// A remittance, its card and what is in flight on that card, read at one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The remittance.
+    pub remittance: Remittance,
+    /// The card it is bound to.
+    pub card: Card,
+    /// What is in flight on that card, for this remittance or another.
+    pub in_flight: Option<InFlight>,
+    /// The highest time the ledger has committed; the caller's clock counts from here.
+    pub time_floor: Timestamp,
+}
+
+/// One page of a sender's orders, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderPage {
+    /// The orders.
+    pub items: Vec<Remittance>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<RemittanceId>,
+}

@@ -1,0 +1,161 @@
+//! The store as everybody else sees it.
+
+use async_trait::async_trait;
+use ledger::{
+    Account, AuditReport, Card, CardId, ClaimRef, Command, FreezeCase, Holder, HolderId, MailId,
+    NumberRef, OutboxMail, Outcome, Refusal, Remittance, RemittanceId, Timestamp, TokenHash,
+    Transfer, TransferId, Uid,
+};
+use money::Money;
+
+use crate::error::{AdminError, ApplyError, StoreError};
+use crate::record::{NewCard, NewHolder, OrderPage, Standing};
+
+/// Most commands in one [`Store::apply`] and in one shared commit: past it a commit takes so long
+/// that its first caller waits noticeably for its last.
+pub const COMMANDS_MAX: usize = 1_000;
+
+/// Most rows in one page or one sweep.
+pub const PAGE_MAX: u32 = 1_000;
+
+/// Most mails in one lease.
+pub const LEASES_MAX: u32 = 1_000;
+
+/// A ledger that survives crashes.
+///
+/// Every write below is durable when the call returns. A call whose future is dropped may or may
+/// not happen; ask by id.
+#[async_trait]
+pub trait Store: Send + Sync {
+    // --- money ---
+
+    /// Carries out commands, each wholly or not at all, in the given order.
+    ///
+    /// The commands of concurrent callers share commits; answers, refusals too, come only after
+    /// the commit. One answer per command, in the same order.
+    ///
+    /// # Errors
+    /// [`StoreError::TooManyCommands`] beyond [`COMMANDS_MAX`]; [`StoreError::Unavailable`] where
+    /// nothing is known to be written.
+    async fn apply(
+        &self,
+        commands: Vec<Command>,
+    ) -> Result<Vec<Result<Outcome, Refusal>>, StoreError>;
+
+    /// Carries out one command, see [`Store::apply`].
+    ///
+    /// # Errors
+    /// The refusal, or the storage's error.
+    async fn apply_one(&self, command: Command) -> Result<Outcome, ApplyError> {
+        let answers = self.apply(vec![command]).await?;
+        match answers.into_iter().next() {
+            Some(answer) => Ok(answer?),
+            None => Err(StoreError::Corrupt { what: "answer" }.into()),
+        }
+    }
+
+    /// The highest time the ledger has committed.
+    async fn time_floor(&self) -> Result<Timestamp, StoreError>;
+
+    /// Balance of an account; `None` where it does not exist. The float exists in any currency.
+    async fn balance(&self, account: Account) -> Result<Option<Money>, StoreError>;
+
+    /// A posted transfer.
+    async fn transfer(&self, id: TransferId) -> Result<Option<Transfer>, StoreError>;
+
+    /// Checks every promise of `docs/ledger.md` against one consistent reading of all rows.
+    async fn audit(&self) -> Result<AuditReport, StoreError>;
+
+    // --- remittances ---
+
+    /// One remittance.
+    async fn remittance(&self, id: RemittanceId) -> Result<Option<Remittance>, StoreError>;
+
+    /// One remittance by the keyed hash of its claim code, whatever its status.
+    async fn remittance_by_claim(&self, claim: ClaimRef) -> Result<Option<Remittance>, StoreError>;
+
+    /// All that an exchange needs, read at one instant.
+    async fn standing(&self, id: RemittanceId) -> Result<Option<Standing>, StoreError>;
+
+    /// A sender's orders, newest first. `before`: only older ones; `limit`: cut to [`PAGE_MAX`].
+    async fn orders(
+        &self,
+        sender: HolderId,
+        before: Option<RemittanceId>,
+        limit: u32,
+    ) -> Result<OrderPage, StoreError>;
+
+    /// Open remittances with `expires <= now`, oldest first, for [`Command::Expire`].
+    async fn expirable(&self, now: Timestamp, limit: u32) -> Result<Vec<RemittanceId>, StoreError>;
+
+    // --- holders and cards ---
+
+    /// Adds a holder with an empty account.
+    async fn add_holder(&self, holder: NewHolder) -> Result<(), AdminError>;
+
+    /// Changes where a holder's mail goes; orders that are placed already keep their address.
+    async fn set_email(&self, holder: HolderId, email: Option<String>) -> Result<(), AdminError>;
+
+    /// One holder.
+    async fn holder(&self, id: HolderId) -> Result<Option<Holder>, StoreError>;
+
+    /// The holder of a bearer token.
+    async fn holder_by_token(&self, token: TokenHash) -> Result<Option<Holder>, StoreError>;
+
+    /// All holders in order of id, after `after`. `limit`: cut to [`PAGE_MAX`].
+    async fn holders(&self, after: Option<HolderId>, limit: u32)
+    -> Result<Vec<Holder>, StoreError>;
+
+    /// Writes the row of a card before the first command goes to its chip. The same call again
+    /// is accepted while the card is still `Issuing`, so that an interrupted issue can be resumed.
+    async fn begin_issue(&self, card: NewCard) -> Result<(), AdminError>;
+
+    /// `Issuing` to `Active`, once the new keys have authenticated. Repeating it changes nothing.
+    async fn finish_issue(&self, card: CardId, now: Timestamp) -> Result<(), AdminError>;
+
+    /// One card.
+    async fn card(&self, id: CardId) -> Result<Option<Card>, StoreError>;
+
+    /// The card of a number.
+    async fn card_by_number(&self, number: NumberRef) -> Result<Option<Card>, StoreError>;
+
+    /// The card of a chip.
+    async fn card_by_uid(&self, uid: Uid) -> Result<Option<Card>, StoreError>;
+
+    /// All cards in order of id, after `after`. `limit`: cut to [`PAGE_MAX`].
+    async fn cards(&self, after: Option<CardId>, limit: u32) -> Result<Vec<Card>, StoreError>;
+
+    /// The cases of frozen cards, oldest first. `limit`: cut to [`PAGE_MAX`].
+    async fn freeze_cases(&self, limit: u32) -> Result<Vec<FreezeCase>, StoreError>;
+
+    // --- templates ---
+
+    /// Keeps a template for ever. `hash`: SHA-256 of `bytes`, computed by the caller.
+    async fn put_template(&self, hash: [u8; 32], bytes: Vec<u8>) -> Result<(), AdminError>;
+
+    /// A template.
+    async fn template(&self, hash: [u8; 32]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    // --- outbox ---
+
+    /// Takes mails that are due, oldest first, and counts an attempt for each. Nobody else gets
+    /// them before `until`. `limit`: cut to [`LEASES_MAX`].
+    async fn lease_mail(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<OutboxMail>, StoreError>;
+
+    /// Notes that a mail went out.
+    async fn mail_sent(&self, id: MailId) -> Result<(), StoreError>;
+
+    /// Notes that an attempt failed. `retry_at`: when to try again; `None`: never.
+    /// `error`: cut to 500 characters; a mail that went out stays so.
+    async fn mail_failed(
+        &self,
+        id: MailId,
+        retry_at: Option<Timestamp>,
+        error: String,
+    ) -> Result<(), StoreError>;
+}
