@@ -122,7 +122,10 @@ pub fn run(order: &[u8], host: &mut impl Host) -> Result<Vec<u8>, Failure> {
     for _ in 0..EXCHANGES_MAX {
         let reply = exchange_with_retry(host, request.bytes().ok_or(Failure::Protocol)?)?;
         match (Reply::parse(&reply).ok_or(Failure::Protocol)?, card) {
-            (Reply::Receipt(receipt), _) => return Ok(receipt.into()),
+            (Reply::Receipt(receipt), _) => {
+                let len = receipt.len();
+                return Ok(tail(reply, len));
+            }
             (Reply::Refusal, _) => return Err(Failure::Refused),
             (Reply::Step(_), Card::Lost) => return Err(Failure::Reader),
             (Reply::Step(step), Card::Present) => {
@@ -132,6 +135,15 @@ pub fn run(order: &[u8], host: &mut impl Host) -> Result<Vec<u8>, Failure> {
         }
     }
     Err(Failure::Protocol)
+}
+
+/// Keeps the last `len` bytes, in place: the receipt is the end of its reply, and a program has
+/// no use for the allocation of a copy.
+fn tail(mut bytes: Vec<u8>, len: usize) -> Vec<u8> {
+    let start = bytes.len().saturating_sub(len);
+    bytes.copy_within(start.., 0);
+    bytes.truncate(len);
+    bytes
 }
 
 /// Whether the card gave every answer that was asked of it.
