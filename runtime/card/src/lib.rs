@@ -15,5 +15,12 @@
 extern crate alloc;
 
 pub mod apdu;
+pub mod commands;
 pub mod crypto;
+mod error;
+pub mod handshake;
 pub mod key;
+pub mod purse;
+pub mod secure_messaging;
+
+pub use error::CardError;
