@@ -1,0 +1,157 @@
+//! Exchange 1: is there something to do, and for this card?
+
+use crate::{
+    Context,
+    seal::Nonce,
+    ticket::{Binding, LIFETIME_US, Ticket, TicketStep},
+};
+use alloc::{vec, vec::Vec};
+use card::{handshake, key::Key};
+use ledger::{
+    Card, CardStatus, InFlight, Remittance, RemittanceId, ReturnReason, Status, Timestamp,
+};
+use subtle::ConstantTimeEq;
+use wire::exchange::{Instruction, Refusal, Reply, Step, StopRule};
+use zeroize::Zeroizing;
+
+/// Whether the card that was presented is one of this issuer's at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presented {
+    /// A card with this UID was issued here.
+    Known,
+    /// No card with this UID was issued here.
+    Unknown,
+}
+
+/// What the server knows of an instruction. The card row, and with it the epoch, is read *before*
+/// `RndA` is made; [`Admitted`] keeps callers to that order.
+#[derive(Clone, Copy, Debug)]
+pub struct BeginRows<'a> {
+    /// The remittance of that id, and the card that it is bound to.
+    pub remittance: Option<(&'a Remittance, &'a Card)>,
+    /// The claim token of that id's newest revision. Derived for unknown ids too, so that the time
+    /// taken does not tell an unknown id from a wrong token.
+    pub claim_token: &'a [u8; 32],
+    /// That card's operation in flight.
+    pub in_flight: Option<&'a InFlight>,
+    /// Whether the presented UID belongs to any card of this issuer.
+    pub presented: Presented,
+}
+
+/// What becomes of an instruction.
+#[derive(Debug)]
+pub enum Begun {
+    /// The remittance was credited before: its stored receipt, for any card and terminal, since a
+    /// receipt carries no balance.
+    Receipt(Vec<u8>),
+    /// Nothing to do, or not for this card.
+    Refused(Refusal),
+    /// Go on: make `RndA` and challenge the card.
+    Admitted(Admitted),
+}
+
+/// An instruction that may challenge its card; holds the card epoch read before `RndA` exists.
+#[derive(Debug)]
+pub struct Admitted {
+    remittance: RemittanceId,
+    epoch: u64,
+    uid: [u8; 7],
+    handshake: [u8; 16],
+}
+
+/// Checks an instruction against what is known.
+///
+/// In this order: id, claim token, credited before, ended (unless this very card has an operation
+/// in flight, which its next session settles), card bound to, card's status.
+#[must_use]
+pub fn begin(instruction: &Instruction, rows: BeginRows<'_>, now: Timestamp) -> Begun {
+    let token_right: bool = rows.claim_token.ct_eq(&instruction.claim_token).into();
+    let Some((remittance, card)) = rows.remittance else {
+        return Begun::Refused(Refusal::RemittanceUnknown);
+    };
+    if !token_right {
+        return Begun::Refused(Refusal::ClaimTokenWrong);
+    }
+    if let Some(receipt) = &remittance.receipt {
+        return Begun::Receipt(receipt.clone());
+    }
+    let right_card = card.uid.0 == instruction.uid;
+    let settles = right_card && rows.in_flight.is_some();
+    let ended = unredeemable(remittance.status, remittance.expires, now);
+    if let (Some(refusal), false) = (ended, settles) {
+        return Begun::Refused(refusal);
+    }
+    match (right_card, rows.presented) {
+        (false, Presented::Unknown) => Begun::Refused(Refusal::CardUnknown),
+        (false, Presented::Known) => Begun::Refused(Refusal::WrongCard),
+        (true, Presented::Known | Presented::Unknown) => match unusable(card) {
+            Some(refusal) => Begun::Refused(refusal),
+            None => Begun::Admitted(Admitted {
+                remittance: remittance.id,
+                epoch: card.epoch,
+                uid: instruction.uid,
+                handshake: instruction.handshake,
+            }),
+        },
+    }
+}
+
+/// Why a remittance of this status can not be credited now, whatever the card says.
+pub(crate) fn unredeemable(status: Status, expires: Timestamp, now: Timestamp) -> Option<Refusal> {
+    match status {
+        Status::Open if now >= expires => Some(Refusal::Expired),
+        Status::Open | Status::CommitSent { .. } => None,
+        Status::Credited { .. } => Some(Refusal::Restart),
+        Status::Returned {
+            reason: ReturnReason::Expired,
+            ..
+        } => Some(Refusal::Expired),
+        Status::Returned {
+            reason: ReturnReason::Cancelled,
+            ..
+        } => Some(Refusal::Cancelled),
+    }
+}
+
+/// Why no session of this card is held.
+pub(crate) fn unusable(card: &Card) -> Option<Refusal> {
+    match card.status {
+        CardStatus::Active => None,
+        CardStatus::Issuing => Some(Refusal::CardUnknown),
+        CardStatus::Blocked => Some(Refusal::CardBlocked),
+        CardStatus::Frozen => Some(Refusal::CardFrozen),
+    }
+}
+
+impl Admitted {
+    /// Challenges the card with `RndA`, random and made only now.
+    ///
+    /// `key`: the card's key 1. The reply is the second handshake command and a ticket for
+    /// exchange 2.
+    #[must_use]
+    pub fn challenge(
+        self,
+        context: Context<'_>,
+        key: &Key,
+        rnd_a: [u8; 16],
+        nonce: &Nonce,
+    ) -> Reply {
+        let (command, pending) = handshake::Challenge::new(self.handshake).answer(key, rnd_a);
+        let ticket = Ticket {
+            epoch: self.epoch,
+            uid: self.uid,
+            expires: Timestamp::from_micros(context.now.micros().saturating_add(LIFETIME_US)),
+            secret: Zeroizing::new(pending.to_bytes().to_vec()),
+        };
+        let binding = Binding {
+            step: TicketStep::Handshake,
+            remittance: self.remittance,
+            incarnation: context.incarnation,
+        };
+        Reply::Step(Step {
+            ticket: Some(ticket.seal(context.seal_key, nonce, binding)),
+            stop: StopRule::FirstFailure,
+            apdus: vec![command],
+        })
+    }
+}

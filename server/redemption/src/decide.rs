@@ -1,0 +1,311 @@
+//! Exchange 3, the decisive step: what became of the operation in flight, and may the next commit
+//! leave?
+//!
+//! | STATE and VALUE | in flight | conclusion |
+//! | --- | --- | --- |
+//! | id in flight, its numbers, value before + amount | yes | credited |
+//! | exactly what was last proven | yes | absent: not done, and no longer possible |
+//! | exactly what was last proven | no | go on |
+//! | anything else | either | freeze the card, credit nothing |
+
+use crate::{
+    Context,
+    accept::StateAnswered,
+    begin::{unredeemable, unusable},
+    encode, evidence, flight,
+    seal::Nonce,
+};
+use alloc::vec::Vec;
+use card::{purse, secure_messaging::Session};
+use ledger::{
+    Card, CardState, CommitOutcome, CommitSend, Decide, Decided, Event, InFlight, Proven,
+    Remittance, RemittanceId, Settlement, Status,
+};
+use wire::exchange::{Refusal, Reply, Step, StopRule};
+
+/// What the server knows when STATE and VALUE arrive.
+#[derive(Clone, Copy, Debug)]
+pub struct DecideRows<'a> {
+    /// The remittance that is to be credited.
+    pub remittance: &'a Remittance,
+    /// The card it is bound to.
+    pub card: &'a Card,
+    /// What is in flight on that card, with its remittance: this one or another.
+    pub in_flight: Option<(&'a InFlight, &'a Remittance)>,
+}
+
+/// What to do about exchange 3.
+#[derive(Debug)]
+pub enum Decision {
+    /// Write nothing; send these bytes.
+    Answer(Vec<u8>),
+    /// Write [`Verdict::command`]; only after its commit send [`Verdict::answer`].
+    Write(Verdict),
+}
+
+/// A decision that becomes true when its command is committed.
+#[derive(Debug)]
+pub struct Verdict {
+    /// The one transaction of the decisive step.
+    pub command: Decide,
+    /// The answer when no commit is sent.
+    otherwise: Vec<u8>,
+}
+
+/// STATE and VALUE as an authentic card told them, and the session with both answers counted.
+struct Heard {
+    session: Session,
+    state: CardState,
+    value: i32,
+}
+
+/// What STATE and VALUE say.
+enum Reading {
+    Credited,
+    Unchanged,
+    Unexplained,
+}
+
+impl StateAnswered {
+    /// The remittance these answers are for.
+    #[must_use]
+    pub const fn remittance(&self) -> RemittanceId {
+        self.binding.remittance
+    }
+
+    /// Decides; may be called again with newer rows when the command met a card that had moved on.
+    #[must_use]
+    pub fn decide(&self, context: Context<'_>, rows: DecideRows<'_>, nonce: &Nonce) -> Decision {
+        match self.check(context, rows) {
+            Ok(heard) => conclude(context, rows, nonce, &heard),
+            Err(answer) => Decision::Answer(answer),
+        }
+    }
+
+    /// Lets through only answers of the card that the ticket was made for, in the epoch that the
+    /// ticket was made in.
+    fn check(&self, context: Context<'_>, rows: DecideRows<'_>) -> Result<Heard, Vec<u8>> {
+        if rows.card.uid.0 != self.binding.uid {
+            return Err(refuse(Refusal::Restart));
+        }
+        if let Some(refusal) = unusable(rows.card) {
+            return Err(refuse(refusal));
+        }
+        if rows.card.epoch != self.binding.epoch {
+            return Err(self
+                .repeated(context, rows)
+                .unwrap_or_else(|| refuse(Refusal::Restart)));
+        }
+        let mut session = self.session.clone();
+        let (state, value) = purse::open_state_and_value(&mut session, &self.answers)
+            .map_err(|_| refuse(Refusal::CardStopped))?;
+        let state = CardState {
+            id: state.id,
+            remittance_seq: state.remittance_seq,
+            payment_seq: state.payment_seq,
+        };
+        Ok(Heard {
+            session,
+            state,
+            value,
+        })
+    }
+
+    /// The stored batch, byte for byte, when it was this very session that was given it.
+    fn repeated(&self, context: Context<'_>, rows: DecideRows<'_>) -> Option<Vec<u8>> {
+        let (in_flight, _) = rows.in_flight?;
+        let (card, remittance) = (in_flight.card, in_flight.remittance);
+        if remittance != self.binding.remittance {
+            return None;
+        }
+        let session = flight::open(context.seal_key, card, remittance, &in_flight.session)?;
+        flight::same_session(&session, &self.session).then(|| in_flight.batch.clone())
+    }
+}
+
+fn conclude(context: Context<'_>, rows: DecideRows<'_>, nonce: &Nonce, heard: &Heard) -> Decision {
+    let (state, value) = (heard.state, heard.value);
+    let mut command = Decide {
+        card: rows.card.id,
+        expect_epoch: rows.card.epoch,
+        expect_in_flight: rows.in_flight.map(|(f, _)| f.remittance),
+        settle: None,
+        commit: None,
+        now: context.now,
+    };
+    let proven = Proven::from_state(state, i64::from(value));
+    let mut status = rows.remittance.status;
+    match (read(rows, proven), rows.in_flight) {
+        (Reading::Unexplained, _) | (Reading::Credited, None) => {
+            command.settle = Some(Settlement::Freeze {
+                evidence: evidence::encode(state, value),
+            });
+            let otherwise = refuse(Refusal::CardFrozen);
+            return Decision::Write(Verdict { command, otherwise });
+        }
+        (Reading::Credited, Some((_, settled))) => {
+            let receipt = context.receipt(settled);
+            let value_after = i64::from(value);
+            command.settle = Some(Settlement::Credited {
+                receipt: receipt.clone(),
+                value_after,
+                state,
+            });
+            if settled.id == rows.remittance.id {
+                let otherwise = encode(&Reply::Receipt(receipt));
+                return Decision::Write(Verdict { command, otherwise });
+            }
+        }
+        (Reading::Unchanged, Some((_, absent))) => {
+            command.settle = Some(Settlement::Absent);
+            if absent.id == rows.remittance.id {
+                status = match absent.escrow().on(Event::ProveAbsent, context.now) {
+                    Ok(transition) => transition.to,
+                    Err(_) => return Decision::Answer(refuse(Refusal::Restart)),
+                };
+            }
+        }
+        (Reading::Unchanged, None) => {}
+    }
+    match batch(context, rows, nonce, status, heard) {
+        Ok(send) => {
+            command.commit = Some(send);
+            Decision::Write(Verdict {
+                command,
+                otherwise: refuse(Refusal::Restart),
+            })
+        }
+        Err(refusal) if command.settle.is_none() => Decision::Answer(refuse(refusal)),
+        Err(refusal) => Decision::Write(Verdict {
+            command,
+            otherwise: refuse(refusal),
+        }),
+    }
+}
+
+/// The commit of this remittance, when nothing speaks against it.
+fn batch(
+    context: Context<'_>,
+    rows: DecideRows<'_>,
+    nonce: &Nonce,
+    status: Status,
+    heard: &Heard,
+) -> Result<CommitSend, Refusal> {
+    let remittance = rows.remittance;
+    if let Status::CommitSent { .. } = status {
+        return Err(Refusal::Restart);
+    }
+    if let Some(refusal) = unredeemable(status, remittance.expires, context.now) {
+        return Err(refusal);
+    }
+    let before = i64::from(heard.value);
+    let amount = remittance.amount.minor();
+    let after = before.checked_add(amount).ok_or(Refusal::CardFull)?;
+    if after > rows.card.value_max || after > i64::from(purse::VALUE_MAX) {
+        return Err(Refusal::CardFull);
+    }
+    let amount = i32::try_from(amount).map_err(|_| Refusal::CardFull)?;
+    // four thousand million remittances wear out any card first
+    let seq = heard
+        .state
+        .remittance_seq
+        .checked_add(1)
+        .ok_or(Refusal::CardBlocked)?;
+    let state = purse::State {
+        id: remittance.id.to_bytes(),
+        remittance_seq: seq,
+        payment_seq: heard.state.payment_seq,
+    };
+    let day = u32::try_from(context.now.unix_s().div_euclid(86_400)).unwrap_or(0);
+    let apdus = purse::credit(&mut heard.session.clone(), amount, heard.value, state, day)
+        .map_err(|_| Refusal::CardFull)?;
+    let step = Step {
+        ticket: None,
+        stop: StopRule::FirstFailure,
+        apdus: apdus.into_iter().collect(),
+    };
+    Ok(CommitSend {
+        remittance: remittance.id,
+        seq,
+        balance_before: before,
+        session: flight::seal(
+            context.seal_key,
+            nonce,
+            rows.card.id,
+            remittance.id,
+            &heard.session,
+        ),
+        batch: encode(&Reply::Step(step)),
+    })
+}
+
+/// Reads STATE and VALUE: by id, never by number alone.
+fn read(rows: DecideRows<'_>, now: Proven) -> Reading {
+    if now == rows.card.proven {
+        return Reading::Unchanged;
+    }
+    let Some((in_flight, remittance)) = rows.in_flight else {
+        return Reading::Unexplained;
+    };
+    let expected = Proven {
+        id: in_flight.remittance.to_bytes(),
+        remittance_seq: in_flight.seq,
+        payment_seq: in_flight.payment_seq,
+        value: in_flight
+            .balance_before
+            .saturating_add(remittance.amount.minor()),
+    };
+    if now == expected {
+        Reading::Credited
+    } else {
+        Reading::Unexplained
+    }
+}
+
+impl Verdict {
+    /// What to send once the command is committed, with the outcome of its commit part.
+    #[must_use]
+    pub fn answer(self, decided: Decided) -> Vec<u8> {
+        match (decided.commit, self.command.commit) {
+            (CommitOutcome::Sent { .. }, Some(sent)) => sent.batch,
+            (CommitOutcome::Refused(refusal), _) => refuse(wire_refusal(refusal)),
+            (CommitOutcome::Sent { .. } | CommitOutcome::NotAsked, _) => self.otherwise,
+        }
+    }
+}
+
+fn refuse(refusal: Refusal) -> Vec<u8> {
+    encode(&Reply::Refusal(refusal))
+}
+
+/// What a terminal is told about a refusal of the ledger.
+#[must_use]
+pub const fn wire_refusal(refusal: ledger::Refusal) -> Refusal {
+    use ledger::Refusal as R;
+    match refusal {
+        R::RemittanceUnknown => Refusal::RemittanceUnknown,
+        R::CardUnknown | R::CardIssuing => Refusal::CardUnknown,
+        R::CardBlocked | R::CounterExhausted => Refusal::CardBlocked,
+        R::CardFrozen => Refusal::CardFrozen,
+        R::WrongCard => Refusal::WrongCard,
+        R::Cancelled => Refusal::Cancelled,
+        R::Expired => Refusal::Expired,
+        R::InDoubt => Refusal::InDoubt,
+        R::AmountOverLimit | R::CardFull => Refusal::CardFull,
+        R::OutOfBounds
+        | R::IdempotencyConflict
+        | R::TransferConflict
+        | R::RemittanceTaken
+        | R::HolderUnknown
+        | R::SelfRemittance
+        | R::RecipientWithoutAddress
+        | R::CurrencyMismatch
+        | R::Stale
+        | R::Contradictory
+        | R::NotInFlight
+        | R::AlreadyCredited
+        | R::NotExpired
+        | R::InsufficientFunds
+        | R::BalanceOverLimit => Refusal::Restart,
+    }
+}
