@@ -1,0 +1,4 @@
+//! The emulated card from outside: bytes in, bytes out.
+
+mod common;
+mod transcript;
