@@ -3,7 +3,7 @@
 use ledger::Refusal;
 
 /// The storage could not do it. None of these says anything about the rules.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// Full, read-only, busy for too long, or gone. Nothing of the call was answered as done; ask
@@ -36,7 +36,7 @@ pub enum StoreError {
 }
 
 /// Why one command did not go through.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplyError {
     /// The rules forbid it.
@@ -48,7 +48,7 @@ pub enum ApplyError {
 }
 
 /// Why an administrator's write did not go through.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdminError {
     /// The id, token, number or chip is in use already.

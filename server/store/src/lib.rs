@@ -10,7 +10,10 @@ mod error;
 mod record;
 mod traits;
 
+pub mod sqlite;
+
 pub use error::{AdminError, ApplyError, StoreError};
 pub use record::{NewCard, NewHolder, OrderPage, Standing, TEMPLATE_LEN_MAX};
 
+pub use sqlite::SqliteStore;
 pub use traits::{COMMANDS_MAX, LEASES_MAX, PAGE_MAX, Store};

@@ -1,0 +1,388 @@
+//! One command inside the shared transaction: read the facts, ask the rules, write the plan.
+
+use ledger::{
+    Account, AccountRef, CardId, Command, CommitOutcome, CommitSend, Decide, Decided, Escrow,
+    Event, Leg, Outcome, Posting, Refusal, RemittanceId, ReturnReason, Settle, Status, Timestamp,
+    Transfer, Transition, rules,
+};
+use money::Amount;
+use rusqlite::Connection;
+
+use crate::sqlite::fault::Fault;
+use crate::sqlite::order::place_order;
+use crate::sqlite::rows::{self, EventKind};
+
+type Answer = Result<Outcome, Refusal>;
+
+/// `now`: the ledger's time for this command.
+pub(super) fn apply(
+    connection: &Connection,
+    command: &Command,
+    now: Timestamp,
+) -> Result<Answer, Fault> {
+    if let Err(refusal) = rules::within_bounds(command) {
+        return Ok(Err(refusal));
+    }
+    match command {
+        Command::Transfer {
+            id,
+            from,
+            to,
+            amount,
+            ..
+        } => {
+            let transfer = Transfer {
+                id: *id,
+                from: from.account(amount.currency()),
+                to: to.account(amount.currency()),
+                amount: *amount,
+                at: now,
+            };
+            move_funds(connection, &transfer, *from, *to)
+        }
+        Command::PlaceOrder(order) => place_order(connection, order, now),
+        Command::Cancel {
+            remittance, sender, ..
+        } => {
+            let escrow = rows::escrow(connection, *remittance)?;
+            let own = escrow.filter(|escrow| escrow.sender == *sender);
+            let step = end(connection, own.as_ref(), Event::Cancel, now)?;
+            Ok(step.map(Outcome::CancelNoted))
+        }
+        Command::Expire { remittance, .. } => {
+            let escrow = rows::escrow(connection, *remittance)?;
+            let step = end(connection, escrow.as_ref(), Event::Expire, now)?;
+            Ok(step.map(Outcome::Expired))
+        }
+        Command::Decide(step) => decide(connection, step, now),
+        Command::Settle(proof) => settle(connection, proof, now),
+        Command::BlockCard { card, .. } => block(connection, *card, now),
+    }
+}
+
+fn move_funds(
+    connection: &Connection,
+    transfer: &Transfer,
+    from: AccountRef,
+    to: AccountRef,
+) -> Result<Answer, Fault> {
+    if let Some(posted) = rows::transfer(connection, transfer.id)? {
+        let same = Transfer {
+            at: posted.at,
+            ..*transfer
+        } == posted;
+        return Ok(if same {
+            Ok(Outcome::Transferred)
+        } else {
+            Err(Refusal::TransferConflict)
+        });
+    }
+    let (from, to) = (side(connection, from)?, side(connection, to)?);
+    let plan = match rules::transfer(from, to, transfer.amount.money()) {
+        Ok(plan) => plan,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    for (side, after) in [(from, plan.from_after), (to, plan.to_after)] {
+        if let (AccountRef::Holder(holder), Some(after)) = (side.account, after) {
+            rows::set_balance(connection, holder.as_bytes(), after)?;
+        }
+    }
+    rows::post(connection, transfer)?;
+    Ok(Ok(Outcome::Transferred))
+}
+
+fn side(connection: &Connection, account: AccountRef) -> Result<rules::Side, Fault> {
+    let balance = match account {
+        AccountRef::Float => None,
+        AccountRef::Holder(holder) => rows::balance(connection, holder.as_bytes())?,
+    };
+    Ok(rules::Side { account, balance })
+}
+
+/// Cancels or expires.
+fn end(
+    connection: &Connection,
+    escrow: Option<&Escrow>,
+    event: Event,
+    now: Timestamp,
+) -> Result<Result<Status, Refusal>, Fault> {
+    let Some(escrow) = escrow else {
+        return Ok(Err(Refusal::RemittanceUnknown));
+    };
+    match escrow.on(event, now) {
+        Ok(step) => {
+            advance(connection, escrow, step, None, now)?;
+            Ok(Ok(step.to))
+        }
+        Err(refusal) => Ok(Err(refusal)),
+    }
+}
+
+fn decide(connection: &Connection, step: &Decide, now: Timestamp) -> Result<Answer, Fault> {
+    let Some(card) = rows::card(connection, step.card)? else {
+        return Ok(Err(Refusal::CardUnknown));
+    };
+    let in_flight = rows::in_flight(connection, step.card)?;
+    let escrow_of = |remittance: Option<RemittanceId>| match remittance {
+        Some(remittance) => rows::escrow(connection, remittance),
+        None => Ok(None),
+    };
+    let in_flight_escrow = escrow_of(in_flight.as_ref().map(|sent| sent.remittance))?;
+    let commit_escrow = escrow_of(step.commit.as_ref().map(|commit| commit.remittance))?;
+    let facts = rules::DecideFacts {
+        card: &card,
+        in_flight: in_flight.as_ref(),
+        in_flight_escrow: in_flight_escrow.as_ref(),
+        commit_escrow: commit_escrow.as_ref(),
+    };
+    let plan = match rules::decide(step, &facts, now) {
+        Ok(plan) => plan,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if let (Some(settled), Some(escrow)) = (&plan.settled, &in_flight_escrow) {
+        let receipt = rules::receipt_of(step.settle.as_ref());
+        conclude(connection, escrow, settled, receipt.map(Vec::as_slice), now)?;
+    }
+    if let Some(status) = plan.freeze {
+        freeze(
+            connection,
+            step,
+            in_flight.map(|sent| sent.remittance),
+            status,
+            now,
+        )?;
+    }
+    if let (CommitOutcome::Sent { epoch }, Some(commit)) = (plan.commit, &step.commit) {
+        let payment_seq = card.proven.payment_seq;
+        send(connection, step, commit, (epoch, payment_seq), now)?;
+    }
+    let settled = plan.settled.map(|settled| settled.step.to);
+    Ok(Ok(Outcome::Decided(Decided {
+        settled,
+        commit: plan.commit,
+    })))
+}
+
+/// Ends what is in flight: the row goes, the remittance moves, the card account follows the card.
+fn conclude(
+    connection: &Connection,
+    escrow: &Escrow,
+    plan: &rules::SettledPlan,
+    receipt: Option<&[u8]>,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let card = escrow.card.as_bytes();
+    rows::write(
+        connection,
+        "DELETE FROM in_flight WHERE card = ?1",
+        [card],
+        "in-flight row",
+    )?;
+    if let Some(proven) = plan.proven {
+        let sql = "UPDATE card SET proven_id = ?2, proven_remittance_seq = ?3, \
+                   proven_payment_seq = ?4, proven_value = ?5 WHERE id = ?1";
+        let (seq, payment_seq) = (proven.remittance_seq, proven.payment_seq);
+        let params = (card, proven.id, seq, payment_seq, proven.value);
+        rows::write(connection, sql, params, "card")?;
+    } else {
+        rows::record(
+            connection,
+            now,
+            EventKind::ProvenAbsent,
+            escrow.remittance.as_bytes(),
+            "",
+        )?;
+    }
+    advance(connection, escrow, plan.step, receipt, now)
+}
+
+fn send(
+    connection: &Connection,
+    step: &Decide,
+    commit: &CommitSend,
+    (epoch, payment_seq): (u64, u32),
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let sql = "INSERT INTO in_flight (card, remittance, epoch, seq, payment_seq, balance_before, \
+               session, batch, since) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let (before, after) = (rows::stored(step.expect_epoch)?, rows::stored(epoch)?);
+    let params = (
+        step.card.as_bytes(),
+        commit.remittance.as_bytes(),
+        before,
+        commit.seq,
+        payment_seq,
+        commit.balance_before,
+        &commit.session,
+        &commit.batch,
+        now.micros(),
+    );
+    rows::write(connection, sql, params, "in-flight row")?;
+    let sql = "UPDATE card SET epoch = ?2 WHERE id = ?1 AND epoch = ?3";
+    let params = (step.card.as_bytes(), after, before);
+    rows::write(connection, sql, params, "card")?;
+    let sql = "UPDATE remittance SET status = 'commit-sent' WHERE id = ?1 AND status = 'open'";
+    rows::write(
+        connection,
+        sql,
+        [commit.remittance.as_bytes()],
+        "remittance",
+    )?;
+    let detail = format!("seq {} epoch {epoch}", commit.seq);
+    rows::record(
+        connection,
+        now,
+        EventKind::CommitSent,
+        commit.remittance.as_bytes(),
+        &detail,
+    )
+}
+
+fn freeze(
+    connection: &Connection,
+    step: &Decide,
+    in_flight: Option<RemittanceId>,
+    status: ledger::CardStatus,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let Some(ledger::Settlement::Freeze { evidence }) = &step.settle else {
+        return Ok(());
+    };
+    let sql = "INSERT INTO freeze_case (card, in_flight, evidence, at) VALUES (?1, ?2, ?3, ?4)";
+    let in_flight = in_flight.map(RemittanceId::to_bytes);
+    let params = (step.card.as_bytes(), in_flight, evidence, now.micros());
+    rows::write(connection, sql, params, "case")?;
+    set_card_status(connection, step.card, status)?;
+    rows::record(
+        connection,
+        now,
+        EventKind::CardFrozen,
+        step.card.as_bytes(),
+        "",
+    )
+}
+
+fn settle(connection: &Connection, proof: &Settle, now: Timestamp) -> Result<Answer, Fault> {
+    let escrow = rows::escrow(connection, proof.remittance)?;
+    let in_flight = rows::in_flight(connection, proof.card)?;
+    let facts = rules::SettleFacts {
+        escrow: escrow.as_ref(),
+        in_flight: in_flight.as_ref(),
+    };
+    match (rules::settle(proof, &facts, now), &escrow) {
+        (Err(refusal), _) => Ok(Err(refusal)),
+        (Ok(rules::SettlePlan::Kept), _) => {
+            let receipt = rows::receipt(connection, proof.remittance)?;
+            let receipt = receipt.ok_or(Fault::Corrupt("receipt"))?;
+            Ok(Ok(Outcome::Settled { receipt }))
+        }
+        (Ok(rules::SettlePlan::Post(plan)), Some(escrow)) => {
+            conclude(connection, escrow, &plan, Some(&proof.receipt), now)?;
+            Ok(Ok(Outcome::Settled {
+                receipt: proof.receipt.clone(),
+            }))
+        }
+        (Ok(rules::SettlePlan::Post(_)), None) => Err(Fault::Corrupt("remittance")),
+    }
+}
+
+fn block(connection: &Connection, card: CardId, now: Timestamp) -> Result<Answer, Fault> {
+    let Some(found) = rows::card(connection, card)? else {
+        return Ok(Err(Refusal::CardUnknown));
+    };
+    if found.status != ledger::CardStatus::Blocked {
+        set_card_status(connection, card, ledger::CardStatus::Blocked)?;
+        rows::record(connection, now, EventKind::CardBlocked, card.as_bytes(), "")?;
+    }
+    Ok(Ok(Outcome::CardBlocked))
+}
+
+fn set_card_status(
+    connection: &Connection,
+    card: CardId,
+    status: ledger::CardStatus,
+) -> Result<(), Fault> {
+    let sql = "UPDATE card SET status = ?2 WHERE id = ?1";
+    rows::write(connection, sql, (card.as_bytes(), status.code()), "card")
+}
+
+/// Writes a step of a remittance together with the transfer that belongs to it.
+fn advance(
+    connection: &Connection,
+    escrow: &Escrow,
+    step: Transition,
+    receipt: Option<&[u8]>,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    if step.to == escrow.status {
+        return Ok(());
+    }
+    let (code, cancel_asked, ended) = rows::status_columns(step.to);
+    let sql = "UPDATE remittance SET status = ?2, cancel_asked = ?3, ended = ?4, receipt = ?5 \
+               WHERE id = ?1 AND status = ?6";
+    let remittance = escrow.remittance.as_bytes();
+    let params = (
+        remittance,
+        code,
+        cancel_asked,
+        ended,
+        receipt,
+        escrow.status.code(),
+    );
+    rows::write(connection, sql, params, "remittance")?;
+    if let Some(posting) = step.posting {
+        post_end(connection, escrow, posting, now)?;
+    }
+    let kind = match step.to {
+        Status::Credited { .. } => EventKind::Credited,
+        Status::Returned {
+            reason: ReturnReason::Cancelled | ReturnReason::Expired,
+            ..
+        } => EventKind::Returned,
+        Status::CommitSent { cancel_asked: true } => EventKind::CancelAsked,
+        // noted where the in-flight row goes or comes
+        Status::Open
+        | Status::CommitSent {
+            cancel_asked: false,
+        } => return Ok(()),
+    };
+    rows::record(connection, now, kind, remittance, code)
+}
+
+fn post_end(
+    connection: &Connection,
+    escrow: &Escrow,
+    posting: Posting,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let to = match posting {
+        Posting::ToCard => Account::Card(escrow.card),
+        Posting::ToSender => Account::Holder(escrow.sender),
+    };
+    let (Account::Card(_) | Account::Holder(_), (_, Some(id))) = (to, rows::account_columns(&to))
+    else {
+        return Err(Fault::Corrupt("account"));
+    };
+    add_to(connection, id, escrow.amount)?;
+    let id = Leg::End.transfer_of(escrow.remittance);
+    let from = Account::Escrow(escrow.remittance);
+    rows::post(
+        connection,
+        &Transfer {
+            id,
+            from,
+            to,
+            amount: escrow.amount,
+            at: now,
+        },
+    )
+}
+
+fn add_to(connection: &Connection, account: &[u8; 16], amount: Amount) -> Result<(), Fault> {
+    let balance = rows::balance(connection, account)?.ok_or(Fault::Corrupt("account"))?;
+    // `BALANCE_MINOR_MAX` leaves room for more escrow than there can be
+    let after = balance
+        .checked_add(amount.money())
+        .map_err(|_| Fault::Corrupt("balance"))?;
+    rows::set_balance(connection, account, after.minor())
+}

@@ -1,0 +1,272 @@
+//! The audit: every promise of the books against all rows, at one instant.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ledger::{
+    Account, AuditCheck, AuditLine, AuditReport, AuditTotals, CardId, Escrow, HolderId, Leg,
+    RemittanceId, ReturnReason, Status, Transfer,
+};
+use money::Currency;
+use rusqlite::Connection;
+
+use crate::sqlite::fault::Fault;
+use crate::sqlite::rows::{self, transfer_select};
+
+struct Books<'c> {
+    connection: &'c Connection,
+    report: AuditReport,
+    /// Sum of transfers per holder and card.
+    by_transfers: HashMap<Account, i128>,
+    /// Sum of transfers per currency: float, escrow.
+    float: BTreeMap<Currency, i128>,
+    escrow: BTreeMap<Currency, i128>,
+    /// Sum of rows per currency: holders, cards, open remittances.
+    holders: BTreeMap<Currency, i128>,
+    cards: BTreeMap<Currency, i128>,
+    open: BTreeMap<Currency, i128>,
+}
+
+pub(super) fn audit(connection: &Connection) -> Result<AuditReport, Fault> {
+    let mut books = Books {
+        connection,
+        report: AuditReport::default(),
+        by_transfers: HashMap::new(),
+        float: BTreeMap::new(),
+        escrow: BTreeMap::new(),
+        holders: BTreeMap::new(),
+        cards: BTreeMap::new(),
+        open: BTreeMap::new(),
+    };
+    books.transfers()?;
+    books.accounts()?;
+    books.remittances()?;
+    books.in_flight()?;
+    books.totals();
+    let mut report = books.report;
+    report
+        .failures
+        .sort_by(|a, b| (a.check, &a.subject).cmp(&(b.check, &b.subject)));
+    Ok(report)
+}
+
+impl Books<'_> {
+    fn fail(&mut self, check: AuditCheck, subject: impl ToString, detail: String) {
+        self.report.failures.push(AuditLine {
+            check,
+            subject: subject.to_string(),
+            detail,
+        });
+    }
+
+    /// Runs `each` over all rows without keeping them.
+    fn each(
+        &mut self,
+        sql: &str,
+        mut each: impl FnMut(&mut Self, &rusqlite::Row<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut found = statement.query([])?;
+        while let Some(row) = found.next()? {
+            each(self, row)?;
+        }
+        Ok(())
+    }
+
+    fn transfers(&mut self) -> Result<(), Fault> {
+        self.each(transfer_select!(), |books, row| {
+            let transfer = rows::read_transfer(row)?;
+            let amount = i128::from(transfer.amount.minor());
+            books.report.transfers += 1;
+            books.count(transfer.from, transfer.amount.currency(), -amount);
+            books.count(transfer.to, transfer.amount.currency(), amount);
+            Ok(())
+        })
+    }
+
+    fn count(&mut self, account: Account, currency: Currency, amount: i128) {
+        *match account {
+            Account::Float(currency) => self.float.entry(currency).or_default(),
+            Account::Escrow(_) => self.escrow.entry(currency).or_default(),
+            Account::Holder(_) | Account::Card(_) => self.by_transfers.entry(account).or_default(),
+        } += amount;
+    }
+
+    fn accounts(&mut self) -> Result<(), Fault> {
+        let sql = "SELECT account.id, kind, account.currency, balance, card.proven_value \
+                   FROM account LEFT JOIN card ON card.id = account.id";
+        self.each(sql, |books, row| {
+            let currency = rows::currency(row, 2)?;
+            let balance: i64 = row.get(3)?;
+            let proven: Option<i64> = row.get(4)?;
+            let account = if row.get::<_, i64>(1)? == rows::KIND_CARD {
+                Account::Card(rows::id(row, 0, CardId::from_bytes)?)
+            } else {
+                Account::Holder(rows::id(row, 0, HolderId::from_bytes)?)
+            };
+            books.account(account, currency, balance, proven);
+            Ok(())
+        })?;
+        let orphans: Vec<_> = self
+            .by_transfers
+            .drain()
+            .filter(|(_, sum)| *sum != 0)
+            .collect();
+        for (account, sum) in orphans {
+            let detail = format!("transfers {sum}, but no account");
+            self.fail(AuditCheck::AccountIsItsTransfers, name(account), detail);
+        }
+        Ok(())
+    }
+
+    fn account(&mut self, account: Account, currency: Currency, balance: i64, proven: Option<i64>) {
+        let transfers = self.by_transfers.remove(&account).unwrap_or_default();
+        if transfers != i128::from(balance) {
+            let detail = format!("balance {balance}, transfers {transfers}");
+            self.fail(AuditCheck::AccountIsItsTransfers, name(account), detail);
+        }
+        if balance < 0 {
+            let detail = format!("balance {balance}");
+            self.fail(AuditCheck::NoAccountBelowZero, name(account), detail);
+        }
+        let totals = match account {
+            Account::Card(_) => {
+                if proven != Some(balance) {
+                    let detail = format!("balance {balance}, proven {proven:?}");
+                    self.fail(AuditCheck::CardIsProvenValue, name(account), detail);
+                }
+                &mut self.cards
+            }
+            Account::Holder(_) | Account::Float(_) | Account::Escrow(_) => &mut self.holders,
+        };
+        *totals.entry(currency).or_default() += i128::from(balance);
+    }
+
+    fn remittances(&mut self) -> Result<(), Fault> {
+        self.each("SELECT id FROM remittance", |books, row| {
+            let id = rows::id(row, 0, RemittanceId::from_bytes)?;
+            let escrow = rows::escrow(books.connection, id)?;
+            books.remittance(&escrow.ok_or(Fault::Corrupt("remittance"))?)
+        })
+    }
+
+    fn remittance(&mut self, escrow: &Escrow) -> Result<(), Fault> {
+        if escrow.status.holds_escrow() {
+            let open = self.open.entry(escrow.amount.currency()).or_default();
+            *open += i128::from(escrow.amount.minor());
+        }
+        let funding = (
+            Account::Holder(escrow.sender),
+            Account::Escrow(escrow.remittance),
+        );
+        self.leg(escrow, Leg::Funding, Some(funding))?;
+        let end = match escrow.status {
+            Status::Open | Status::CommitSent { .. } => None,
+            Status::Credited { .. } => Some(Account::Card(escrow.card)),
+            Status::Returned {
+                reason: ReturnReason::Expired | ReturnReason::Cancelled,
+                ..
+            } => Some(Account::Holder(escrow.sender)),
+        };
+        let end = end.map(|to| (Account::Escrow(escrow.remittance), to));
+        self.leg(escrow, Leg::End, end)?;
+        let sent = matches!(escrow.status, Status::CommitSent { .. });
+        let row = rows::in_flight(self.connection, escrow.card)?;
+        if sent && row.is_none_or(|row| row.remittance != escrow.remittance) {
+            let detail = "commit sent, but not in flight".to_owned();
+            self.fail(AuditCheck::InFlightIsCommitSent, escrow.remittance, detail);
+        }
+        Ok(())
+    }
+
+    fn leg(
+        &mut self,
+        escrow: &Escrow,
+        leg: Leg,
+        expected: Option<(Account, Account)>,
+    ) -> Result<(), Fault> {
+        let found = rows::transfer(self.connection, leg.transfer_of(escrow.remittance))?;
+        let same = |found: &Transfer| {
+            found.amount == escrow.amount && expected == Some((found.from, found.to))
+        };
+        if found.as_ref().map(same) != expected.map(|_| true) {
+            let detail = format!("{leg:?} transfer: {found:?}");
+            self.fail(
+                AuditCheck::RemittanceHasItsTransfers,
+                escrow.remittance,
+                detail,
+            );
+        }
+        Ok(())
+    }
+
+    fn in_flight(&mut self) -> Result<(), Fault> {
+        self.each("SELECT card FROM in_flight", |books, row| {
+            let id = rows::id(row, 0, CardId::from_bytes)?;
+            let sent = rows::in_flight(books.connection, id)?;
+            let card = rows::card(books.connection, id)?;
+            let (Some(sent), Some(card)) = (sent, card) else {
+                return Err(Fault::Corrupt("in-flight row"));
+            };
+            let escrow = rows::escrow(books.connection, sent.remittance)?;
+            let matching = escrow.filter(|escrow| {
+                escrow.card == id && matches!(escrow.status, Status::CommitSent { .. })
+            });
+            if matching.is_none() {
+                let detail = format!("of {}", sent.remittance);
+                books.fail(AuditCheck::InFlightIsCommitSent, id, detail);
+            }
+            let next = card.proven.remittance_seq.checked_add(1) == Some(sent.seq)
+                && card.proven.payment_seq == sent.payment_seq
+                && card.proven.value == sent.balance_before
+                && card.epoch.checked_sub(1) == Some(sent.epoch);
+            if !next {
+                let detail = format!("in flight {}, proven {:?}", sent.seq, card.proven);
+                books.fail(AuditCheck::InFlightIsNextInSequence, id, detail);
+            }
+            Ok(())
+        })
+    }
+
+    fn totals(&mut self) {
+        for currency in Currency::ALL {
+            let sum = |map: &BTreeMap<Currency, i128>| map.get(&currency).copied();
+            let maps = [
+                &self.holders,
+                &self.cards,
+                &self.open,
+                &self.float,
+                &self.escrow,
+            ];
+            if maps.into_iter().all(|map| sum(map).is_none()) {
+                continue;
+            }
+            let [holders, cards, escrow, float, by_transfers] =
+                maps.map(|map| sum(map).unwrap_or_default());
+            let totals = AuditTotals {
+                currency,
+                holders,
+                cards,
+                escrow,
+                float,
+            };
+            if holders + cards + escrow + float != 0 {
+                let detail = format!("{totals:?}");
+                self.fail(AuditCheck::SumIsZero, currency.code(), detail);
+            }
+            if by_transfers != escrow {
+                let detail = format!("open remittances {escrow}, transfers {by_transfers}");
+                self.fail(AuditCheck::EscrowIsOpenRemittances, currency.code(), detail);
+            }
+            self.report.totals.push(totals);
+        }
+    }
+}
+
+fn name(account: Account) -> String {
+    match account {
+        Account::Float(currency) => currency.code().to_owned(),
+        Account::Holder(id) => id.to_string(),
+        Account::Card(id) => id.to_string(),
+        Account::Escrow(id) => id.to_string(),
+    }
+}

@@ -1,0 +1,61 @@
+//! Schema versions: applied in order when the file is opened, each in one transaction.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::error::StoreError;
+use crate::sqlite::fault::Fault;
+
+/// `TGTA` as the file's application id, so that `file` and we can tell our databases from others.
+const APPLICATION_ID: i64 = 0x5447_5441;
+
+/// The scripts; the version is the position, counted from 1. A shipped one is never edited.
+const SCRIPTS: [&str; 1] = [include_str!("../../migrations/sqlite/0001_ledger.sql")];
+
+/// The newest version that this program knows.
+pub(super) const VERSION: i64 = 1;
+
+/// Brings an empty or older file to [`VERSION`].
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    check(connection)?;
+    let version = number(connection, "PRAGMA user_version")?;
+    for (script, to) in SCRIPTS.iter().zip(1..=VERSION) {
+        if to > version {
+            step(connection, script, to).map_err(StoreError::from)?;
+        }
+    }
+    check(connection)
+}
+
+/// Refuses a file of another program, or of a newer version of this one.
+fn check(connection: &Connection) -> Result<(), StoreError> {
+    let application = number(connection, "PRAGMA application_id")?;
+    let found = number(connection, "PRAGMA user_version")?;
+    let tables = number(connection, "SELECT count(*) FROM sqlite_schema")?;
+    match (application, tables) {
+        (0, 0) => Ok(()),
+        (APPLICATION_ID, _) if found <= VERSION => Ok(()),
+        (APPLICATION_ID, _) => Err(StoreError::SchemaTooNew {
+            found,
+            known: VERSION,
+        }),
+        _ => Err(StoreError::NotOurs),
+    }
+}
+
+fn step(connection: &mut Connection, script: &str, to: i64) -> Result<(), Fault> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // another process may have been quicker between the check and the lock
+    let at: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if at < to {
+        transaction.execute_batch(script)?;
+        transaction.pragma_update(None, "user_version", to)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+fn number(connection: &Connection, sql: &str) -> Result<i64, StoreError> {
+    connection
+        .query_row(sql, [], |row| row.get(0))
+        .map_err(|error| Fault::from(error).into())
+}

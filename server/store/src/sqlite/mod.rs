@@ -1,0 +1,158 @@
+//! SQLite: one file, one writer thread, several readers.
+//!
+//! WAL with `synchronous = FULL`: a commit is on the disk before its callers hear of it, and
+//! readers never wait for the writer. All reads of one call see one instant.
+
+mod admin;
+mod apply;
+mod audit;
+mod fault;
+mod migrate;
+mod order;
+mod outbox;
+mod read;
+mod rows;
+mod store;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use crate::error::StoreError;
+use crate::sqlite::fault::Fault;
+use crate::sqlite::writer::Writer;
+
+/// How long a connection waits for a lock that another process holds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Statements kept compiled per connection: more than there are.
+const STATEMENTS_MAX: usize = 128;
+
+/// Page cache of the writer, in KiB: holds the accounts of some 500,000 cards.
+const WRITER_CACHE_KIB: i64 = 32_768;
+
+/// Write-ahead log, in pages of 4 KiB, before it is copied back into the file: the default of
+/// 1,000 copies hot account pages several times a second under load.
+const CHECKPOINT_PAGES: i64 = 8_000;
+
+/// Connections that read at the same time.
+const READERS: usize = 4;
+
+/// A ledger in one SQLite file.
+///
+/// Dropping it waits for the batch that is being written.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: Writer,
+    readers: Arc<Readers>,
+}
+
+#[derive(Debug)]
+struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+}
+
+impl SqliteStore {
+    /// Opens the file, creates it where there is none, and brings its schema up to date.
+    ///
+    /// Blocks while it does; call it before serving.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`], [`StoreError::NotOurs`], [`StoreError::SchemaTooNew`].
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut connection = connect(path)?;
+        migrate::migrate(&mut connection)?;
+        prepare_writer(&connection)?;
+        let readers = Readers {
+            path: path.to_owned(),
+            idle: Mutex::new(Vec::new()),
+            permits: Semaphore::new(READERS),
+        };
+        Ok(Self {
+            writer: Writer::start(connection)?,
+            readers: Arc::new(readers),
+        })
+    }
+
+    /// Runs one read on a connection of its own; all of it sees one instant.
+    async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let readers = Arc::clone(&self.readers);
+        let _permit = self
+            .readers
+            .permits
+            .acquire()
+            .await
+            .map_err(|_| fault::gone())?;
+        let done = tokio::task::spawn_blocking(move || readers.run(read)).await;
+        done.map_err(|_| fault::gone())?
+    }
+}
+
+impl Readers {
+    fn run<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => self.open()?,
+        };
+        let snapshot = connection.transaction().map_err(Fault::from)?;
+        let value = read(&snapshot)?;
+        snapshot.finish().map_err(Fault::from)?;
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(connection);
+        Ok(value)
+    }
+
+    fn open(&self) -> Result<Connection, StoreError> {
+        let connection = connect(&self.path)?;
+        connection
+            .pragma_update(None, "query_only", true)
+            .map_err(Fault::from)?;
+        Ok(connection)
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let open = || -> Result<Connection, Fault> {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        connection.pragma_update(None, "foreign_keys", true)?;
+        Ok(connection)
+    };
+    open().map_err(StoreError::from)
+}
+
+fn prepare_writer(connection: &Connection) -> Result<(), StoreError> {
+    let prepare = || -> Result<bool, Fault> {
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        Ok(mode == "wal")
+    };
+    match prepare() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(StoreError::Unavailable {
+            reason: "the file system does not support a write-ahead log".to_owned(),
+        }),
+        Err(fault) => Err(fault.into()),
+    }
+}

@@ -1,0 +1,208 @@
+//! Placing an order: funds to escrow, remittance, mail and answer, in one transaction.
+
+use ledger::{
+    Account, CardStatus, ContentHash, HolderId, Language, Leg, Outcome, PlaceOrder, Refusal,
+    RemittanceId, Timestamp, Transfer, rules,
+};
+use rusqlite::{Connection, Row};
+
+use crate::sqlite::fault::Fault;
+use crate::sqlite::rows::{self, EventKind};
+
+type Answer = Result<Outcome, Refusal>;
+
+/// The recipient's side, as found by the number.
+struct Found {
+    card: [u8; 16],
+    email: Option<String>,
+    language: String,
+    facts: rules::Recipient,
+}
+
+pub(super) fn place_order(
+    connection: &Connection,
+    order: &PlaceOrder,
+    now: Timestamp,
+) -> Result<Answer, Fault> {
+    if let Some((content, answer)) = recorded(connection, order)? {
+        let same = content == order.content;
+        return Ok(if same {
+            answer
+        } else {
+            Err(Refusal::IdempotencyConflict)
+        });
+    }
+    let found = recipient(connection, order)?;
+    let facts = rules::OrderFacts {
+        remittance_taken: rows::escrow(connection, order.remittance)?.is_some(),
+        sender: rows::balance(connection, order.sender.as_bytes())?,
+        recipient: found.as_ref().map(|found| found.facts),
+    };
+    let answer = match (rules::place_order(order, &facts, now), found) {
+        (Ok(balance), Some(found)) => {
+            place(connection, order, &found, balance, now)?;
+            Ok(Outcome::Placed {
+                remittance: order.remittance,
+            })
+        }
+        (Ok(_), None) => return Err(Fault::Corrupt("card")),
+        (Err(refusal), _) => Err(refusal),
+    };
+    remember(connection, order, &answer, now)?;
+    Ok(answer)
+}
+
+fn recorded(
+    connection: &Connection,
+    order: &PlaceOrder,
+) -> Result<Option<(ContentHash, Answer)>, Fault> {
+    let sql = "SELECT content, remittance, refusal FROM idempotency \
+               WHERE principal = ?1 AND operation = ?2 AND key = ?3";
+    let scope = &order.scope;
+    let params = (
+        scope.principal.as_bytes(),
+        scope.operation.code(),
+        scope.key.as_str(),
+    );
+    rows::one(connection, sql, params, |row| {
+        let refusal: Option<String> = row.get(2)?;
+        let answer = match refusal {
+            None => {
+                let remittance = rows::id(row, 1, RemittanceId::from_bytes)?;
+                Ok(Outcome::Placed { remittance })
+            }
+            Some(code) => Err(Refusal::from_code(&code).ok_or(Fault::Corrupt("refusal"))?),
+        };
+        Ok((ContentHash(row.get(0)?), answer))
+    })
+}
+
+fn remember(
+    connection: &Connection,
+    order: &PlaceOrder,
+    answer: &Answer,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let sql = "INSERT INTO idempotency \
+               (principal, operation, key, content, remittance, refusal, at) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let (remittance, refusal) = match answer {
+        Ok(_) => (Some(order.remittance.as_bytes()), None),
+        Err(refusal) => (None, Some(refusal.code())),
+    };
+    let scope = &order.scope;
+    let params = (
+        scope.principal.as_bytes(),
+        scope.operation.code(),
+        scope.key.as_str(),
+        order.content.0,
+        remittance,
+        refusal,
+        now.micros(),
+    );
+    rows::write(connection, sql, params, "answer")
+}
+
+fn recipient(connection: &Connection, order: &PlaceOrder) -> Result<Option<Found>, Fault> {
+    let sql = "SELECT card.id, email, language, holder, status, currency, value_max \
+               FROM card JOIN holder ON holder.id = card.holder WHERE number_ref = ?1";
+    rows::one(connection, sql, [order.card.0], |row: &Row<'_>| {
+        let email: Option<String> = row.get(1)?;
+        let status = row
+            .get_ref(4)?
+            .as_str()
+            .ok()
+            .and_then(CardStatus::from_code);
+        let facts = rules::Recipient {
+            holder: rows::id(row, 3, HolderId::from_bytes)?,
+            status: status.ok_or(Fault::Corrupt("card status"))?,
+            currency: rows::currency(row, 5)?,
+            value_max: row.get(6)?,
+            has_address: email.is_some(),
+        };
+        Ok(Found {
+            card: row.get(0)?,
+            email,
+            language: row.get(2)?,
+            facts,
+        })
+    })
+}
+
+fn place(
+    connection: &Connection,
+    order: &PlaceOrder,
+    found: &Found,
+    balance_after: i64,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    rows::set_balance(connection, order.sender.as_bytes(), balance_after)?;
+    let transfer = Transfer {
+        id: Leg::Funding.transfer_of(order.remittance),
+        from: Account::Holder(order.sender),
+        to: Account::Escrow(order.remittance),
+        amount: order.amount,
+        at: now,
+    };
+    rows::post(connection, &transfer)?;
+    insert(connection, order, found, now)?;
+    queue_mail(connection, order, found, now)?;
+    rows::record(
+        connection,
+        now,
+        EventKind::Ordered,
+        order.remittance.as_bytes(),
+        "",
+    )
+}
+
+fn insert(
+    connection: &Connection,
+    order: &PlaceOrder,
+    found: &Found,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let sql = "INSERT INTO remittance (id, revision, sender, sender_name, card, currency, amount, \
+               note, status, cancel_asked, ended, created, expires, order_bytes, signature, \
+               program_key, template_hash, claim_ref, receipt) VALUES (?1, ?2, ?3, ?4, ?5, ?6, \
+               ?7, ?8, 'open', 0, NULL, ?9, ?10, ?11, ?12, ?13, ?14, ?15, NULL)";
+    let params = rusqlite::params![
+        order.remittance.as_bytes(),
+        order.revision,
+        order.sender.as_bytes(),
+        order.sender_name,
+        found.card,
+        order.amount.currency().code(),
+        order.amount.minor(),
+        order.note,
+        now.micros(),
+        order.expires.micros(),
+        order.order_bytes,
+        order.signature,
+        order.program_key,
+        order.template_hash,
+        order.claim.0,
+    ];
+    rows::write(connection, sql, params, "remittance")
+}
+
+fn queue_mail(
+    connection: &Connection,
+    order: &PlaceOrder,
+    found: &Found,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let sql = "INSERT INTO outbox \
+               (id, remittance, message_id, to_address, language, status, attempts, due, error) \
+               VALUES (?1, ?2, ?3, ?4, ?5, 'queued', 0, ?6, NULL)";
+    let language = Language::from_code(&found.language).ok_or(Fault::Corrupt("language"))?;
+    let params = (
+        order.mail.id.as_bytes(),
+        order.remittance.as_bytes(),
+        &order.mail.message_id,
+        &found.email,
+        language.code(),
+        now.micros(),
+    );
+    rows::write(connection, sql, params, "mail")
+}

@@ -1,0 +1,69 @@
+//! Leases of mails.
+
+use ledger::{Language, MailId, OutboxMail, RemittanceId, Timestamp};
+use rusqlite::Connection;
+
+use crate::sqlite::fault::Fault;
+use crate::sqlite::rows;
+
+/// Characters of an error that are kept.
+const ERROR_CHARS_MAX: usize = 500;
+
+/// Leases what is due. The attempt is counted before it is made: one that kills the process
+/// counts too.
+pub(super) fn lease(
+    connection: &Connection,
+    now: Timestamp,
+    until: Timestamp,
+    limit: u32,
+) -> Result<Vec<OutboxMail>, Fault> {
+    let sql = "SELECT id, remittance, message_id, to_address, language, attempts FROM outbox \
+               WHERE status = 'queued' AND due <= ?1 ORDER BY due, id LIMIT ?2";
+    let mut due = rows::all(connection, sql, (now.micros(), limit), |row| {
+        let language = row.get_ref(4)?.as_str().ok().and_then(Language::from_code);
+        Ok(OutboxMail {
+            id: rows::id(row, 0, MailId::from_bytes)?,
+            remittance: rows::id(row, 1, RemittanceId::from_bytes)?,
+            message_id: row.get(2)?,
+            to: row.get(3)?,
+            language: language.ok_or(Fault::Corrupt("language"))?,
+            attempts: row.get(5)?,
+        })
+    })?;
+    let sql = "UPDATE outbox SET due = ?2, attempts = ?3 WHERE id = ?1";
+    for mail in &mut due {
+        mail.attempts = mail.attempts.saturating_add(1);
+        rows::write(
+            connection,
+            sql,
+            (mail.id.as_bytes(), until.micros(), mail.attempts),
+            "mail",
+        )?;
+    }
+    Ok(due)
+}
+
+pub(super) fn sent(connection: &Connection, id: MailId) -> Result<(), Fault> {
+    let sql = "UPDATE outbox SET status = 'sent', error = NULL WHERE id = ?1";
+    connection.prepare_cached(sql)?.execute([id.as_bytes()])?;
+    Ok(())
+}
+
+pub(super) fn failed(
+    connection: &Connection,
+    id: MailId,
+    retry_at: Option<Timestamp>,
+    error: &str,
+) -> Result<(), Fault> {
+    let error: String = error.chars().take(ERROR_CHARS_MAX).collect();
+    let (status, due) = match retry_at {
+        Some(at) => ("queued", Some(at.micros())),
+        None => ("failed", None),
+    };
+    let sql = "UPDATE outbox SET status = ?2, due = coalesce(?3, due), error = ?4 \
+               WHERE id = ?1 AND status <> 'sent'";
+    connection
+        .prepare_cached(sql)?
+        .execute((id.as_bytes(), status, due, error))?;
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! Reads; each runs in one read transaction.
+
+use ledger::{
+    Account, Card, CardId, ClaimRef, FreezeCase, Holder, HolderId, NumberRef, Remittance,
+    RemittanceId, Timestamp, TokenHash, Uid,
+};
+use money::{Currency, Money};
+use rusqlite::Connection;
+
+use crate::record::{OrderPage, Standing};
+use crate::sqlite::fault::Fault;
+use crate::sqlite::rows::{self, card_select, holder_select, remittance_select};
+use crate::traits::PAGE_MAX;
+
+pub(super) fn remittance(
+    connection: &Connection,
+    id: RemittanceId,
+) -> Result<Option<Remittance>, Fault> {
+    let sql = concat!(remittance_select!(), " WHERE remittance.id = ?1");
+    rows::one(connection, sql, [id.as_bytes()], rows::read_remittance)
+}
+
+pub(super) fn remittance_by_claim(
+    connection: &Connection,
+    claim: ClaimRef,
+) -> Result<Option<Remittance>, Fault> {
+    let sql = concat!(remittance_select!(), " WHERE claim_ref = ?1");
+    rows::one(connection, sql, [claim.0], rows::read_remittance)
+}
+
+pub(super) fn card_by_number(
+    connection: &Connection,
+    number: NumberRef,
+) -> Result<Option<Card>, Fault> {
+    let sql = concat!(card_select!(), " WHERE number_ref = ?1");
+    rows::one(connection, sql, [number.0], rows::read_card)
+}
+
+pub(super) fn card_by_uid(connection: &Connection, uid: Uid) -> Result<Option<Card>, Fault> {
+    rows::one(
+        connection,
+        concat!(card_select!(), " WHERE uid = ?1"),
+        [uid.0],
+        rows::read_card,
+    )
+}
+
+pub(super) fn holder(connection: &Connection, id: HolderId) -> Result<Option<Holder>, Fault> {
+    let sql = concat!(holder_select!(), " WHERE holder.id = ?1");
+    rows::one(connection, sql, [id.as_bytes()], rows::read_holder)
+}
+
+pub(super) fn holder_by_token(
+    connection: &Connection,
+    token: TokenHash,
+) -> Result<Option<Holder>, Fault> {
+    let sql = concat!(holder_select!(), " WHERE token_hash = ?1");
+    rows::one(connection, sql, [token.0], rows::read_holder)
+}
+
+pub(super) fn standing(
+    connection: &Connection,
+    id: RemittanceId,
+) -> Result<Option<Standing>, Fault> {
+    let Some(remittance) = remittance(connection, id)? else {
+        return Ok(None);
+    };
+    let card = rows::card(connection, remittance.card)?.ok_or(Fault::Corrupt("card"))?;
+    let in_flight = rows::in_flight(connection, remittance.card)?;
+    let time_floor = rows::time_floor(connection)?;
+    Ok(Some(Standing {
+        remittance,
+        card,
+        in_flight,
+        time_floor,
+    }))
+}
+
+pub(super) fn orders(
+    connection: &Connection,
+    sender: HolderId,
+    before: Option<RemittanceId>,
+    limit: u32,
+) -> Result<OrderPage, Fault> {
+    let limit = limit.min(PAGE_MAX);
+    let sql = concat!(
+        remittance_select!(),
+        " WHERE sender = ?1 AND remittance.id < ?2 ORDER BY remittance.id DESC LIMIT ?3"
+    );
+    // no id is above this: the first bits are a time
+    let before = before.map_or([0xFF; 16], RemittanceId::to_bytes);
+    let params = (sender.as_bytes(), before, limit + 1);
+    let mut items = rows::all(connection, sql, params, rows::read_remittance)?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = if more {
+        items.last().map(|last| last.id)
+    } else {
+        None
+    };
+    Ok(OrderPage { items, next })
+}
+
+pub(super) fn expirable(
+    connection: &Connection,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<RemittanceId>, Fault> {
+    let sql = "SELECT id FROM remittance WHERE status = 'open' AND expires <= ?1 \
+               ORDER BY expires, id LIMIT ?2";
+    rows::all(
+        connection,
+        sql,
+        (now.micros(), limit.min(PAGE_MAX)),
+        |row| rows::id(row, 0, RemittanceId::from_bytes),
+    )
+}
+
+pub(super) fn holders(
+    connection: &Connection,
+    after: Option<HolderId>,
+    limit: u32,
+) -> Result<Vec<Holder>, Fault> {
+    let sql = concat!(
+        holder_select!(),
+        " WHERE holder.id > ?1 ORDER BY holder.id LIMIT ?2"
+    );
+    let after = after.map_or([0; 16], HolderId::to_bytes);
+    rows::all(
+        connection,
+        sql,
+        (after, limit.min(PAGE_MAX)),
+        rows::read_holder,
+    )
+}
+
+pub(super) fn cards(
+    connection: &Connection,
+    after: Option<CardId>,
+    limit: u32,
+) -> Result<Vec<Card>, Fault> {
+    let sql = concat!(card_select!(), " WHERE id > ?1 ORDER BY id LIMIT ?2");
+    let after = after.map_or([0; 16], CardId::to_bytes);
+    rows::all(
+        connection,
+        sql,
+        (after, limit.min(PAGE_MAX)),
+        rows::read_card,
+    )
+}
+
+pub(super) fn freeze_cases(connection: &Connection, limit: u32) -> Result<Vec<FreezeCase>, Fault> {
+    let sql = "SELECT card, in_flight, evidence, at FROM freeze_case ORDER BY seq LIMIT ?1";
+    rows::all(connection, sql, [limit.min(PAGE_MAX)], |row| {
+        let in_flight: Option<[u8; 16]> = row.get(1)?;
+        let in_flight = in_flight.map(RemittanceId::from_bytes).transpose();
+        Ok(FreezeCase {
+            card: rows::id(row, 0, CardId::from_bytes)?,
+            in_flight: in_flight.map_err(|_| Fault::Corrupt("id"))?,
+            evidence: row.get(2)?,
+            at: rows::at(row, 3)?,
+        })
+    })
+}
+
+pub(super) fn template(connection: &Connection, hash: [u8; 32]) -> Result<Option<Vec<u8>>, Fault> {
+    rows::one(
+        connection,
+        "SELECT bytes FROM template WHERE hash = ?1",
+        [hash],
+        |row| Ok(row.get(0)?),
+    )
+}
+
+pub(super) fn balance(connection: &Connection, account: Account) -> Result<Option<Money>, Fault> {
+    match account {
+        Account::Holder(id) => rows::balance(connection, id.as_bytes()),
+        Account::Card(id) => rows::balance(connection, id.as_bytes()),
+        Account::Escrow(id) => Ok(rows::escrow(connection, id)?.map(|escrow| {
+            let held = if escrow.status.holds_escrow() {
+                escrow.amount.minor()
+            } else {
+                0
+            };
+            Money::new(held, escrow.amount.currency())
+        })),
+        Account::Float(currency) => float(connection, currency).map(Some),
+    }
+}
+
+/// What went into the float, less what came out of it.
+fn float(connection: &Connection, currency: Currency) -> Result<Money, Fault> {
+    let sql = "SELECT \
+               coalesce(sum(amount) FILTER (WHERE to_kind = 0), 0) - \
+               coalesce(sum(amount) FILTER (WHERE from_kind = 0), 0) \
+               FROM transfer WHERE currency = ?1 AND (to_kind = 0 OR from_kind = 0)";
+    let float = rows::one(connection, sql, [currency.code()], |row| {
+        Ok(Money::new(row.get(0)?, currency))
+    })?;
+    float.ok_or(Fault::Corrupt("float"))
+}

@@ -1,0 +1,445 @@
+//! Rows to records and back: the stored forms, in one place.
+
+use ledger::{
+    Account, Card, CardId, CardStatus, Escrow, Holder, HolderId, IdError, InFlight, Language,
+    MailStatus, NumberRef, Proven, Remittance, RemittanceId, ReturnReason, Status, Timestamp,
+    Transfer, TransferId, Uid,
+};
+use money::{Amount, Currency, Money};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
+
+use crate::sqlite::fault::Fault;
+
+/// Stored kinds of accounts; `0001_ledger.sql` lists them.
+pub(super) const KIND_FLOAT: i64 = 0;
+pub(super) const KIND_HOLDER: i64 = 1;
+pub(super) const KIND_CARD: i64 = 2;
+pub(super) const KIND_ESCROW: i64 = 3;
+
+/// Runs a query for at most one row.
+pub(super) fn one<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnOnce(&Row<'_>) -> Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    rows.next()?.map(read).transpose()
+}
+
+/// Runs a query for all its rows.
+pub(super) fn all<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut read: impl FnMut(&Row<'_>) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
+    let mut statement: CachedStatement<'_> = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+/// Runs a write that must touch exactly one row.
+pub(super) fn write(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    what: &'static str,
+) -> Result<(), Fault> {
+    match connection.prepare_cached(sql)?.execute(params)? {
+        1 => Ok(()),
+        _ => Err(Fault::Corrupt(what)),
+    }
+}
+
+/// Reads an id; `make` is the id's own `from_bytes`.
+pub(super) fn id<T>(
+    row: &Row<'_>,
+    column: usize,
+    make: fn([u8; 16]) -> Result<T, IdError>,
+) -> Result<T, Fault> {
+    make(row.get(column)?).map_err(|_| Fault::Corrupt("id"))
+}
+
+/// A counter as its column: SQLite's integers are signed.
+pub(super) fn stored(counter: u64) -> Result<i64, Fault> {
+    i64::try_from(counter).map_err(|_| Fault::Corrupt("counter"))
+}
+
+fn counter(row: &Row<'_>, column: usize) -> Result<u64, Fault> {
+    u64::try_from(row.get::<_, i64>(column)?).map_err(|_| Fault::Corrupt("counter"))
+}
+
+pub(super) fn at(row: &Row<'_>, column: usize) -> Result<Timestamp, Fault> {
+    Ok(Timestamp::from_micros(row.get(column)?))
+}
+
+pub(super) fn currency(row: &Row<'_>, column: usize) -> Result<Currency, Fault> {
+    let code = row
+        .get_ref(column)?
+        .as_str()
+        .map_err(|_| Fault::Corrupt("currency"))?;
+    Currency::from_code(code).map_err(|_| Fault::Corrupt("currency"))
+}
+
+fn amount(row: &Row<'_>, minor: usize, code: usize) -> Result<Amount, Fault> {
+    Amount::new(row.get(minor)?, currency(row, code)?).map_err(|_| Fault::Corrupt("amount"))
+}
+
+fn coded<T>(
+    row: &Row<'_>,
+    column: usize,
+    decode: fn(&str) -> Option<T>,
+    what: &'static str,
+) -> Result<T, Fault> {
+    let code = row
+        .get_ref(column)?
+        .as_str()
+        .map_err(|_| Fault::Corrupt(what))?;
+    decode(code).ok_or(Fault::Corrupt(what))
+}
+
+// --- time ---
+
+pub(super) fn time_floor(connection: &Connection) -> Result<Timestamp, Fault> {
+    let floor = one(
+        connection,
+        "SELECT time_floor FROM meta WHERE id = 1",
+        [],
+        |row| at(row, 0),
+    )?;
+    floor.ok_or(Fault::Corrupt("meta"))
+}
+
+pub(super) fn raise_time_floor(connection: &Connection, to: Timestamp) -> Result<(), Fault> {
+    write(
+        connection,
+        "UPDATE meta SET time_floor = ?1 WHERE id = 1",
+        [to.micros()],
+        "meta",
+    )
+}
+
+// --- accounts and transfers ---
+
+/// Balance of a holder's or card's account.
+pub(super) fn balance(connection: &Connection, id: &[u8; 16]) -> Result<Option<Money>, Fault> {
+    one(
+        connection,
+        "SELECT balance, currency FROM account WHERE id = ?1",
+        [id],
+        |row| Ok(Money::new(row.get(0)?, currency(row, 1)?)),
+    )
+}
+
+pub(super) fn set_balance(connection: &Connection, id: &[u8; 16], minor: i64) -> Result<(), Fault> {
+    let sql = "UPDATE account SET balance = ?2 WHERE id = ?1";
+    write(connection, sql, (id, minor), "account")
+}
+
+pub(super) fn add_account(
+    connection: &Connection,
+    id: &[u8; 16],
+    kind: i64,
+    currency: Currency,
+) -> Result<(), Fault> {
+    let sql = "INSERT INTO account (id, kind, currency, balance) VALUES (?1, ?2, ?3, 0)";
+    write(connection, sql, (id, kind, currency.code()), "account")
+}
+
+/// Kind and id of an account, as stored.
+pub(super) fn account_columns(account: &Account) -> (i64, Option<&[u8; 16]>) {
+    match account {
+        Account::Float(_) => (KIND_FLOAT, None),
+        Account::Holder(id) => (KIND_HOLDER, Some(id.as_bytes())),
+        Account::Card(id) => (KIND_CARD, Some(id.as_bytes())),
+        Account::Escrow(id) => (KIND_ESCROW, Some(id.as_bytes())),
+    }
+}
+
+fn account(row: &Row<'_>, kind: usize, currency: Currency) -> Result<Account, Fault> {
+    let at = kind + 1;
+    match row.get(kind)? {
+        KIND_FLOAT => Ok(Account::Float(currency)),
+        KIND_HOLDER => Ok(Account::Holder(id(row, at, HolderId::from_bytes)?)),
+        KIND_CARD => Ok(Account::Card(id(row, at, CardId::from_bytes)?)),
+        KIND_ESCROW => Ok(Account::Escrow(id(row, at, RemittanceId::from_bytes)?)),
+        _ => Err(Fault::Corrupt("account kind")),
+    }
+}
+
+/// What [`read_transfer`] reads.
+macro_rules! transfer_select {
+    () => {
+        "SELECT id, from_kind, from_id, to_kind, to_id, amount, currency, at FROM transfer"
+    };
+}
+pub(super) use transfer_select;
+
+pub(super) fn read_transfer(row: &Row<'_>) -> Result<Transfer, Fault> {
+    let amount = amount(row, 5, 6)?;
+    Ok(Transfer {
+        id: TransferId::from_stored(row.get(0)?),
+        from: account(row, 1, amount.currency())?,
+        to: account(row, 3, amount.currency())?,
+        amount,
+        at: at(row, 7)?,
+    })
+}
+
+pub(super) fn transfer(connection: &Connection, id: TransferId) -> Result<Option<Transfer>, Fault> {
+    let sql = concat!(transfer_select!(), " WHERE id = ?1");
+    one(connection, sql, [id.as_bytes()], read_transfer)
+}
+
+pub(super) fn post(connection: &Connection, transfer: &Transfer) -> Result<(), Fault> {
+    let sql = "INSERT INTO transfer \
+               (id, from_kind, from_id, to_kind, to_id, amount, currency, at) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let (from_kind, from) = account_columns(&transfer.from);
+    let (to_kind, to) = account_columns(&transfer.to);
+    let (minor, code) = (transfer.amount.minor(), transfer.amount.currency().code());
+    let id = transfer.id.as_bytes();
+    let params = (
+        id,
+        from_kind,
+        from,
+        to_kind,
+        to,
+        minor,
+        code,
+        transfer.at.micros(),
+    );
+    write(connection, sql, params, "transfer")
+}
+
+// --- holders ---
+
+/// What [`read_holder`] reads.
+macro_rules! holder_select {
+    () => {
+        "SELECT holder.id, name, email, language, balance, currency \
+         FROM holder JOIN account ON account.id = holder.id"
+    };
+}
+pub(super) use holder_select;
+
+pub(super) fn read_holder(row: &Row<'_>) -> Result<Holder, Fault> {
+    Ok(Holder {
+        id: id(row, 0, HolderId::from_bytes)?,
+        name: row.get(1)?,
+        email: row.get(2)?,
+        language: coded(row, 3, Language::from_code, "language")?,
+        balance: Money::new(row.get(4)?, currency(row, 5)?),
+    })
+}
+
+// --- cards ---
+
+/// What [`read_card`] reads.
+macro_rules! card_select {
+    () => {
+        "SELECT id, number_ref, masked, uid, holder, status, currency, value_max, epoch, proven_id, \
+         proven_remittance_seq, proven_payment_seq, proven_value FROM card"
+    };
+}
+pub(super) use card_select;
+
+pub(super) fn read_card(row: &Row<'_>) -> Result<Card, Fault> {
+    Ok(Card {
+        id: id(row, 0, CardId::from_bytes)?,
+        number_ref: NumberRef(row.get(1)?),
+        masked: row.get(2)?,
+        uid: Uid(row.get(3)?),
+        holder: id(row, 4, HolderId::from_bytes)?,
+        status: coded(row, 5, CardStatus::from_code, "card status")?,
+        currency: currency(row, 6)?,
+        value_max: row.get(7)?,
+        epoch: counter(row, 8)?,
+        proven: Proven {
+            id: row.get(9)?,
+            remittance_seq: row.get(10)?,
+            payment_seq: row.get(11)?,
+            value: row.get(12)?,
+        },
+    })
+}
+
+pub(super) fn card(connection: &Connection, id: CardId) -> Result<Option<Card>, Fault> {
+    let sql = concat!(card_select!(), " WHERE id = ?1");
+    one(connection, sql, [id.as_bytes()], read_card)
+}
+
+pub(super) fn in_flight(connection: &Connection, card: CardId) -> Result<Option<InFlight>, Fault> {
+    let sql = "SELECT card, remittance, epoch, seq, payment_seq, balance_before, session, batch, \
+               since FROM in_flight WHERE card = ?1";
+    one(connection, sql, [card.as_bytes()], |row| {
+        Ok(InFlight {
+            card: id(row, 0, CardId::from_bytes)?,
+            remittance: id(row, 1, RemittanceId::from_bytes)?,
+            epoch: counter(row, 2)?,
+            seq: row.get(3)?,
+            payment_seq: row.get(4)?,
+            balance_before: row.get(5)?,
+            session: row.get(6)?,
+            batch: row.get(7)?,
+            since: at(row, 8)?,
+        })
+    })
+}
+
+// --- remittances ---
+
+/// A status as its three columns: code, `cancel_asked`, `ended`.
+pub(super) const fn status_columns(status: Status) -> (&'static str, bool, Option<i64>) {
+    match status {
+        Status::Open => (status.code(), false, None),
+        Status::CommitSent { cancel_asked } => (status.code(), cancel_asked, None),
+        Status::Credited { at } | Status::Returned { at, .. } => {
+            (status.code(), false, Some(at.micros()))
+        }
+    }
+}
+
+/// Reads the three columns of a status, the first of them at `column`.
+fn status(row: &Row<'_>, column: usize) -> Result<Status, Fault> {
+    let code = row
+        .get_ref(column)?
+        .as_str()
+        .map_err(|_| Fault::Corrupt("status"))?;
+    let cancel_asked = row.get(column + 1)?;
+    let ended: Option<i64> = row.get(column + 2)?;
+    let returned = |at, reason| Status::Returned { at, reason };
+    match (code, ended.map(Timestamp::from_micros)) {
+        ("open", None) => Ok(Status::Open),
+        ("commit-sent", None) => Ok(Status::CommitSent { cancel_asked }),
+        ("credited", Some(at)) => Ok(Status::Credited { at }),
+        ("expired", Some(at)) => Ok(returned(at, ReturnReason::Expired)),
+        ("cancelled", Some(at)) => Ok(returned(at, ReturnReason::Cancelled)),
+        _ => Err(Fault::Corrupt("status")),
+    }
+}
+
+pub(super) fn escrow(
+    connection: &Connection,
+    remittance: RemittanceId,
+) -> Result<Option<Escrow>, Fault> {
+    let sql = "SELECT sender, card, amount, currency, status, cancel_asked, ended, expires \
+               FROM remittance WHERE id = ?1";
+    one(connection, sql, [remittance.as_bytes()], |row| {
+        Ok(Escrow {
+            remittance,
+            sender: id(row, 0, HolderId::from_bytes)?,
+            card: id(row, 1, CardId::from_bytes)?,
+            amount: amount(row, 2, 3)?,
+            status: status(row, 4)?,
+            expires: at(row, 7)?,
+        })
+    })
+}
+
+/// What [`read_remittance`] reads.
+macro_rules! remittance_select {
+    () => {
+        "SELECT remittance.id, revision, sender, sender_name, remittance.card, card.masked, amount, \
+         remittance.currency, note, remittance.status, cancel_asked, ended, created, expires, \
+         order_bytes, signature, program_key, template_hash, receipt, outbox.status \
+         FROM remittance JOIN card ON card.id = remittance.card \
+         JOIN outbox ON outbox.remittance = remittance.id"
+    };
+}
+pub(super) use remittance_select;
+
+pub(super) fn read_remittance(row: &Row<'_>) -> Result<Remittance, Fault> {
+    Ok(Remittance {
+        id: id(row, 0, RemittanceId::from_bytes)?,
+        revision: row.get(1)?,
+        sender: id(row, 2, HolderId::from_bytes)?,
+        sender_name: row.get(3)?,
+        card: id(row, 4, CardId::from_bytes)?,
+        card_masked: row.get(5)?,
+        amount: amount(row, 6, 7)?,
+        note: row.get(8)?,
+        status: status(row, 9)?,
+        created: at(row, 12)?,
+        expires: at(row, 13)?,
+        order_bytes: row.get(14)?,
+        signature: row.get(15)?,
+        program_key: row.get(16)?,
+        template_hash: row.get(17)?,
+        receipt: row.get(18)?,
+        mail: coded(row, 19, MailStatus::from_code, "mail status")?,
+    })
+}
+
+pub(super) fn receipt(
+    connection: &Connection,
+    remittance: RemittanceId,
+) -> Result<Option<Vec<u8>>, Fault> {
+    let sql = "SELECT receipt FROM remittance WHERE id = ?1";
+    let row = connection
+        .prepare_cached(sql)?
+        .query_row([remittance.as_bytes()], |row| row.get(0))
+        .optional()?;
+    Ok(row.flatten())
+}
+
+// --- events ---
+
+/// A kind of recorded state change; the text is stored, so it never changes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum EventKind {
+    HolderAdded,
+    HolderAddress,
+    CardIssuing,
+    CardActive,
+    CardBlocked,
+    CardFrozen,
+    Ordered,
+    CommitSent,
+    CancelAsked,
+    ProvenAbsent,
+    Credited,
+    Returned,
+}
+
+impl EventKind {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::HolderAdded => "holder-added",
+            Self::HolderAddress => "holder-address",
+            Self::CardIssuing => "card-issuing",
+            Self::CardActive => "card-active",
+            Self::CardBlocked => "card-blocked",
+            Self::CardFrozen => "card-frozen",
+            Self::Ordered => "ordered",
+            Self::CommitSent => "commit-sent",
+            Self::CancelAsked => "cancel-asked",
+            Self::ProvenAbsent => "proven-absent",
+            Self::Credited => "credited",
+            Self::Returned => "returned",
+        }
+    }
+}
+
+/// Appends a state change. `detail`: figures without names, addresses or numbers.
+pub(super) fn record(
+    connection: &Connection,
+    now: Timestamp,
+    kind: EventKind,
+    subject: &[u8; 16],
+    detail: &str,
+) -> Result<(), Fault> {
+    let sql = "INSERT INTO event (at, kind, subject, detail) VALUES (?1, ?2, ?3, ?4)";
+    write(
+        connection,
+        sql,
+        (now.micros(), kind.code(), subject, detail),
+        "event",
+    )
+}

@@ -1,0 +1,189 @@
+//! [`Store`] for SQLite: each method picks the writer or a reader.
+
+use async_trait::async_trait;
+use ledger::{
+    Account, AuditReport, Card, CardId, ClaimRef, Command, FreezeCase, Holder, HolderId, MailId,
+    NumberRef, OutboxMail, Outcome, Refusal, Remittance, RemittanceId, Timestamp, TokenHash,
+    Transfer, TransferId, Uid,
+};
+use money::Money;
+
+use crate::error::{AdminError, StoreError};
+use crate::record::{NewCard, NewHolder, OrderPage, Standing};
+use crate::sqlite::fault::Fault;
+use crate::sqlite::{SqliteStore, admin, audit, outbox, read, rows};
+use crate::traits::{LEASES_MAX, Store};
+
+type Answer = Result<Outcome, Refusal>;
+
+impl SqliteStore {
+    async fn write<T, F>(&self, write: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&rusqlite::Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        self.writer
+            .write(move |transaction| write(transaction).map_err(StoreError::from))
+            .await
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn apply(&self, commands: Vec<Command>) -> Result<Vec<Answer>, StoreError> {
+        self.writer.apply(commands).await
+    }
+
+    async fn time_floor(&self) -> Result<Timestamp, StoreError> {
+        self.read(rows::time_floor).await
+    }
+
+    async fn balance(&self, account: Account) -> Result<Option<Money>, StoreError> {
+        self.read(move |connection| read::balance(connection, account))
+            .await
+    }
+
+    async fn transfer(&self, id: TransferId) -> Result<Option<Transfer>, StoreError> {
+        self.read(move |connection| rows::transfer(connection, id))
+            .await
+    }
+
+    async fn audit(&self) -> Result<AuditReport, StoreError> {
+        self.read(audit::audit).await
+    }
+
+    async fn remittance(&self, id: RemittanceId) -> Result<Option<Remittance>, StoreError> {
+        self.read(move |connection| read::remittance(connection, id))
+            .await
+    }
+
+    async fn remittance_by_claim(&self, claim: ClaimRef) -> Result<Option<Remittance>, StoreError> {
+        self.read(move |connection| read::remittance_by_claim(connection, claim))
+            .await
+    }
+
+    async fn standing(&self, id: RemittanceId) -> Result<Option<Standing>, StoreError> {
+        self.read(move |connection| read::standing(connection, id))
+            .await
+    }
+
+    async fn orders(
+        &self,
+        sender: HolderId,
+        before: Option<RemittanceId>,
+        limit: u32,
+    ) -> Result<OrderPage, StoreError> {
+        self.read(move |connection| read::orders(connection, sender, before, limit))
+            .await
+    }
+
+    async fn expirable(&self, now: Timestamp, limit: u32) -> Result<Vec<RemittanceId>, StoreError> {
+        self.read(move |connection| read::expirable(connection, now, limit))
+            .await
+    }
+
+    async fn add_holder(&self, holder: NewHolder) -> Result<(), AdminError> {
+        self.writer
+            .write(move |transaction| admin::add_holder(transaction, &holder))
+            .await
+    }
+
+    async fn set_email(&self, holder: HolderId, email: Option<String>) -> Result<(), AdminError> {
+        self.writer
+            .write(move |transaction| admin::set_email(transaction, holder, email.as_ref()))
+            .await
+    }
+
+    async fn holder(&self, id: HolderId) -> Result<Option<Holder>, StoreError> {
+        self.read(move |connection| read::holder(connection, id))
+            .await
+    }
+
+    async fn holder_by_token(&self, token: TokenHash) -> Result<Option<Holder>, StoreError> {
+        self.read(move |connection| read::holder_by_token(connection, token))
+            .await
+    }
+
+    async fn holders(
+        &self,
+        after: Option<HolderId>,
+        limit: u32,
+    ) -> Result<Vec<Holder>, StoreError> {
+        self.read(move |connection| read::holders(connection, after, limit))
+            .await
+    }
+
+    async fn begin_issue(&self, card: NewCard) -> Result<(), AdminError> {
+        self.writer
+            .write(move |transaction| admin::begin_issue(transaction, &card))
+            .await
+    }
+
+    async fn finish_issue(&self, card: CardId, now: Timestamp) -> Result<(), AdminError> {
+        self.writer
+            .write(move |transaction| admin::finish_issue(transaction, card, now))
+            .await
+    }
+
+    async fn card(&self, id: CardId) -> Result<Option<Card>, StoreError> {
+        self.read(move |connection| rows::card(connection, id))
+            .await
+    }
+
+    async fn card_by_number(&self, number: NumberRef) -> Result<Option<Card>, StoreError> {
+        self.read(move |connection| read::card_by_number(connection, number))
+            .await
+    }
+
+    async fn card_by_uid(&self, uid: Uid) -> Result<Option<Card>, StoreError> {
+        self.read(move |connection| read::card_by_uid(connection, uid))
+            .await
+    }
+
+    async fn cards(&self, after: Option<CardId>, limit: u32) -> Result<Vec<Card>, StoreError> {
+        self.read(move |connection| read::cards(connection, after, limit))
+            .await
+    }
+
+    async fn freeze_cases(&self, limit: u32) -> Result<Vec<FreezeCase>, StoreError> {
+        self.read(move |connection| read::freeze_cases(connection, limit))
+            .await
+    }
+
+    async fn put_template(&self, hash: [u8; 32], bytes: Vec<u8>) -> Result<(), AdminError> {
+        self.writer
+            .write(move |transaction| admin::put_template(transaction, hash, &bytes))
+            .await
+    }
+
+    async fn template(&self, hash: [u8; 32]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(move |connection| read::template(connection, hash))
+            .await
+    }
+
+    async fn lease_mail(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<OutboxMail>, StoreError> {
+        let limit = limit.min(LEASES_MAX);
+        self.write(move |connection| outbox::lease(connection, now, until, limit))
+            .await
+    }
+
+    async fn mail_sent(&self, id: MailId) -> Result<(), StoreError> {
+        self.write(move |connection| outbox::sent(connection, id))
+            .await
+    }
+
+    async fn mail_failed(
+        &self,
+        id: MailId,
+        retry_at: Option<Timestamp>,
+        error: String,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| outbox::failed(connection, id, retry_at, &error))
+            .await
+    }
+}
