@@ -20,6 +20,7 @@ pub mod crypto;
 mod error;
 pub mod handshake;
 pub mod key;
+pub mod legacy;
 pub mod purse;
 pub mod secure_messaging;
 
