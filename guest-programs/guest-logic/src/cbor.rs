@@ -3,6 +3,8 @@
 //! Definite lengths and shortest heads only (section 4.2.1), no nesting but what the caller asks
 //! for, no allocation. A refusal is `None`: a guest has nobody to explain it to.
 
+use core::ops::RangeInclusive;
+
 use crate::buffer::Buffer;
 
 /// Major types of RFC 8949 section 3.1, in the high three bits of the initial byte.
@@ -44,21 +46,25 @@ impl<'a> Reader<'a> {
         (value >= at_least).then_some(value)
     }
 
-    /// Reads an unsigned integer or a length that must not exceed `max`.
-    pub(crate) fn head_up_to(&mut self, major: u8, max: usize) -> Option<usize> {
+    /// Reads an unsigned integer or a length that lies within `bounds`.
+    pub(crate) fn head_within(
+        &mut self,
+        major: u8,
+        bounds: &RangeInclusive<usize>,
+    ) -> Option<usize> {
         let value = usize::try_from(self.head(major)?).ok()?;
-        (value <= max).then_some(value)
+        bounds.contains(&value).then_some(value)
     }
 
-    /// Reads a byte string of at most `max` bytes.
-    pub(crate) fn bytes(&mut self, max: usize) -> Option<&'a [u8]> {
-        let len = self.head_up_to(BYTES, max)?;
+    /// Reads a byte string whose length lies within `bounds`.
+    pub(crate) fn bytes(&mut self, bounds: &RangeInclusive<usize>) -> Option<&'a [u8]> {
+        let len = self.head_within(BYTES, bounds)?;
         self.take(len)
     }
 
     /// Reads a byte string of exactly `N` bytes.
     pub(crate) fn array<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
-        self.bytes(N)?.try_into().ok()
+        self.bytes(&(N..=N))?.try_into().ok()
     }
 
     /// Takes a null if one comes next.
@@ -74,7 +80,7 @@ impl<'a> Reader<'a> {
 
     /// Skips a text string.
     pub(crate) fn skip_text(&mut self) -> Option<()> {
-        let len = self.head_up_to(TEXT, usize::MAX)?;
+        let len = usize::try_from(self.head(TEXT)?).ok()?;
         self.take(len).map(|_| ())
     }
 
@@ -159,12 +165,12 @@ mod tests {
 
     #[test]
     fn a_byte_string_longer_than_what_is_left_is_refused() {
-        assert_eq!(Reader::new(&[0x42, 1, 2]).bytes(2), Some(&[1, 2][..]));
-        assert_eq!(Reader::new(&[0x42, 1]).bytes(2), None);
-        assert_eq!(Reader::new(&[0x42, 1, 2]).bytes(1), None);
-        assert_eq!(
-            Reader::new(&[0x5b, 255, 255, 255, 255, 255, 255, 255, 255]).bytes(9),
-            None
-        );
+        let bytes = |bytes, len| Reader::new(bytes).bytes(&(len..=len)).map(<[u8]>::len);
+        assert_eq!(bytes(&[0x42, 1, 2], 2), Some(2));
+        assert_eq!(bytes(&[0x42, 1], 2), None);
+        assert_eq!(bytes(&[0x42, 1, 2], 1), None);
+        assert_eq!(bytes(&[0x42, 1, 2], 3), None);
+        let endless = [0x5b, 255, 255, 255, 255, 255, 255, 255, 255];
+        assert_eq!(Reader::new(&endless).bytes(&(0..=usize::MAX)), None);
     }
 }

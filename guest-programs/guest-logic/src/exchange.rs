@@ -1,7 +1,9 @@
-//! Requests written and replies read: the guest's half of `docs/exchange-format.md`.
+//! Requests written and replies read: the guest's half of `docs/exchange.md`.
 //!
 //! The issuer's half is `wire::exchange`. The two are not one codec because a guest must hold
 //! neither an allocating encoder nor its error texts; the tests of this crate hold them together.
+
+use core::ops::RangeInclusive;
 
 use crate::buffer::Buffer;
 use crate::card::Challenge;
@@ -12,14 +14,16 @@ use crate::order::Order;
 const REQUEST_LEN_MAX: usize = 4096;
 /// Longest reply that the issuer sends.
 const REPLY_LEN_MAX: usize = 8192;
-/// Most commands in one step; below 24, so that a count of answers is one byte.
-const APDUS_MAX: usize = 16;
-/// Header 4, Lc 1, data 255, Le 1: the longest short command of ISO/IEC 7816-4.
-const APDU_LEN_MAX: usize = 261;
-/// Longest sealed session.
-const TICKET_LEN_MAX: usize = 1024;
-/// Longest signed receipt.
-const RECEIPT_LEN_MAX: usize = 2048;
+/// Commands in one step; below 24, so that a count of answers is one byte.
+const APDUS: RangeInclusive<usize> = 1..=16;
+/// A command: the header alone, up to header, Lc, 255 bytes of data, Le; ISO/IEC 7816-3, 12.1.
+const APDU_LEN: RangeInclusive<usize> = 4..=261;
+/// Sealed session.
+const TICKET_LEN: RangeInclusive<usize> = 1..=1024;
+/// Signed receipt.
+const RECEIPT_LEN: RangeInclusive<usize> = 1..=2048;
+/// Refusal codes have 16 bits. Any of them ends a run, known to this program or not.
+const REFUSAL: RangeInclusive<usize> = 0..=0xffff;
 
 const VERSION: u8 = 1;
 const REQUEST_INSTRUCTION: u8 = 0;
@@ -70,7 +74,7 @@ impl Request {
         self.bytes.push(&[ARRAY << 5]);
     }
 
-    /// Adds one answer, data followed by its status; at most [`APDUS_MAX`] are asked for.
+    /// Adds one answer, data followed by its status; no more than [`APDUS`] are asked for.
     pub(crate) fn add_answer(&mut self, data: &[u8], status: [u8; 2]) {
         self.bytes
             .push_head(BYTES, data.len().saturating_add(status.len()));
@@ -107,22 +111,22 @@ pub(crate) struct Step<'a> {
 impl<'a> Step<'a> {
     pub(crate) fn commands(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let mut reader = self.commands;
-        (0..self.count).map_while(move |_| reader.bytes(APDU_LEN_MAX))
+        (0..self.count).map_while(move |_| reader.bytes(&APDU_LEN))
     }
 
     fn parse(reader: &mut Reader<'a>) -> Option<Self> {
         let ticket = if reader.null() {
             None
         } else {
-            Some(reader.bytes(TICKET_LEN_MAX)?)
+            Some(reader.bytes(&TICKET_LEN)?)
         };
         if reader.head(UINT)? != STOP_FIRST_FAILURE {
             return None;
         }
-        let count = reader.head_up_to(ARRAY, APDUS_MAX)?;
+        let count = reader.head_within(ARRAY, &APDUS)?;
         let commands = *reader;
         for _ in 0..count {
-            reader.bytes(APDU_LEN_MAX)?;
+            reader.bytes(&APDU_LEN)?;
         }
         Some(Self {
             ticket,
@@ -145,9 +149,9 @@ impl<'a> Reply<'a> {
         }
         let reply = match (reader.head(UINT)?, fields) {
             (REPLY_STEP, 5) => Self::Step(Step::parse(&mut reader)?),
-            (REPLY_RECEIPT, 3) => Self::Receipt(reader.bytes(RECEIPT_LEN_MAX)?),
+            (REPLY_RECEIPT, 3) => Self::Receipt(reader.bytes(&RECEIPT_LEN)?),
             (REPLY_REFUSAL, 3) => {
-                reader.head_up_to(UINT, usize::from(u16::MAX))?;
+                reader.head_within(UINT, &REFUSAL)?;
                 Self::Refusal
             }
             _ => return None,

@@ -20,6 +20,8 @@ mod card;
 mod cbor;
 mod exchange;
 mod order;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 use alloc::vec::Vec;
 
@@ -108,8 +110,8 @@ pub enum Failure {
 ///
 /// `order`: order bytes as `docs/order-format.md` lays them out. At most [`EXCHANGES_MAX`]
 /// requests, each sent at most [`ATTEMPTS_MAX`] times with the same bytes. When the card is lost
-/// in the middle of a step, the answers that it gave are still sent, because the proof of a
-/// commit may be among them; the issuer's next word then ends the run.
+/// within a step, the answers that it gave are still sent, be there none: the proof of a commit
+/// may be among them, and the issuer knows what the loss means. Its next word ends the run.
 ///
 /// # Errors
 ///
@@ -130,7 +132,7 @@ pub fn run(order: &[u8], host: &mut impl Host) -> Result<Vec<u8>, Failure> {
             (Reply::Step(_), Card::Lost) => return Err(Failure::Reader),
             (Reply::Step(step), Card::Present) => {
                 request.begin_answers(&order, step.ticket);
-                card = carry_out(host, &step, &mut request)?;
+                card = carry_out(host, &step, &mut request);
             }
         }
     }
@@ -154,30 +156,17 @@ enum Card {
 }
 
 /// Runs the step's commands by its stop rule and adds each answer to `request`.
-///
-/// Fails with [`Failure::Reader`] when the card is lost before its first answer: then there is
-/// nothing to tell the issuer.
-fn carry_out(
-    host: &mut impl Host,
-    step: &Step<'_>,
-    request: &mut Request,
-) -> Result<Card, Failure> {
-    let mut answered = false;
+fn carry_out(host: &mut impl Host, step: &Step<'_>, request: &mut Request) -> Card {
     for command in step.commands() {
         let Ok(answer) = card::perform(host, command) else {
-            return if answered {
-                Ok(Card::Lost)
-            } else {
-                Err(Failure::Reader)
-            };
+            return Card::Lost;
         };
-        answered = true;
         request.add_answer(answer.data(), answer.status);
         if answer.status != card::DONE {
             break;
         }
     }
-    Ok(Card::Present)
+    Card::Present
 }
 
 /// Sends the same bytes up to [`ATTEMPTS_MAX`] times; the issuer answers a repetition alike.

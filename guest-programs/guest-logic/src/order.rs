@@ -5,7 +5,9 @@ use crate::cbor::{ARRAY, Reader, UINT};
 /// The only version of the order bytes so far.
 const VERSION: u64 = 1;
 /// Fields of an order, the version included.
-const FIELDS: usize = 15;
+const FIELDS: u64 = 14;
+/// Minor units and currency.
+const AMOUNT_FIELDS: u64 = 2;
 
 const KIND_CREDIT: u64 = 0;
 /// Key of the purse that may credit; `docs/card-purse.md`, access rights.
@@ -26,7 +28,7 @@ impl<'a> Order<'a> {
     /// the person consents to is shown by the terminal, from the same bytes.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
-        if reader.head_up_to(ARRAY, FIELDS)? != FIELDS || reader.head(UINT)? != VERSION {
+        if reader.head(ARRAY)? != FIELDS || reader.head(UINT)? != VERSION {
             return None;
         }
         let key_number = match reader.head(UINT)? {
@@ -38,9 +40,12 @@ impl<'a> Order<'a> {
         reader.head(UINT)?; // revision
         reader.skip_text()?; // masked card number
         reader.array::<32>()?; // card binding
-        reader.head(UINT)?; // amount
+        if reader.head(ARRAY)? != AMOUNT_FIELDS {
+            return None;
+        }
+        reader.head(UINT)?; // minor units
         reader.skip_text()?; // currency
-        reader.skip_text()?; // sender
+        reader.skip_text()?; // sender's name
         reader.skip_text()?; // note
         reader.head(UINT)?; // created
         reader.head(UINT)?; // expires
