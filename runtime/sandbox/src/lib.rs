@@ -1,0 +1,22 @@
+//! The sandbox: admission of a verified program, and its run in a child process.
+//!
+//! The only home of Wasmtime. [`admit`] decides statically, [`Runner`] runs what was admitted in a
+//! process of its own ([`runner_main`]) and carries each thing the program asks for through the
+//! policy to the terminal's [`Effects`]. Limits, engine settings, the frames between the two
+//! processes and the policy's states: docs/sandbox.md.
+
+mod admission;
+mod child;
+mod effects;
+mod engine;
+mod frame;
+pub mod limits;
+mod outcome;
+mod policy;
+mod runner;
+
+pub use admission::{AdmitError, AdmittedProgram, Rule, admit};
+pub use child::runner_main;
+pub use effects::{Effects, NetworkError, ReaderError};
+pub use outcome::{Failure, Fault};
+pub use runner::{Deadlines, RunError, Runner, RunnerCommand};

@@ -1,0 +1,228 @@
+//! What the tests share: guests written as text, and programs made of them.
+
+use ed25519_dalek::SigningKey;
+use money::{Amount, Currency};
+use program::{Kind, Order, RawProgram, Template, TrustedKey, VerifiedProgram};
+use wire::descriptor::Purpose;
+
+/// Some time within the validity of everything here, Unix seconds.
+const NOW: u64 = 1_800_000_000;
+const ISSUER: &str = "issuer.example";
+
+/// The template that programs are mailed with.
+pub fn remittance() -> Vec<u8> {
+    include_bytes!("../../../../guest-programs/prebuilt/remittance.wasm").to_vec()
+}
+
+/// Compiles, signs and verifies a program of this template.
+pub fn verified(template: Vec<u8>) -> VerifiedProgram {
+    let template = Template::new(template).expect("headed as a component");
+    let order = Order {
+        kind: Kind::Credit,
+        issuer: ISSUER.to_owned(),
+        remittance: [1; 16],
+        revision: 0,
+        card_masked: "**** **** **** 1234".to_owned(),
+        card_binding: [2; 32],
+        amount: Amount::new(2_500, Currency::Jpy).expect("positive"),
+        sender: "Tanaka".to_owned(),
+        note: String::new(),
+        created: NOW,
+        expires: NOW + 86_400,
+        template_hash: template.hash(),
+        claim_token: [3; 32],
+    };
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let order = order.encode().expect("within bounds");
+    let file = program::compile(&template, &order, &key).expect("of this template");
+    let trusted = TrustedKey {
+        public: key.verifying_key().to_bytes(),
+        issuer: ISSUER.to_owned(),
+        purpose: Purpose::Program,
+        not_before: 0,
+        not_after: NOW + 86_400,
+        revoked_at: None,
+    };
+    let raw = RawProgram::new(file).expect("short enough");
+    program::verify(raw, &[trusted], NOW).expect("just signed")
+}
+
+/// A template as text: the interface, an allocator, and the parts that a test varies.
+#[derive(Debug, Clone)]
+pub struct Guest {
+    /// Parts of the module with the memory, besides memory and allocator.
+    pub library: String,
+    /// The memory, as in `(memory (export "memory") LIMITS)`.
+    pub memory: String,
+    /// Parts of the main module besides `run`.
+    pub parts: String,
+    /// Body of `run`; leaves the address of the result on the stack.
+    pub run: String,
+    /// Whole components before the wiring, and anything else at that level.
+    pub components: String,
+}
+
+impl Guest {
+    /// A guest whose `run` has this body; `$transmit` and `$exchange` take pointer, length and the
+    /// address of the result; a result is a tag byte, and at 4 pointer and length, or the error.
+    pub fn new(run: &str) -> Self {
+        Self {
+            library: String::new(),
+            memory: "1 2".to_owned(),
+            parts: String::new(),
+            run: run.to_owned(),
+            components: String::new(),
+        }
+    }
+
+    /// A guest that returns the four bytes `done` at once.
+    pub fn done() -> Self {
+        Self::new(DONE)
+    }
+
+    pub fn text(&self) -> String {
+        let Self {
+            library,
+            memory,
+            parts,
+            run,
+            components,
+        } = self;
+        format!(
+            r#"(component
+  (type $reader (instance
+    (type $e (enum "no-card" "removed" "denied" "limit" "timeout" "failed"))
+    (export "reader-error" (type $error (eq $e)))
+    (type $bytes (list u8))
+    (type $answer (result $bytes (error $error)))
+    (type $call (func (param "command" $bytes) (result $answer)))
+    (export "transmit" (func (type $call)))))
+  (type $network (instance
+    (type $e (enum "offline" "denied" "limit" "timeout" "failed"))
+    (export "network-error" (type $error (eq $e)))
+    (type $bytes (list u8))
+    (type $answer (result $bytes (error $error)))
+    (type $call (func (param "request" $bytes) (result $answer)))
+    (export "exchange" (func (type $call)))))
+  (type $order (instance (type $bytes (list u8)) (type $call (func (result $bytes)))
+    (export "bytes" (func (type $call)))))
+  (import "tegata:terminal/reader@0.1.0" (instance $reader (type $reader)))
+  (import "tegata:terminal/network@0.1.0" (instance $network (type $network)))
+  (import "tegata:terminal/order@0.1.0" (instance $order (type $order)))
+  (alias export $reader "transmit" (func $transmit))
+  (alias export $network "exchange" (func $exchange))
+  (alias export $order "bytes" (func $bytes))
+  {components}
+  (core module $library
+    (memory (export "memory") {memory})
+    (global $next (mut i32) (i32.const 32768))
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (local $at i32)
+      (local.set $at (global.get $next))
+      (global.set $next (i32.add (global.get $next) (local.get 3)))
+      (if (i32.gt_u (global.get $next) (i32.const 57344))
+        (then (local.set $at (i32.const 32768))
+          (global.set $next (i32.add (i32.const 32768) (local.get 3)))))
+      (local.get $at))
+    {library})
+  (core instance $library (instantiate $library))
+  (core func $transmit (canon lower (func $transmit)
+    (memory $library "memory") (realloc (func $library "realloc"))))
+  (core func $exchange (canon lower (func $exchange)
+    (memory $library "memory") (realloc (func $library "realloc"))))
+  (core func $bytes (canon lower (func $bytes)
+    (memory $library "memory") (realloc (func $library "realloc"))))
+  (core module $main
+    (import "library" "memory" (memory {memory}))
+    (import "host" "transmit" (func $transmit (param i32 i32 i32)))
+    (import "host" "exchange" (func $exchange (param i32 i32 i32)))
+    (import "host" "bytes" (func $bytes (param i32)))
+    {parts}
+    (func (export "run") (result i32)
+      {run}))
+  (core instance $main (instantiate $main
+    (with "library" (instance $library))
+    (with "host" (instance
+      (export "transmit" (func $transmit))
+      (export "exchange" (func $exchange))
+      (export "bytes" (func $bytes))))))
+  (type $failure
+    (enum "order" "card-unsupported" "reader" "network" "protocol" "refused"))
+  (type $list (list u8))
+  (component $program
+    (type $f (enum "order" "card-unsupported" "reader" "network" "protocol" "refused"))
+    (import "failure" (type $failure (eq $f)))
+    (type $list (list u8))
+    (type $result (result $list (error $failure)))
+    (import "run" (func $run (result $result)))
+    (export $exported "failure" (type $failure))
+    (type $typed (result $list (error $exported)))
+    (export "run" (func $run) (func (result $typed))))
+  (type $result (result $list (error $failure)))
+  (func $run (result $result) (canon lift (core func $main "run")
+    (memory $library "memory") (realloc (func $library "realloc"))))
+  (instance $exported (instantiate $program
+    (with "failure" (type $failure)) (with "run" (func $run))))
+  (export "tegata:terminal/program@0.1.0" (instance $exported)))"#
+        )
+    }
+
+    /// The component, without the custom sections that the text's names leave behind.
+    pub fn template(&self) -> Vec<u8> {
+        component(&self.text())
+    }
+}
+
+/// Assembles a component and drops every custom section in it.
+pub fn component(text: &str) -> Vec<u8> {
+    let bytes = wat::parse_str(text).expect("the test's text is well formed");
+    without_custom_sections(&bytes)
+}
+
+/// Body of a `run` that returns the four bytes `done`.
+pub const DONE: &str = r"
+      (i32.store (i32.const 1024) (i32.const 0x656e6f64))
+      (i32.store8 (i32.const 16) (i32.const 0))
+      (i32.store (i32.const 20) (i32.const 1024))
+      (i32.store (i32.const 24) (i32.const 4))
+      (i32.const 16)";
+
+fn without_custom_sections(bytes: &[u8]) -> Vec<u8> {
+    const HEADER_LEN: usize = 8;
+    let is_component = bytes[4] == 0x0D;
+    let mut out = bytes[..HEADER_LEN].to_vec();
+    let mut rest = &bytes[HEADER_LEN..];
+    while let [id, tail @ ..] = rest {
+        let (len, tail) = leb(tail);
+        let (content, tail) = tail.split_at(len);
+        rest = tail;
+        let content = match id {
+            0 => continue,
+            1 | 4 if is_component => without_custom_sections(content),
+            _ => content.to_vec(),
+        };
+        out.push(*id);
+        push_leb(&mut out, content.len());
+        out.extend_from_slice(&content);
+    }
+    out
+}
+
+fn leb(bytes: &[u8]) -> (usize, &[u8]) {
+    let end = bytes
+        .iter()
+        .position(|byte| byte & 0x80 == 0)
+        .expect("a length ends");
+    let value = bytes[..=end]
+        .iter()
+        .rev()
+        .fold(0, |value, byte| value << 7 | usize::from(byte & 0x7F));
+    (value, &bytes[end + 1..])
+}
+
+fn push_leb(out: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        out.push(u8::try_from(value & 0x7F | 0x80).expect("eight bits"));
+        value >>= 7;
+    }
+    out.push(u8::try_from(value).expect("seven bits"));
+}
