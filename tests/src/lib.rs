@@ -2,5 +2,6 @@
 //! sink, and the few HTTP calls a sender makes.
 
 pub mod processes;
+pub mod recipient;
 pub mod sink;
 pub mod world;

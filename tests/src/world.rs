@@ -177,12 +177,27 @@ impl World {
         )
     }
 
-    /// Starts the server with its mails going to the sink.
+    /// Starts the server on a free port with its mails going to the sink.
     ///
     /// # Errors
     /// If it does not become ready.
     pub fn serve(&self) -> Result<Server> {
-        let mail = ["--smtp", &self.relay, "--smtp-tls", "none"];
+        self.serve_on("127.0.0.1:0")
+    }
+
+    /// Starts the server on an address, such as the one it had before it was stopped.
+    ///
+    /// # Errors
+    /// If it does not become ready.
+    pub fn serve_on(&self, address: &str) -> Result<Server> {
+        let mail = [
+            "--smtp",
+            &self.relay,
+            "--smtp-tls",
+            "none",
+            "--listen",
+            address,
+        ];
         Server::start(Path::new(&self.data), &mail)
     }
 
@@ -292,6 +307,22 @@ impl World {
         let path = self.dir.join(format!("mail-{count}.eml"));
         fs::write(&path, &mail)?;
         Ok(path.to_string_lossy().into_owned())
+    }
+
+    /// The program attached to the mail number `count`.
+    ///
+    /// # Errors
+    /// If the mail does not arrive or holds no attachment.
+    pub fn program(&self, count: usize) -> Result<Vec<u8>> {
+        let mail = fs::read(self.mail(count)?)?;
+        let parsed = mail_parser::MessageParser::default()
+            .parse(&mail)
+            .context("no mail")?;
+        Ok(parsed
+            .attachment(0)
+            .context("no attachment")?
+            .contents()
+            .to_vec())
     }
 
     /// Opens a file at the recipient's terminal with the recipient's card, saying yes.

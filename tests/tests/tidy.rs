@@ -161,7 +161,7 @@ fn each_third_party_has_one_home() {
 fn the_server_never_links_an_engine() {
     let all = MetadataCommand::new().current_dir(root()).exec().unwrap();
     let resolve = all.resolve.as_ref().unwrap();
-    let name = |id| all[id].name.to_string();
+    let name = |id: &cargo_metadata::PackageId| all[id].name.to_string();
     let issuer = all
         .packages
         .iter()
