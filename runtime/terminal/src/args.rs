@@ -1,0 +1,192 @@
+//! The command line.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use etcetera::BaseStrategy as _;
+use terminal::failure::Failure;
+use terminal::input::Source;
+use terminal::origin::Access;
+use terminal::terminal::Consent;
+use terminal::{open, trust_command};
+
+/// Opens remittance programs from your mail and credits your card.
+#[derive(Debug, Parser)]
+#[command(name = "tegata", version, disable_help_subcommand = true, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Print one JSON document on stdout.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Language of messages [default: from the locale].
+    #[arg(long, global = true, value_enum)]
+    pub(crate) lang: Option<LangArg>,
+    /// Folder with trusted issuers, journal and receipts [default: the user's state folder].
+    #[arg(long, global = true, value_name = "DIR", env = "TEGATA_STATE")]
+    state: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tegata trust add pay.example.org --fingerprint ABCD-EFGH-IJKL-MNOP
+  tegata open letter.eml
+  cat letter.eml | tegata open - --yes --json
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 declined, 4 not a valid program, 5 issuer not trusted,
+6 card or reader, 7 network or server unavailable, 8 refused by the issuer, 9 in doubt.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Verify a program, show it, ask, and run it on the card in the reader.
+    Open(OpenArgs),
+    /// Show what a program or mail contains and whether a trusted issuer signed it; run nothing.
+    Inspect {
+        /// A .tegata file, a mail (.eml), or - for standard input.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// List card readers and whether they hold a card.
+    Cards,
+    /// List stored receipts, or show and check one.
+    Receipt {
+        /// Remittance id, or a file with a receipt.
+        #[arg(value_name = "ID|FILE")]
+        which: Option<String>,
+    },
+    /// Say which issuers you trust.
+    Trust {
+        #[command(subcommand)]
+        command: TrustCommand,
+    },
+    /// The sandbox's own process; started by `open`.
+    #[command(hide = true)]
+    Runner,
+}
+
+impl Command {
+    /// The name in reports.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Open(_) => "open",
+            Self::Inspect { .. } => "inspect",
+            Self::Cards => "cards",
+            Self::Receipt { .. } => "receipt",
+            Self::Trust {
+                command: TrustCommand::Add(_),
+            } => "trust-add",
+            Self::Trust {
+                command: TrustCommand::List,
+            } => "trust-list",
+            Self::Runner => "runner",
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct OpenArgs {
+    /// A .tegata file, a mail (.eml), or - for standard input.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Where the card is: pcsc, pcsc:NAME or emulated:PATH.
+    #[arg(
+        long,
+        value_name = "SPEC",
+        env = "TEGATA_READER",
+        default_value = "pcsc"
+    )]
+    reader: String,
+    /// Consent beforehand; without a terminal window it is the only way.
+    #[arg(long)]
+    yes: bool,
+}
+
+impl OpenArgs {
+    pub(crate) fn request(&self) -> Result<open::Request, Failure> {
+        Ok(open::Request {
+            source: Source::from_argument(&self.file),
+            reader: self
+                .reader
+                .parse()
+                .map_err(|error| Failure::with("E_READER_SPEC", error))?,
+            consent: consent(self.yes),
+        })
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrustCommand {
+    /// Fetch an issuer's keys and trust them, by fingerprint or on first use.
+    Add(TrustAddArgs),
+    /// List the trusted issuers.
+    List,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TrustAddArgs {
+    /// DNS name of the issuer, or its https address.
+    #[arg(value_name = "URL-or-NAME")]
+    address: String,
+    /// A test issuer on this computer: loopback only, http allowed.
+    #[arg(long)]
+    dev: bool,
+    /// The fingerprint printed on the card or leaflet.
+    #[arg(long, value_name = "XXXX-XXXX-XXXX-XXXX")]
+    fingerprint: Option<String>,
+    /// Trust on first use without being asked.
+    #[arg(long)]
+    yes: bool,
+}
+
+impl TrustAddArgs {
+    pub(crate) fn request(&self) -> trust_command::Request {
+        trust_command::Request {
+            address: self.address.clone(),
+            access: if self.dev {
+                Access::Dev
+            } else {
+                Access::Public
+            },
+            fingerprint: self.fingerprint.clone(),
+            consent: consent(self.yes),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LangArg {
+    /// English.
+    En,
+    /// Japanese.
+    Ja,
+}
+
+impl LangArg {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Ja => "ja",
+        }
+    }
+}
+
+impl Args {
+    /// `--state`, else `TEGATA_STATE`, else `tegata` in the user's state folder.
+    pub(crate) fn state_dir(&self) -> Result<PathBuf, Failure> {
+        if let Some(state) = &self.state {
+            return Ok(state.clone());
+        }
+        let strategy =
+            etcetera::choose_base_strategy().map_err(|error| Failure::with("E_STATE", error))?;
+        let base = strategy.state_dir().unwrap_or_else(|| strategy.data_dir());
+        Ok(base.join(Path::new("tegata")))
+    }
+}
+
+const fn consent(yes: bool) -> Consent {
+    if yes {
+        Consent::GivenByFlag
+    } else {
+        Consent::Ask
+    }
+}

@@ -1,0 +1,152 @@
+//! What a running program causes in the world, through this terminal.
+
+use card_reader::Connection;
+use sandbox::{Effects, NetworkError, ReaderError};
+use wire::exchange::{Reply, Request};
+
+use crate::channel::{Channel, ChannelError};
+use crate::failure::Failure;
+use crate::journal::{Facts, Journal, Key, Unanswered};
+use crate::watch::{Scope, Watch, Weight, concludes};
+
+/// Reader, channel and journal of one run.
+///
+/// The card is the one the connection was opened with: a card that was taken away is not looked
+/// for again in the same run.
+#[derive(Debug)]
+pub struct Live<'a> {
+    /// The card on the reader.
+    pub card: Connection,
+    /// The issuer of the order.
+    pub channel: Channel,
+    /// Where the last exchange is written before it is sent.
+    pub journal: &'a Journal,
+    /// The remittance of this run.
+    pub key: &'a Key,
+    /// What its receipt must repeat.
+    pub facts: &'a Facts,
+    /// What the program may speak for.
+    pub scope: Scope,
+    /// What has passed so far.
+    pub watch: Watch,
+    /// Why the last effect failed; none if it worked.
+    pub trouble: Option<Failure>,
+}
+
+impl Effects for Live<'_> {
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
+        self.trouble = None;
+        self.watch.apdus = self.watch.apdus.saturating_add(1);
+        self.card.transmit(command).map_err(|error| {
+            self.trouble = Some(reader_failure(&error));
+            reader_shown(&error)
+        })
+    }
+
+    fn exchange(&mut self, request: &[u8]) -> Result<Vec<u8>, NetworkError> {
+        self.trouble = None;
+        match self.carry(request) {
+            Ok(reply) => Ok(reply),
+            Err((failure, seen_by_program)) => {
+                self.trouble = Some(failure);
+                Err(seen_by_program)
+            }
+        }
+    }
+}
+
+impl Live<'_> {
+    fn carry(&mut self, request: &[u8]) -> Result<Vec<u8>, (Failure, NetworkError)> {
+        let not_kept = |failure| (failure, NetworkError::Failed);
+        let weight = self
+            .scope
+            .weigh(request)
+            .ok_or((Failure::new("E_POLICY"), NetworkError::Denied))?;
+        if weight == Weight::MoneyMayHaveMoved {
+            self.keep(request).map_err(not_kept)?;
+        }
+        let bytes = self
+            .channel
+            .exchange(request)
+            .map_err(|error| (error.into(), shown(error)))?;
+        let reply = Reply::decode(&bytes)
+            .map_err(|error| (Failure::with("E_SERVER_REPLY", error), NetworkError::Failed))?;
+        self.watch.replied(&reply);
+        if let (Weight::MoneyMayHaveMoved, Reply::Refusal(refusal)) = (weight, &reply)
+            && concludes(*refusal)
+        {
+            self.journal.settle(self.key).map_err(not_kept)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Journals the last exchange; a repetition of the same bytes is there already.
+    fn keep(&self, request: &[u8]) -> Result<(), Failure> {
+        let entry = self
+            .journal
+            .entry(self.key)?
+            .ok_or(Failure::new("E_STATE"))?;
+        let unanswered = Unanswered {
+            request: request.to_vec(),
+            facts: self.facts.clone(),
+        };
+        if entry.unanswered.as_ref() == Some(&unanswered) {
+            return Ok(());
+        }
+        self.journal.put(self.key, &entry.awaiting(unanswered))
+    }
+}
+
+/// The words for a reader's error.
+#[must_use]
+pub fn reader_failure(error: &card_reader::ReaderError) -> Failure {
+    Failure::with(error.code(), error).or_as("E_READER_FAILED")
+}
+
+/// What the program is told of a reader's error.
+const fn reader_shown(error: &card_reader::ReaderError) -> ReaderError {
+    use card_reader::ReaderError as E;
+    match error {
+        E::NoCard => ReaderError::NoCard,
+        E::Removed => ReaderError::Removed,
+        E::Timeout => ReaderError::Timeout,
+        // The program cannot act on the difference between the others.
+        _ => ReaderError::Failed,
+    }
+}
+
+const fn shown(error: ChannelError) -> NetworkError {
+    match error {
+        ChannelError::Offline => NetworkError::Offline,
+        ChannelError::Timeout => NetworkError::Timeout,
+        ChannelError::Unavailable | ChannelError::Reply => NetworkError::Failed,
+    }
+}
+
+/// Why a run ended without a good receipt: the most telling of what is known.
+///
+/// The server's refusal first; then doubt, if the batch that moves value was handed out; then the
+/// effect that failed last; then what the sandbox says.
+#[must_use]
+pub fn verdict(watch: &Watch, trouble: Option<Failure>, sandbox: Failure) -> Failure {
+    if let Some(refusal) = watch.refusal {
+        Failure::new(refusal.code())
+    } else if watch.commit_handed_out {
+        let mut doubt = Failure::new("E_IN_DOUBT");
+        doubt.detail = trouble.map(|failure| failure.to_string());
+        doubt
+    } else {
+        trouble.unwrap_or(sandbox)
+    }
+}
+
+/// Whether `request` is what the journal may send again: the answers to a step without ticket.
+#[must_use]
+pub fn may_be_sent_again(request: &[u8], key: &Key) -> bool {
+    match Request::decode(request) {
+        Ok(Request::Answers(answers)) => {
+            answers.ticket.is_none() && answers.remittance == key.remittance
+        }
+        Ok(Request::Instruction(_)) | Err(_) => false,
+    }
+}

@@ -1,0 +1,133 @@
+//! Foreign text made safe to show.
+//!
+//! Names, notes and file names come from other people. Shown raw they could move the cursor,
+//! reorder the line (bidirectional controls) or hide characters (zero width), and so make the
+//! consent screen say something else than what is signed.
+
+use core::fmt::Write as _;
+
+/// Characters of one foreign text that are shown before it is cut with `…`.
+///
+/// A note has at most 140 characters; 200 shows every lawful text whole and keeps a hostile one
+/// from pushing the question off the screen.
+pub const SHOWN_CHARS_MAX: usize = 200;
+
+/// Combining marks shown after one base character; more would pile up over the lines around it.
+pub const COMBINING_MAX: usize = 2;
+
+/// Returns `text` with every character that could deceive replaced by `\u{…}`, and cut after
+/// [`SHOWN_CHARS_MAX`] characters of the input.
+///
+/// Replaced: control characters, bidirectional and other format characters, zero width and blank
+/// letters, line and paragraph separators, variation selectors, private use, and combining marks
+/// beyond [`COMBINING_MAX`] in a row. `\` and `"` are doubled up, so that the result is
+/// unambiguous between quotes.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut combining: usize = 0;
+    for (count, c) in text.chars().enumerate() {
+        if count == SHOWN_CHARS_MAX {
+            out.push('…');
+            break;
+        }
+        combining = if is_combining(c) {
+            combining.saturating_add(1)
+        } else {
+            0
+        };
+        if matches!(c, '\\' | '"') {
+            out.push('\\');
+            out.push(c);
+        } else if deceives(c) || combining > COMBINING_MAX {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Returns [`shown`] text between double quotes: the frame that marks foreign words.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    format!("\"{}\"", shown(text))
+}
+
+/// Whether `c` can change how other characters are displayed, or is displayed as nothing.
+fn deceives(c: char) -> bool {
+    c.is_control()
+        || matches!(u32::from(c),
+            0x00AD | 0x034F | 0x0600..=0x0605 | 0x061C | 0x06DD | 0x070F | 0x0890 | 0x0891 | 0x08E2
+            | 0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x180B..=0x180F
+            | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0x2800
+            | 0x3164 | 0xE000..=0xF8FF | 0xFDD0..=0xFDEF | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0
+            | 0xFFF0..=0xFFFF
+            | 0x110BD | 0x110CD | 0x13430..=0x1345F | 0x1BCA0..=0x1BCAF | 0x1D173..=0x1D17A
+            | 0xE0000..=0x0010_FFFF)
+}
+
+/// Whether `c` is drawn over the character before it (the combining blocks, and the Japanese
+/// voicing marks).
+fn is_combining(c: char) -> bool {
+    matches!(u32::from(c),
+        0x0300..=0x036F | 0x0483..=0x0489 | 0x0591..=0x05BD | 0x064B..=0x065F | 0x0E34..=0x0E3A
+        | 0x0E47..=0x0E4E | 0x1AB0..=0x1AFF | 0x1DC0..=0x1DFF | 0x20D0..=0x20FF
+        | 0x3099 | 0x309A | 0xFE20..=0xFE2F)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COMBINING_MAX, SHOWN_CHARS_MAX, quoted, shown};
+
+    #[test]
+    fn deceiving_characters_become_visible_escapes() {
+        for (input, expected) in [
+            ("Hanako Yamada", "Hanako Yamada"),
+            ("山田　花子", "山田　花子"),
+            ("Łukasz Żak é", "Łukasz Żak é"),
+            ("a\u{1b}[2Jb", "a\\u{1b}[2Jb"),
+            ("a\u{9b}2Jb", "a\\u{9b}2Jb"),
+            (
+                "a\rb\nc\td\0e\u{7f}",
+                "a\\u{d}b\\u{a}c\\u{9}d\\u{0}e\\u{7f}",
+            ),
+            ("\u{202e}005,2 YPJ", "\\u{202e}005,2 YPJ"),
+            ("\u{2066}x\u{2069}", "\\u{2066}x\\u{2069}"),
+            (
+                "a\u{200b}b\u{200d}c\u{feff}",
+                "a\\u{200b}b\\u{200d}c\\u{feff}",
+            ),
+            ("a\u{2028}b\u{2029}", "a\\u{2028}b\\u{2029}"),
+            (
+                "\u{3164}\u{ffa0}\u{2800}\u{115f}",
+                "\\u{3164}\\u{ffa0}\\u{2800}\\u{115f}",
+            ),
+            ("\u{e0041}\u{fe0f}\u{e000}", "\\u{e0041}\\u{fe0f}\\u{e000}"),
+            ("say \"yes\" \\u{41}", "say \\\"yes\\\" \\\\u{41}"),
+        ] {
+            assert_eq!(shown(input), expected);
+        }
+    }
+
+    #[test]
+    fn a_pile_of_combining_marks_is_flattened() {
+        let two = format!("e{}", "\u{301}".repeat(COMBINING_MAX));
+        assert_eq!(shown(&two), two);
+        let three = format!("{two}\u{301}");
+        assert_eq!(shown(&three), format!("{two}\\u{{301}}"));
+    }
+
+    #[test]
+    fn text_is_cut_after_the_limit_with_a_mark() {
+        let exact = "x".repeat(SHOWN_CHARS_MAX);
+        assert_eq!(shown(&exact), exact);
+        assert_eq!(shown(&format!("{exact}y")), format!("{exact}…"));
+    }
+
+    #[test]
+    fn foreign_words_stand_between_quotes_they_cannot_close() {
+        assert_eq!(quoted("a\" b"), "\"a\\\" b\"");
+    }
+}

@@ -1,0 +1,35 @@
+//! The recipient's terminal: opens a mailed program, shows it, asks, runs it in the sandbox and
+//! keeps the receipt.
+//!
+//! The decisions are in modules without I/O: `escape`, `sniff`, `mail`, `origin`, `watch`,
+//! `consent`, `codes` and the rules of `journal` and `trust`. `input`, `state`, `channel` and
+//! `effects` are the edges; `open`, `settle`, `trust_command`, `receipts`, `inspect` and `cards`
+//! are the commands. Nothing here prints and nothing reads the clock or the environment: the
+//! binary does. See docs/terminal.md.
+
+pub mod cards;
+pub mod channel;
+pub mod codes;
+pub mod consent;
+pub mod effects;
+pub mod escape;
+pub mod exit;
+pub mod failure;
+pub mod hex;
+pub mod input;
+pub mod inspect;
+pub mod journal;
+pub mod lang;
+pub mod mail;
+pub mod open;
+pub mod origin;
+pub mod receipts;
+pub mod report;
+pub mod settle;
+pub mod sniff;
+pub mod state;
+pub mod terminal;
+pub mod trust;
+pub mod trust_command;
+pub mod ui;
+pub mod watch;

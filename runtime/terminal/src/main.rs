@@ -1,0 +1,95 @@
+//! `tegata`: reads flags and surroundings, calls the library, prints the report.
+
+mod args;
+mod console;
+
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Parser as _;
+use jiff::tz::TimeZone;
+use terminal::failure::Failure;
+use terminal::lang::Lang;
+use terminal::report::Report;
+use terminal::terminal::{Surroundings, Terminal};
+use terminal::{cards, inspect, open, receipts, trust_command};
+
+use crate::args::{Args, Command, TrustCommand};
+use crate::console::Console;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if matches!(args.command, Command::Runner) {
+        return sandbox::runner_main(std::io::stdin(), std::io::stdout());
+    }
+    // One TLS provider, chosen before the first connection; a second call would be refused.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let lang = language(&args);
+    let mut console = Console;
+    let report = surroundings(&args, lang)
+        .and_then(|around| Terminal::open_state(around, &mut console))
+        .map_or_else(
+            |failure| Report::new(args.command.name()).failed(failure),
+            |mut terminal| perform(&mut terminal, &args.command),
+        );
+    console.print(&report, args.json, lang);
+    ExitCode::from(report.exit().status())
+}
+
+fn perform(terminal: &mut Terminal<'_>, command: &Command) -> Report {
+    match command {
+        Command::Open(args) => match args.request() {
+            Ok(request) => open::open(terminal, &request),
+            Err(failure) => Report::new(command.name()).failed(failure),
+        },
+        Command::Inspect { file } => {
+            inspect::inspect(terminal, &terminal::input::Source::from_argument(file))
+        }
+        Command::Cards => cards::cards(terminal),
+        Command::Receipt { which } => receipts::receipt(terminal, which.as_deref()),
+        Command::Trust {
+            command: TrustCommand::Add(args),
+        } => trust_command::add(terminal, &args.request()),
+        Command::Trust {
+            command: TrustCommand::List,
+        } => trust_command::list(terminal),
+        // Handled before anything else is set up.
+        Command::Runner => Report::new(command.name()),
+    }
+}
+
+fn surroundings(args: &Args, lang: Lang) -> Result<Surroundings, Failure> {
+    Ok(Surroundings {
+        state: args.state_dir()?,
+        lang,
+        now: unix_now(),
+        zone: TimeZone::system(),
+        executable: std::env::current_exe().map_err(|error| Failure::with("E_RUNNER", error))?,
+    })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the terminal reads the clock"
+)]
+fn unix_now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// `--lang`, else the locale of the environment, in the order that POSIX gives its variables.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the locale is read"
+)]
+fn language(args: &Args) -> Lang {
+    let locale = || {
+        ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .into_iter()
+            .filter_map(|name| std::env::var(name).ok())
+            .find(|value| !value.is_empty())
+    };
+    let text = args.lang.map(|lang| lang.name().to_owned()).or_else(locale);
+    Lang::from_locale(&text.unwrap_or_default())
+}

@@ -1,0 +1,365 @@
+//! `tegata open`: from received bytes to a stored receipt.
+//!
+//! The order of the steps is the safety of it: nothing runs before the program is verified and
+//! admitted and the person has agreed; nothing that moves money is sent before it is journalled.
+
+use std::ffi::OsString;
+
+use card_reader::ReaderSpec;
+use program::{
+    CLOCK_TOLERANCE_S, Kind, Order, RawProgram, TrustedKey, VerifiedProgram, VerifyError,
+};
+use sandbox::{Deadlines, Failure as GaveUp, Fault, RunError, Runner, RunnerCommand};
+
+use crate::channel::Channel;
+use crate::consent;
+use crate::effects::{self, Live};
+use crate::failure::Failure;
+use crate::hex;
+use crate::input::{self, Source};
+use crate::journal::{Entry, Facts, Key};
+use crate::report::Report;
+use crate::settle::{self, Proof};
+use crate::terminal::{Consent, Terminal};
+use crate::trust::Trusted;
+use crate::ui::Answer;
+use crate::watch::{Scope, Watch};
+
+/// What to open and how.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Program or mail.
+    pub source: Source,
+    /// The reader with the card.
+    pub reader: ReaderSpec,
+    /// How consent is given.
+    pub consent: Consent,
+}
+
+/// A verified program and what stands around it.
+struct Opened {
+    program: VerifiedProgram,
+    issuer: Trusted,
+    key: Key,
+    facts: Facts,
+}
+
+/// When a remittance was credited, as this command sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Credited {
+    Now,
+    Before,
+}
+
+/// Opens a program, asks, runs it and keeps the receipt; everything that happened is in the report.
+pub fn open(terminal: &mut Terminal<'_>, request: &Request) -> Report {
+    let mut report = Report::new("open");
+    match steps(terminal, request, &mut report) {
+        Ok((proof, credited)) => {
+            show_receipt(terminal, &mut report, &proof, credited);
+            report
+        }
+        Err(failure) => report.failed(failure),
+    }
+}
+
+fn steps(
+    terminal: &mut Terminal<'_>,
+    request: &Request,
+    report: &mut Report,
+) -> Result<(Proof, Credited), Failure> {
+    let settled_now = settle_earlier(terminal, report)?;
+    let bytes = input::program_bytes(&request.source)?;
+    let opened = verify(terminal, bytes)?;
+    describe(report, opened.program.order());
+    let _lock = terminal.journal.lock(&opened.key)?;
+    let entry = remembered(terminal, &opened)?;
+    if let Some(proof) = stored_receipt(terminal, &opened)? {
+        let now = settled_now.contains(&opened.key);
+        return Ok((proof, if now { Credited::Now } else { Credited::Before }));
+    }
+    let opened = refresh_if_stale(terminal, opened)?;
+    check_time(opened.program.order(), terminal.now)?;
+    let admitted = sandbox::admit(opened.program.clone())
+        .map_err(|error| Failure::with(error.code(), error).or_as("E_POLICY"))?;
+    // The child compiles while the person reads.
+    let runner = Runner::spawn(admitted, &runner_command(terminal))
+        .map_err(|error| sandbox_failure(&error))?;
+    terminal.journal.put(&opened.key, &entry)?;
+    agree(terminal, request.consent, &opened, report)?;
+    run(terminal, request, &opened, runner, report)
+}
+
+/// Sends the unanswered exchanges of earlier runs again and tells what became of them.
+fn settle_earlier(terminal: &mut Terminal<'_>, report: &mut Report) -> Result<Vec<Key>, Failure> {
+    let mut credited = Vec::new();
+    let mut documents = Vec::new();
+    for settled in settle::unanswered(&terminal.journal, &terminal.trust)? {
+        let id = hex::id(&settled.key.remittance);
+        let outcome = match settled.result {
+            Ok(_) => {
+                terminal.tell(
+                    &format!("Earlier remittance {id}: the proof was delivered, it is credited."),
+                    &format!("以前の送金 {id}: 証明が届き、入金が確定しました。"),
+                );
+                credited.push(settled.key);
+                "credited"
+            }
+            Err(failure) => {
+                terminal.tell(
+                    &format!("Earlier remittance {id}: not settled yet ({failure})."),
+                    &format!("以前の送金 {id}: まだ確定していません({failure})。"),
+                );
+                failure.code
+            }
+        };
+        documents.push(serde_json::json!({ "remittance": id, "outcome": outcome }));
+    }
+    if !documents.is_empty() {
+        report.fact("settled", documents);
+    }
+    Ok(credited)
+}
+
+/// Verifies the bytes with the keys of all trusted issuers, fetching the named issuer's newest
+/// keys if the signing key is unknown.
+fn verify(terminal: &Terminal<'_>, bytes: Vec<u8>) -> Result<Opened, Failure> {
+    let failed = |error: VerifyError| Failure::new(error.code());
+    let raw = RawProgram::new(bytes).map_err(failed)?;
+    let program = match program::verify(raw.clone(), &all_keys(terminal)?, terminal.now) {
+        Err(VerifyError::KeyUnknown) => {
+            let claimed = program::inspect_unverified(&raw).map_err(failed)?;
+            let name = &claimed.order().issuer;
+            let issuer = terminal
+                .trust
+                .find(name)?
+                .ok_or(Failure::with("E_ISSUER_UNTRUSTED", name))?;
+            refresh(terminal, &issuer)?;
+            program::verify(raw, &all_keys(terminal)?, terminal.now).map_err(failed)?
+        }
+        verified => verified.map_err(failed)?,
+    };
+    with_issuer(terminal, program)
+}
+
+fn with_issuer(terminal: &Terminal<'_>, program: VerifiedProgram) -> Result<Opened, Failure> {
+    let order = program.order();
+    let issuer = terminal
+        .trust
+        .find(&order.issuer)?
+        .ok_or(Failure::new("E_ISSUER_UNTRUSTED"))?;
+    let key = Key {
+        issuer: order.issuer.clone(),
+        remittance: order.remittance,
+    };
+    let facts = Facts {
+        revision: order.revision,
+        order_sha256: program.order_bytes().hash(),
+        amount_minor: order.amount.minor(),
+        currency: order.amount.currency().code().to_owned(),
+    };
+    Ok(Opened {
+        program,
+        issuer,
+        key,
+        facts,
+    })
+}
+
+pub(crate) fn all_keys(terminal: &Terminal<'_>) -> Result<Vec<TrustedKey>, Failure> {
+    let issuers = terminal.trust.all()?;
+    Ok(issuers.iter().flat_map(Trusted::program_keys).collect())
+}
+
+fn refresh(terminal: &Terminal<'_>, issuer: &Trusted) -> Result<Trusted, Failure> {
+    let signed = Channel::new(&issuer.origin)?.descriptor()?;
+    let newer = issuer.refreshed(signed, terminal.now)?;
+    terminal.trust.put(&newer)?;
+    Ok(newer)
+}
+
+/// Before a run the issuer's keys are at most a day old; the program is verified again with them.
+fn refresh_if_stale(terminal: &Terminal<'_>, opened: Opened) -> Result<Opened, Failure> {
+    if !opened.issuer.is_stale(terminal.now) {
+        return Ok(opened);
+    }
+    refresh(terminal, &opened.issuer)?;
+    verify(terminal, opened.program.bytes().to_vec())
+}
+
+/// The journal entry after this opening, not yet written.
+fn remembered(terminal: &Terminal<'_>, opened: &Opened) -> Result<Entry, Failure> {
+    let (facts, hash) = (opened.facts.clone(), opened.program.hash());
+    match terminal.journal.entry(&opened.key)? {
+        Some(known) => known.opened(facts, hash),
+        None => Ok(Entry::new(facts, hash)),
+    }
+}
+
+/// The receipt stored here, if it is for this very order and still verifies; if not, the server
+/// is asked again by running the program.
+fn stored_receipt(terminal: &Terminal<'_>, opened: &Opened) -> Result<Option<Proof>, Failure> {
+    let stored = terminal.journal.receipt(&opened.key)?;
+    Ok(stored.and_then(|bytes| prove(&bytes, opened).ok()))
+}
+
+fn prove(bytes: &[u8], opened: &Opened) -> Result<Proof, Failure> {
+    settle::prove(bytes, &opened.issuer, &opened.key, &opened.facts)
+}
+
+/// Refuses an order whose time is over, or has not come, by more than a clock may be off; in
+/// between the server decides.
+///
+/// # Errors
+/// `E_TIME`.
+fn check_time(order: &Order, now: u64) -> Result<(), Failure> {
+    let too_late = now > order.expires.saturating_add(CLOCK_TOLERANCE_S);
+    let too_early = now.saturating_add(CLOCK_TOLERANCE_S) < order.created;
+    if too_late || too_early {
+        Err(Failure::new("E_TIME"))
+    } else {
+        Ok(())
+    }
+}
+
+fn agree(
+    terminal: &mut Terminal<'_>,
+    consent: Consent,
+    opened: &Opened,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let screen = consent::screen(
+        opened.program.order(),
+        &opened.issuer,
+        &terminal.zone,
+        terminal.lang,
+    );
+    for line in &screen.lines {
+        terminal.person.tell(line);
+    }
+    match consent {
+        Consent::GivenByFlag => {
+            terminal.tell("consent: given by --yes", "同意: --yes により指定済み");
+            report.fact("consent", "given by --yes");
+            Ok(())
+        }
+        Consent::Ask => match terminal.person.ask(screen.question) {
+            Answer::Yes => {
+                report.fact("consent", "given");
+                Ok(())
+            }
+            Answer::No => Err(Failure::new("E_DECLINED")),
+            Answer::Nobody => Err(Failure::new("E_NO_CONSENT")),
+        },
+    }
+}
+
+fn run(
+    terminal: &Terminal<'_>,
+    request: &Request,
+    opened: &Opened,
+    runner: Runner,
+    report: &mut Report,
+) -> Result<(Proof, Credited), Failure> {
+    let order = opened.program.order();
+    let card =
+        card_reader::open(&request.reader).map_err(|error| effects::reader_failure(&error))?;
+    let mut live = Live {
+        card,
+        channel: Channel::new(&opened.issuer.origin)?,
+        journal: &terminal.journal,
+        key: &opened.key,
+        facts: &opened.facts,
+        scope: Scope {
+            remittance: order.remittance,
+            claim_token: order.claim_token,
+        },
+        watch: Watch::default(),
+        trouble: None,
+    };
+    let ended = runner.run(&mut live);
+    let (watch, trouble) = (live.watch, live.trouble);
+    report.fact("exchanges", watch.exchanges);
+    report.fact("apdus", watch.apdus);
+    // The receipt as the server sent it counts, whatever the program makes of it.
+    let returned = ended.as_ref().ok();
+    let candidates = watch.receipt.iter().chain(returned);
+    if let Some(proof) = candidates
+        .filter_map(|bytes| prove(bytes, opened).ok())
+        .next()
+    {
+        terminal.journal.keep_receipt(&opened.key, &proof.bytes)?;
+        let credited = if watch.credited_before() {
+            Credited::Before
+        } else {
+            Credited::Now
+        };
+        return Ok((proof, credited));
+    }
+    let sandbox = match ended {
+        Ok(_) => Failure::new("E_RECEIPT"),
+        Err(error) => sandbox_failure(&error),
+    };
+    Err(effects::verdict(&watch, trouble, sandbox))
+}
+
+fn runner_command(terminal: &Terminal<'_>) -> RunnerCommand {
+    RunnerCommand {
+        program: terminal.executable.clone(),
+        args: vec![OsString::from("runner")],
+        deadlines: Deadlines::default(),
+    }
+}
+
+/// The words for what the sandbox reports when nothing more telling is known.
+fn sandbox_failure(error: &RunError) -> Failure {
+    let failure = Failure::new(error.code());
+    match error {
+        RunError::Failure(GaveUp::CardUnsupported) => Failure::new("E_CARD_UNSUPPORTED"),
+        RunError::Failure(GaveUp::Order) => Failure::new("E_ORDER_FORM"),
+        RunError::Failure(
+            GaveUp::Reader | GaveUp::Network | GaveUp::Protocol | GaveUp::Refused,
+        ) => failure.or_as("E_PROGRAM_FAILED"),
+        RunError::Start(_) | RunError::Lost | RunError::Protocol => failure.or_as("E_RUNNER"),
+        RunError::Fault(Fault::Internal) => failure.or_as("E_RUNNER"),
+        // Limits and traps, also those that a later sandbox adds.
+        _ => failure.or_as("E_POLICY"),
+    }
+}
+
+/// The facts of the order, for the document.
+pub(crate) fn describe(report: &mut Report, order: &Order) {
+    report.fact("remittance", hex::id(&order.remittance));
+    report.fact("issuer", order.issuer.as_str());
+    report.fact(
+        "kind",
+        match order.kind {
+            Kind::Credit => "credit",
+        },
+    );
+    report.fact("amount_minor", order.amount.minor());
+    report.fact("currency", order.amount.currency().code());
+    report.fact("amount", order.amount.to_string());
+    report.fact("card", order.card_masked.as_str());
+    report.fact("sender", order.sender.as_str());
+    report.fact("note", order.note.as_str());
+    report.fact("expires", consent::utc(order.expires));
+}
+
+fn show_receipt(terminal: &Terminal<'_>, report: &mut Report, proof: &Proof, credited: Credited) {
+    let title = match credited {
+        Credited::Now => {
+            report.outcome = "credited";
+            terminal.lang.pick("Credited.", "入金しました。")
+        }
+        Credited::Before => {
+            report.outcome = "already-credited";
+            terminal.lang.pick(
+                "Already credited; nothing was added. This is the same receipt.",
+                "入金済みです。追加の入金はありません。同じ受領証を表示します。",
+            )
+        }
+    };
+    report.lines.push(title.to_owned());
+    crate::receipts::describe(report, proof, &terminal.zone, terminal.lang);
+}

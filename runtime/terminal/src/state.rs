@@ -1,0 +1,221 @@
+//! The state folder: small files, each replaced as a whole and durably, readable by the owner only.
+//!
+//! Layout: docs/terminal.md, section "State folder".
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::failure::Failure;
+
+/// Largest file of the state folder that is read, in bytes.
+///
+/// A trust entry with a whole descriptor is the largest kind, a few KiB; the rest is room for
+/// issuers with many keys.
+pub const STATE_FILE_LEN_MAX: usize = 64 * 1024;
+
+/// The terminal's own memory between runs: trust entries, journal and receipts.
+#[derive(Debug, Clone)]
+pub struct StateDir {
+    root: PathBuf,
+}
+
+/// Held while two processes must not touch the same thing; released when dropped or at exit.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl StateDir {
+    /// Opens the folder at `root` and makes it (mode 0700) if it is not there.
+    ///
+    /// # Errors
+    /// `E_STATE`.
+    pub fn open(root: &Path) -> Result<Self, Failure> {
+        make_dir(root).map_err(|error| failed(root, &error))?;
+        Ok(Self {
+            root: root.to_owned(),
+        })
+    }
+
+    /// Reads the file `name`, a path below the folder; `None` if there is none.
+    ///
+    /// # Errors
+    /// `E_STATE`, also for a file beyond [`STATE_FILE_LEN_MAX`].
+    pub fn read(&self, name: &Path) -> Result<Option<Vec<u8>>, Failure> {
+        let path = self.root.join(name);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(&path, &error)),
+        };
+        let mut bytes = Vec::new();
+        let limit = u64::try_from(STATE_FILE_LEN_MAX)
+            .unwrap_or(u64::MAX)
+            .saturating_add(1);
+        file.take(limit)
+            .read_to_end(&mut bytes)
+            .map_err(|error| failed(&path, &error))?;
+        if bytes.len() > STATE_FILE_LEN_MAX {
+            return Err(Failure::with(
+                "E_STATE",
+                format!("{}: too large", path.display()),
+            ));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Replaces the file `name` by `bytes` (mode 0600), durably: when this returns, the new
+    /// content survives a power cut, and at no moment is there half of it.
+    ///
+    /// # Errors
+    /// `E_STATE`; the old file then stands.
+    pub fn write(&self, name: &Path, bytes: &[u8]) -> Result<(), Failure> {
+        let path = self.root.join(name);
+        let write = || {
+            let folder = path.parent().unwrap_or(&self.root);
+            make_dir(folder)?;
+            // A temporary file has mode 0600 from its creation.
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            file.write_all(bytes)?;
+            file.as_file().sync_all()?;
+            file.persist(&path).map_err(|error| error.error)?;
+            File::open(folder)?.sync_all()
+        };
+        write().map_err(|error: io::Error| failed(&path, &error))
+    }
+
+    /// The names of the files below the folder `name` that end in `.suffix`, sorted.
+    ///
+    /// # Errors
+    /// `E_STATE`; a missing folder has no files.
+    pub fn list(&self, name: &Path, suffix: &str) -> Result<Vec<PathBuf>, Failure> {
+        let folder = self.root.join(name);
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(&folder, &error)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let file_name = entry.map_err(|error| failed(&folder, &error))?.file_name();
+            if suffix.is_empty()
+                || Path::new(&file_name)
+                    .extension()
+                    .is_some_and(|e| e == suffix)
+            {
+                names.push(name.join(file_name));
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Takes the lock `name`; `None` while another process holds it.
+    ///
+    /// The lock is on an empty file that stays: removing it would let two processes lock two files.
+    ///
+    /// # Errors
+    /// `E_STATE`.
+    pub fn try_lock(&self, name: &Path) -> Result<Option<Lock>, Failure> {
+        let path = self.root.join(name);
+        let open = || {
+            make_dir(path.parent().unwrap_or(&self.root))?;
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .mode(0o600)
+                .open(&path)
+        };
+        let file = open().map_err(|error: io::Error| failed(&path, &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(failed(&path, &error)),
+        }
+    }
+}
+
+fn make_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+fn failed(path: &Path, error: &io::Error) -> Failure {
+    Failure::with("E_STATE", format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{STATE_FILE_LEN_MAX, StateDir};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    fn state() -> (tempfile::TempDir, StateDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(&dir.path().join("state")).unwrap();
+        (dir, state)
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_and_only_the_owner_may() {
+        let (dir, state) = state();
+        let name = Path::new("journal/x/1.json");
+        assert_eq!(state.read(name).unwrap(), None);
+        state.write(name, b"one").unwrap();
+        state.write(name, b"two").unwrap();
+        assert_eq!(state.read(name).unwrap().as_deref(), Some(&b"two"[..]));
+        let mode = |path: &str| {
+            dir.path()
+                .join("state")
+                .join(path)
+                .metadata()
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777
+        };
+        assert_eq!(mode(""), 0o700);
+        assert_eq!(mode("journal/x"), 0o700);
+        assert_eq!(mode("journal/x/1.json"), 0o600);
+        assert_eq!(state.list(Path::new("journal/x"), "json").unwrap(), [name]);
+        assert!(
+            state
+                .list(Path::new("receipts"), "json")
+                .unwrap()
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn an_oversized_file_is_refused() {
+        let (_dir, state) = state();
+        let name = Path::new("f");
+        state.write(name, &vec![0; STATE_FILE_LEN_MAX]).unwrap();
+        assert!(state.read(name).unwrap().is_some());
+        state.write(name, &vec![0; STATE_FILE_LEN_MAX + 1]).unwrap();
+        assert_eq!(state.read(name).unwrap_err().code, "E_STATE");
+    }
+
+    #[test]
+    fn a_lock_is_held_by_one_at_a_time() {
+        let (_dir, state) = state();
+        let name = Path::new("locks/a");
+        let held = state.try_lock(name).unwrap();
+        assert!(held.is_some());
+        assert!(state.try_lock(name).unwrap().is_none());
+        drop(held);
+        assert!(state.try_lock(name).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_an_error_with_its_code() {
+        let (dir, _state) = state();
+        let file = dir.path().join("file");
+        std::fs::write(&file, b"").unwrap();
+        assert_eq!(
+            StateDir::open(&file.join("state")).unwrap_err().code,
+            "E_STATE"
+        );
+    }
+}

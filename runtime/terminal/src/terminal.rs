@@ -1,0 +1,90 @@
+//! What every command works with.
+
+use std::path::PathBuf;
+
+use jiff::tz::TimeZone;
+
+use crate::failure::Failure;
+use crate::journal::Journal;
+use crate::lang::Lang;
+use crate::state::StateDir;
+use crate::trust::TrustStore;
+use crate::ui::Person;
+
+/// How consent is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// The person is asked.
+    Ask,
+    /// `--yes`: given beforehand; shown as such.
+    GivenByFlag,
+}
+
+/// One terminal: its memory, its person, and what the binary found out about the surroundings.
+pub struct Terminal<'a> {
+    /// Trusted issuers.
+    pub trust: TrustStore,
+    /// Remittances seen, and receipts.
+    pub journal: Journal,
+    /// Who is talked to.
+    pub person: &'a mut dyn Person,
+    /// In which language.
+    pub lang: Lang,
+    /// Unix time at which the command began.
+    pub now: u64,
+    /// Time zone in which times are shown.
+    pub zone: TimeZone,
+    /// This executable, started again as the program runner.
+    pub executable: PathBuf,
+}
+
+impl core::fmt::Debug for Terminal<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Terminal")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What surrounds a terminal.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// The state folder.
+    pub state: PathBuf,
+    /// In which language to talk.
+    pub lang: Lang,
+    /// Unix time now.
+    pub now: u64,
+    /// Time zone in which times are shown.
+    pub zone: TimeZone,
+    /// This executable.
+    pub executable: PathBuf,
+}
+
+impl<'a> Terminal<'a> {
+    /// Opens the state folder.
+    ///
+    /// # Errors
+    /// `E_STATE`.
+    pub fn open_state(
+        surroundings: Surroundings,
+        person: &'a mut dyn Person,
+    ) -> Result<Self, Failure> {
+        let state = StateDir::open(&surroundings.state)?;
+        Ok(Self {
+            trust: TrustStore::new(state.clone()),
+            journal: Journal::new(state),
+            person,
+            lang: surroundings.lang,
+            now: surroundings.now,
+            zone: surroundings.zone,
+            executable: surroundings.executable,
+        })
+    }
+
+    /// Shows one line of talk in the person's language.
+    pub fn tell(&mut self, en: &str, ja: &str) {
+        let line = self.lang.pick(en, ja).to_owned();
+        self.person.tell(&line);
+    }
+}

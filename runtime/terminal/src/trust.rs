@@ -1,0 +1,240 @@
+//! The trust store: which issuers the person trusts, and under which root key.
+//!
+//! One file per issuer. The keys are not copied out of the issuer's descriptor: the file holds the
+//! descriptor as its root signed it, and every load checks that signature again. Format:
+//! docs/terminal.md, section "Trust store".
+
+use std::path::{Path, PathBuf};
+
+use program::TrustedKey;
+use serde::{Deserialize, Serialize};
+use wire::descriptor::{Descriptor, fingerprint};
+
+use crate::failure::Failure;
+use crate::hex;
+use crate::origin::{Access, Origin};
+use crate::state::StateDir;
+
+/// Version of the file format.
+pub const VERSION: u32 = 1;
+
+/// Age in seconds from which a descriptor is fetched again before a run: a revoked key is then
+/// unknown to a terminal for a day at most.
+pub const DESCRIPTOR_AGE_MAX_S: u64 = 86_400;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: u32,
+    issuer: String,
+    origin: String,
+    dev: bool,
+    #[serde(with = "hex::array")]
+    root: [u8; 32],
+    fingerprint: String,
+    added_at: u64,
+    fetched_at: u64,
+    #[serde(with = "hex::bytes")]
+    descriptor: Vec<u8>,
+}
+
+/// An issuer the person trusts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trusted {
+    /// Where this issuer is reached, and nowhere else.
+    pub origin: Origin,
+    /// The issuer's name and keys, signed by its root.
+    pub descriptor: Descriptor,
+    /// Unix time at which the person added it.
+    pub added_at: u64,
+    /// Unix time at which the descriptor was fetched.
+    pub fetched_at: u64,
+    signed: Vec<u8>,
+}
+
+impl Trusted {
+    /// Reads a descriptor fetched from `origin` at the first contact.
+    ///
+    /// Shows that the descriptor is whole, not that it is genuine: that is the person's comparison
+    /// of the fingerprint. A public issuer must have the name of its host.
+    ///
+    /// # Errors
+    /// `E_DESCRIPTOR`.
+    pub fn first_contact(origin: Origin, signed: Vec<u8>, now: u64) -> Result<Self, Failure> {
+        let descriptor = Descriptor::verify_first_contact(&signed)
+            .map_err(|error| Failure::with("E_DESCRIPTOR", error))?;
+        if origin.access() == Access::Public && origin.host() != descriptor.issuer {
+            return Err(Failure::with("E_DESCRIPTOR", "it names another issuer"));
+        }
+        Ok(Self {
+            origin,
+            descriptor,
+            added_at: now,
+            fetched_at: now,
+            signed,
+        })
+    }
+
+    /// Takes over a newer descriptor of the same issuer.
+    ///
+    /// # Errors
+    /// `E_ROOT_CHANGED` if the root is another one; `E_DESCRIPTOR` if it is malformed, names
+    /// another issuer, or is older than the one known, which could bring a revoked key back.
+    pub fn refreshed(&self, signed: Vec<u8>, now: u64) -> Result<Self, Failure> {
+        let descriptor = Descriptor::verify_first_contact(&signed)
+            .map_err(|error| Failure::with("E_DESCRIPTOR", error))?;
+        if descriptor.root != self.descriptor.root {
+            return Err(Failure::new("E_ROOT_CHANGED"));
+        }
+        if descriptor.issuer != self.descriptor.issuer {
+            return Err(Failure::with("E_DESCRIPTOR", "it names another issuer"));
+        }
+        if descriptor.issued_at < self.descriptor.issued_at {
+            return Err(Failure::with(
+                "E_DESCRIPTOR",
+                "it is older than the one known",
+            ));
+        }
+        Ok(Self {
+            descriptor,
+            signed,
+            fetched_at: now,
+            ..self.clone()
+        })
+    }
+
+    /// The same issuer at the address where the person has just met its root.
+    #[must_use]
+    pub fn moved_to(self, origin: Origin) -> Self {
+        Self { origin, ..self }
+    }
+
+    /// Whether the descriptor is too old for a run; a clock set back makes it old, too.
+    #[must_use]
+    pub const fn is_stale(&self, now: u64) -> bool {
+        now < self.fetched_at || now - self.fetched_at > DESCRIPTOR_AGE_MAX_S
+    }
+
+    /// The issuer's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.descriptor.issuer
+    }
+
+    /// The short form of the root key that people compare.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.descriptor.root)
+    }
+
+    /// The keys in the form that verifies programs.
+    pub fn program_keys(&self) -> impl Iterator<Item = TrustedKey> + '_ {
+        self.descriptor
+            .keys
+            .iter()
+            .map(|key| TrustedKey::new(self.name(), key))
+    }
+
+    fn from_file(bytes: &[u8]) -> Result<Self, String> {
+        let file: File = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if file.version != VERSION {
+            return Err("unknown version".to_owned());
+        }
+        let access = if file.dev {
+            Access::Dev
+        } else {
+            Access::Public
+        };
+        let origin = Origin::parse(&file.origin, access).map_err(|failure| failure.to_string())?;
+        let descriptor =
+            Descriptor::verify(&file.descriptor, &file.root).map_err(|error| error.to_string())?;
+        if descriptor.issuer != file.issuer {
+            return Err("the descriptor names another issuer".to_owned());
+        }
+        Ok(Self {
+            origin,
+            descriptor,
+            added_at: file.added_at,
+            fetched_at: file.fetched_at,
+            signed: file.descriptor,
+        })
+    }
+
+    fn to_file(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec_pretty(&File {
+            version: VERSION,
+            issuer: self.descriptor.issuer.clone(),
+            origin: self.origin.to_string(),
+            dev: self.origin.access() == Access::Dev,
+            root: self.descriptor.root,
+            fingerprint: self.fingerprint(),
+            added_at: self.added_at,
+            fetched_at: self.fetched_at,
+            descriptor: self.signed.clone(),
+        })
+    }
+}
+
+/// The trust store in its folder.
+#[derive(Debug, Clone)]
+pub struct TrustStore {
+    state: StateDir,
+}
+
+impl TrustStore {
+    /// The trust store of `state`.
+    #[must_use]
+    pub const fn new(state: StateDir) -> Self {
+        Self { state }
+    }
+
+    /// All trusted issuers, by name.
+    ///
+    /// # Errors
+    /// `E_STATE`, also for a damaged entry.
+    pub fn all(&self) -> Result<Vec<Trusted>, Failure> {
+        let names = self.state.list(&PathBuf::from("trust"), "json")?;
+        names
+            .iter()
+            .map(|name| self.load(name))
+            .filter_map(Result::transpose)
+            .collect()
+    }
+
+    /// The entry of the issuer `name`.
+    ///
+    /// # Errors
+    /// `E_STATE`, also for a damaged entry.
+    pub fn find(&self, name: &str) -> Result<Option<Trusted>, Failure> {
+        if !wire::is_issuer_name(name) {
+            return Ok(None);
+        }
+        let entry = self.load(&path(name))?;
+        Ok(entry.filter(|entry| entry.name() == name))
+    }
+
+    /// Stores an entry in place of the one with the same name.
+    ///
+    /// # Errors
+    /// `E_STATE`.
+    pub fn put(&self, entry: &Trusted) -> Result<(), Failure> {
+        let bytes = entry
+            .to_file()
+            .map_err(|error| Failure::with("E_STATE", error))?;
+        self.state.write(&path(entry.name()), &bytes)
+    }
+
+    fn load(&self, name: &Path) -> Result<Option<Trusted>, Failure> {
+        let Some(bytes) = self.state.read(name)? else {
+            return Ok(None);
+        };
+        Trusted::from_file(&bytes)
+            .map(Some)
+            .map_err(|error| Failure::with("E_STATE", format!("{}: {error}", name.display())))
+    }
+}
+
+fn path(name: &str) -> PathBuf {
+    // The suffix is appended, never exchanged: a name has dots of its own.
+    PathBuf::from("trust").join(format!("{name}.json"))
+}
