@@ -1,4 +1,5 @@
-//! The primitives under the card's messaging, over whole blocks: AES-128 in CBC mode, CMAC, padding and the checksum.
+//! The primitives under the card's messaging, over whole blocks: AES-128 and, for a factory card,
+//! DES in CBC mode; CMAC, padding and the checksum.
 //!
 //! Shared with the emulated card. Everything that decides *what* is enciphered or authenticated (session keys, initial
 //! vectors, counters) is written once per half, so that the halves check each other.
@@ -9,6 +10,7 @@ use aes::cipher::{
 };
 use alloc::vec::Vec;
 use cmac::{Cmac, Mac};
+use des::Des;
 use subtle::ConstantTimeEq;
 
 /// One AES block, or the 16 bytes of an AES-128 key.
@@ -37,6 +39,21 @@ pub fn cbc_encrypt(key: &Block, iv: &Block, blocks: &mut [Block]) {
 /// Deciphers whole blocks in place, AES-128 in CBC mode (NIST SP 800-38A), without padding.
 pub fn cbc_decrypt(key: &Block, iv: &Block, blocks: &mut [Block]) {
     cbc::Decryptor::<Aes128>::new(&Array(*key), &Array(*iv))
+        .decrypt_blocks(Array::cast_slice_from_core_mut(blocks));
+}
+
+/// One DES block, or the 8 bytes of a single-length DES key.
+pub type DesBlock = [u8; 8];
+
+/// Enciphers whole blocks in place, DES in CBC mode, without padding: for the key of a factory card, and nothing else.
+pub fn des_cbc_encrypt(key: &DesBlock, iv: &DesBlock, blocks: &mut [DesBlock]) {
+    cbc::Encryptor::<Des>::new(&Array(*key), &Array(*iv))
+        .encrypt_blocks(Array::cast_slice_from_core_mut(blocks));
+}
+
+/// Deciphers whole blocks in place, DES in CBC mode, without padding: for the key of a factory card, and nothing else.
+pub fn des_cbc_decrypt(key: &DesBlock, iv: &DesBlock, blocks: &mut [DesBlock]) {
+    cbc::Decryptor::<Des>::new(&Array(*key), &Array(*iv))
         .decrypt_blocks(Array::cast_slice_from_core_mut(blocks));
 }
 

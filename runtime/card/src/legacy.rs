@@ -7,22 +7,18 @@
 
 use crate::apdu::{self, INS_MORE, Status};
 use crate::commands::{INS_CHANGE_KEY, KEY_TYPE_AES, fixed};
-use crate::crypto;
+use crate::crypto::{self, DesBlock};
 use crate::error::{CardError, data_of};
 use crate::key::Key;
 use alloc::vec::Vec;
-use cbc::cipher::{Array, BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use core::fmt;
-use des::Des;
 use zeroize::Zeroizing;
 
 /// INS of the authentication with a DES key in CBC mode.
 pub const INS_AUTHENTICATE: u8 = 0x1A;
 
-/// One DES block, or the 8 bytes of a single-length DES key.
-pub type Block = [u8; 8];
-
-const ZERO: Block = [0; 8];
+/// The factory key, and the vector that every chain of blocks starts with.
+const ZERO: DesBlock = [0; 8];
 
 /// First command of the authentication with key 0: `90 1A 00 00 01 00 00`.
 #[must_use]
@@ -32,7 +28,7 @@ pub fn first() -> Vec<u8> {
 
 /// The card's enciphered random number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Challenge(Block);
+pub struct Challenge(DesBlock);
 
 impl Challenge {
     /// Reads the answer to the first command: 8 bytes and `91 AF`.
@@ -48,12 +44,12 @@ impl Challenge {
     /// `rnd_a`: 8 fresh random bytes. Gives `90 AF 00 00 10 .. 00`. The chain of blocks runs through the whole handshake:
     /// each message starts with the last block of the one before it.
     #[must_use]
-    pub fn answer(self, rnd_a: Block) -> (Vec<u8>, Pending) {
+    pub fn answer(self, rnd_a: DesBlock) -> (Vec<u8>, Pending) {
         let mut rnd_b = [self.0];
-        decipher(&ZERO, &ZERO, &mut rnd_b);
+        crypto::des_cbc_decrypt(&ZERO, &ZERO, &mut rnd_b);
         let [rnd_b] = rnd_b;
         let mut both = [rnd_a, crypto::rotate(rnd_b)];
-        encipher(&ZERO, &self.0, &mut both);
+        crypto::des_cbc_encrypt(&ZERO, &self.0, &mut both);
         let [_, last] = both;
         let mut data = [0; 16];
         data.copy_from_slice(both.as_flattened());
@@ -65,9 +61,9 @@ impl Challenge {
 /// An authentication that lacks the card's proof.
 #[derive(Clone)]
 pub struct Pending {
-    rnd_a: Block,
-    rnd_b: Block,
-    last: Block,
+    rnd_a: DesBlock,
+    rnd_b: DesBlock,
+    last: DesBlock,
 }
 
 impl fmt::Debug for Pending {
@@ -84,7 +80,7 @@ impl Pending {
     /// [`CardError::NotGenuine`] when our random number does not come back; [`CardError::NotNative`].
     pub fn finish(self, answer: &[u8]) -> Result<LegacySession, CardError> {
         let mut proof = [fixed(data_of(answer, Status::Ok)?)?];
-        decipher(&ZERO, &self.last, &mut proof);
+        crypto::des_cbc_decrypt(&ZERO, &self.last, &mut proof);
         if !crypto::equal(proof.as_flattened(), &crypto::rotate(self.rnd_a)) {
             return Err(CardError::NotGenuine);
         }
@@ -97,7 +93,7 @@ impl Pending {
 
 /// A session of the old kind, good for one command.
 #[derive(Clone)]
-pub struct LegacySession(Zeroizing<Block>);
+pub struct LegacySession(Zeroizing<DesBlock>);
 
 impl fmt::Debug for LegacySession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -108,7 +104,7 @@ impl fmt::Debug for LegacySession {
 impl LegacySession {
     /// A session from its single-length DES key.
     #[must_use]
-    pub fn new(key: Block) -> Self {
+    pub fn new(key: DesBlock) -> Self {
         Self(Zeroizing::new(key))
     }
 
@@ -129,23 +125,13 @@ impl LegacySession {
         for (to, from) in blocks.as_flattened_mut().iter_mut().zip(plain) {
             *to = from;
         }
-        encipher(&self.0, &ZERO, &mut *blocks);
+        crypto::des_cbc_encrypt(&self.0, &ZERO, &mut *blocks);
         let mut data = [key_no; 25];
         for (to, from) in data.iter_mut().skip(1).zip(blocks.as_flattened()) {
             *to = *from;
         }
         apdu::native(INS_CHANGE_KEY, &data)
     }
-}
-
-fn encipher(key: &Block, iv: &Block, blocks: &mut [Block]) {
-    cbc::Encryptor::<Des>::new(&Array(*key), &Array(*iv))
-        .encrypt_blocks(Array::cast_slice_from_core_mut(blocks));
-}
-
-fn decipher(key: &Block, iv: &Block, blocks: &mut [Block]) {
-    cbc::Decryptor::<Des>::new(&Array(*key), &Array(*iv))
-        .decrypt_blocks(Array::cast_slice_from_core_mut(blocks));
 }
 
 #[cfg(test)]
@@ -156,7 +142,7 @@ mod tests {
         data_encoding::HEXUPPER.decode(hex.as_bytes()).expect("hex")
     }
 
-    fn block(hex: &str) -> Block {
+    fn block(hex: &str) -> DesBlock {
         bytes(hex).try_into().expect("eight bytes")
     }
 
@@ -199,7 +185,7 @@ mod tests {
         assert_eq!(command[..6], [0x90, 0xC4, 0, 0, 25, 0x80]);
         let (cipher, rest) = command[6..30].as_chunks();
         let mut blocks = cipher.to_vec();
-        decipher(&[0x5A; 8], &ZERO, &mut blocks);
+        crypto::des_cbc_decrypt(&[0x5A; 8], &ZERO, &mut blocks);
         let plain = blocks.as_flattened();
         let checksum = crypto::jamcrc(&[&[0xC4, 0x80], &[7; 16], &[1]]).to_le_bytes();
         assert_eq!((plain[..16].to_vec(), plain[16]), ([7; 16].to_vec(), 1));

@@ -21,6 +21,7 @@ mod error;
 pub mod handshake;
 pub mod key;
 pub mod legacy;
+pub mod personalise;
 pub mod purse;
 pub mod secure_messaging;
 

@@ -43,7 +43,9 @@ pub const CARD_NUMBER_LEN: usize = 16;
 /// Format version in front of every log record.
 const LOG_VERSION: u8 = 0x01;
 /// [`STATE_LEN`] as a length on the wire.
-const STATE_LEN_BYTE: u8 = 24;
+pub(crate) const STATE_LEN_BYTE: u8 = 24;
+/// [`CARD_NUMBER_LEN`] as a length on the wire.
+pub(crate) const CARD_NUMBER_LEN_BYTE: u8 = 16;
 
 /// What the card remembers of the last remittance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
