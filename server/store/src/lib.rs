@@ -10,10 +10,11 @@ mod error;
 mod record;
 mod traits;
 
+#[cfg(feature = "testing")]
+pub mod contract;
 pub mod sqlite;
 
 pub use error::{AdminError, ApplyError, StoreError};
 pub use record::{NewCard, NewHolder, OrderPage, Standing, TEMPLATE_LEN_MAX};
-
 pub use sqlite::SqliteStore;
 pub use traits::{COMMANDS_MAX, LEASES_MAX, PAGE_MAX, Store};

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use ledger::{
-    Account, AuditReport, Card, CardId, ClaimRef, Command, FreezeCase, Holder, HolderId, MailId,
-    NumberRef, OutboxMail, Outcome, Refusal, Remittance, RemittanceId, Timestamp, TokenHash,
-    Transfer, TransferId, Uid,
+    Account, AuditReport, Card, CardId, ClaimRef, Command, FreezeCase, Holder, HolderId, InFlight,
+    MailId, NumberRef, OutboxMail, Outcome, Refusal, Remittance, RemittanceId, Timestamp,
+    TokenHash, Transfer, TransferId, Uid,
 };
 use money::Money;
 
@@ -124,6 +124,9 @@ pub trait Store: Send + Sync {
 
     /// All cards in order of id, after `after`. `limit`: cut to [`PAGE_MAX`].
     async fn cards(&self, after: Option<CardId>, limit: u32) -> Result<Vec<Card>, StoreError>;
+
+    /// What is in flight on a card.
+    async fn in_flight(&self, card: CardId) -> Result<Option<InFlight>, StoreError>;
 
     /// The cases of frozen cards, oldest first. `limit`: cut to [`PAGE_MAX`].
     async fn freeze_cases(&self, limit: u32) -> Result<Vec<FreezeCase>, StoreError>;

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use ledger::{
-    Account, AuditReport, Card, CardId, ClaimRef, Command, FreezeCase, Holder, HolderId, MailId,
-    NumberRef, OutboxMail, Outcome, Refusal, Remittance, RemittanceId, Timestamp, TokenHash,
-    Transfer, TransferId, Uid,
+    Account, AuditReport, Card, CardId, ClaimRef, Command, FreezeCase, Holder, HolderId, InFlight,
+    MailId, NumberRef, OutboxMail, Outcome, Refusal, Remittance, RemittanceId, Timestamp,
+    TokenHash, Transfer, TransferId, Uid,
 };
 use money::Money;
 
@@ -142,6 +142,11 @@ impl Store for SqliteStore {
 
     async fn cards(&self, after: Option<CardId>, limit: u32) -> Result<Vec<Card>, StoreError> {
         self.read(move |connection| read::cards(connection, after, limit))
+            .await
+    }
+
+    async fn in_flight(&self, card: CardId) -> Result<Option<InFlight>, StoreError> {
+        self.read(move |connection| rows::in_flight(connection, card))
             .await
     }
 

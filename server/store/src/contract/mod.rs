@@ -1,0 +1,79 @@
+//! What every [`Store`](crate::Store) has to do, as a list of cases: `contract_tests!` makes one test of each.
+//!
+//! A case gets an empty store. It calls the trait only, so the same list holds for each database.
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    reason = "the cases are tests that live in a library, so that each store can run them"
+)]
+
+mod beside;
+mod decisive;
+mod money;
+mod order;
+mod world;
+
+pub use beside::*;
+pub use decisive::*;
+pub use money::*;
+pub use order::*;
+pub use world::{Funded, World};
+
+/// Makes a test of each case.
+///
+/// `$open`: an async function without arguments that gives an `Arc<dyn Store>` with no rows in it,
+/// and whatever has to live as long.
+#[macro_export]
+macro_rules! contract_tests {
+    ($open:path) => {
+        $crate::contract_tests! { $open:
+            funding_moves_value_from_the_float_to_a_holder
+            a_repeated_transfer_changes_nothing
+            a_transfer_is_refused_in_order_of_precedence
+            an_account_is_funded_up_to_its_limit_and_not_past_it
+            time_never_runs_backwards
+            a_call_of_too_many_commands_is_refused
+            a_hot_account_serves_a_whole_batch
+            an_order_moves_funds_to_escrow_with_its_program_and_mail
+            an_order_is_refused_in_order_of_precedence
+            an_order_up_to_the_limit_is_accepted_and_not_past_it
+            an_idempotency_key_gets_its_first_answer_for_ever
+            equal_keys_in_one_batch_collapse
+            a_key_belongs_to_its_principal
+            a_remittance_id_is_used_once
+            parts_of_a_command_beyond_their_limit_are_refused
+            parts_of_a_session_beyond_their_limit_are_refused
+            a_cancelled_order_returns_to_its_sender_once
+            an_order_expires_at_its_instant_and_returns_once
+            orders_are_listed_newest_first_in_pages
+            a_proof_credits_the_card_once_with_one_receipt
+            the_next_session_settles_and_sends_in_one_step
+            an_absent_commit_reopens_or_returns_the_remittance
+            a_stale_session_concludes_nothing
+            a_card_has_one_operation_in_flight
+            a_commit_is_refused_in_order_of_precedence
+            a_commit_that_contradicts_the_record_is_refused
+            a_settlement_that_contradicts_the_record_is_refused
+            a_proof_that_contradicts_the_record_is_refused
+            a_frozen_card_keeps_its_evidence_and_concludes_nothing
+            a_blocked_card_still_settles_but_sends_nothing
+            a_return_waits_for_the_proof
+            holders_are_found_by_id_and_token
+            a_holder_has_own_ids_and_bounded_texts
+            a_card_is_issued_in_two_steps_and_can_resume
+            a_card_has_its_own_number_and_chip
+            a_template_is_kept_as_it_was
+            a_mail_is_leased_to_one_and_retried_with_its_message_id
+        }
+    };
+    ($open:path: $($case:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $case() {
+                let (store, _guard) = $open().await;
+                $crate::contract::$case(store).await;
+            }
+        )*
+    };
+}
