@@ -1,0 +1,193 @@
+//! What handlers, jobs and commands share.
+
+use crate::{
+    clock::{Clock, Random},
+    config::Config,
+    keys::Keys,
+    limit::ClaimLimit,
+};
+use anyhow::Context;
+use data_encoding::BASE64URL_NOPAD;
+use ledger::{Holder, Timestamp, TokenHash};
+use program::Template;
+use sha2::{Digest, Sha256};
+use std::{path::Path, sync::Arc};
+use store::{SqliteStore, Store, StoreError};
+
+/// The remittance template that new programs are made of.
+const TEMPLATE: &[u8] = include_bytes!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../guest-programs/prebuilt/remittance.wasm"
+));
+
+/// Begins every bearer token, so that one found in a log or a repository is recognised.
+pub const TOKEN_PREFIX: &str = "tgt_";
+
+/// An issuer's folder, opened: identity, keys, ledger, time, randomness.
+pub struct Office {
+    /// Who we are.
+    pub config: Config,
+    /// Our keys.
+    pub keys: Keys,
+    /// Ledger and everything beside it.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+}
+
+impl core::fmt::Debug for Office {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Office")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Office {
+    /// Opens the folder of an issuer.
+    ///
+    /// # Errors
+    /// It holds no issuer, a key file is missing or readable by others, or the database is not
+    /// usable.
+    pub fn open(
+        data: &Path,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> anyhow::Result<Self> {
+        let config = Config::load(data)?;
+        let keys = Keys::load(&Config::keys_dir(data))?;
+        let database = Config::database(data);
+        let store = SqliteStore::open(&database).with_context(|| database.display().to_string())?;
+        Ok(Self {
+            config,
+            keys,
+            store: Arc::new(store),
+            clock,
+            random,
+        })
+    }
+
+    /// The holder whose token this is.
+    ///
+    /// Only the token's hash is stored, and looked up as a key: the time this takes tells nothing
+    /// about 256 random bits.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn holder_of_token(&self, token: &str) -> Result<Option<Holder>, StoreError> {
+        match token_hash(token) {
+            Some(hash) => self.store.holder_by_token(hash).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The ledger's time: the clock's, never below what the ledger has committed.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn ledger_now(&self) -> Result<Timestamp, StoreError> {
+        Ok(self.clock.now().max(self.store.time_floor().await?))
+    }
+}
+
+/// The stored form of a bearer token; nothing when the text is none.
+#[must_use]
+pub fn token_hash(token: &str) -> Option<TokenHash> {
+    let bytes = BASE64URL_NOPAD
+        .decode(token.strip_prefix(TOKEN_PREFIX)?.as_bytes())
+        .ok()?;
+    (bytes.len() == 32).then(|| TokenHash(Sha256::digest(&bytes).into()))
+}
+
+/// The text of a bearer token, and what is stored of it.
+#[must_use]
+pub fn new_token(random: &dyn Random) -> (zeroize::Zeroizing<String>, TokenHash) {
+    let bytes = zeroize::Zeroizing::new(crate::clock::random::<32>(random));
+    let text = format!("{TOKEN_PREFIX}{}", BASE64URL_NOPAD.encode(bytes.as_slice()));
+    (
+        zeroize::Zeroizing::new(text),
+        TokenHash(Sha256::digest(bytes.as_slice()).into()),
+    )
+}
+
+/// How this server is reached and how it behaves; from flags.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Origin under which the outside reaches this server, without a final slash.
+    pub public_origin: String,
+    /// A proxy in front sets `X-Forwarded-For`.
+    pub behind_proxy: bool,
+    /// Sender address of mails.
+    pub mail_from: String,
+}
+
+/// A serving issuer.
+#[derive(Debug)]
+pub struct App {
+    /// The issuer.
+    pub office: Office,
+    /// Flags.
+    pub settings: Settings,
+    /// What new programs are made of.
+    pub template: Template,
+    /// Guesses at claim codes.
+    pub claim_limit: ClaimLimit,
+}
+
+impl App {
+    /// Makes the parts that only a serving issuer has; keeps the template in the database, since
+    /// the programs made of it must be rebuilt byte for byte as long as they are stored.
+    ///
+    /// # Errors
+    /// The template is malformed or can not be stored.
+    pub async fn new(office: Office, settings: Settings) -> anyhow::Result<Self> {
+        let template = Template::new(TEMPLATE.to_vec()).context("the built-in template")?;
+        office
+            .store
+            .put_template(template.hash(), TEMPLATE.to_vec())
+            .await?;
+        Ok(Self {
+            office,
+            settings,
+            template,
+            claim_limit: ClaimLimit::new(),
+        })
+    }
+
+    /// The template with this hash: the built-in one, or an older one from the database.
+    ///
+    /// # Errors
+    /// The store is not available, or holds no such template.
+    pub async fn template(&self, hash: [u8; 32]) -> anyhow::Result<Template> {
+        if self.template.hash() == hash {
+            return Ok(self.template.clone());
+        }
+        let bytes = self.office.store.template(hash).await?;
+        Template::new(bytes.context("the template of this order is not stored")?)
+            .context("a stored template")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemRandom;
+
+    #[test]
+    fn a_token_is_recognised_by_its_hash_and_other_texts_are_none() {
+        let (text, hash) = new_token(&SystemRandom);
+        assert_eq!(token_hash(&text), Some(hash));
+        assert_ne!(new_token(&SystemRandom).1, hash);
+        for bad in [
+            "",
+            "tgt_",
+            "tgt_AAAA",
+            &text[4..],
+            &format!("{}A", text.as_str()),
+        ] {
+            assert_eq!(token_hash(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! `init`.
+
+use super::{Common, Output};
+use crate::{
+    clock::{Clock, SystemClock, SystemRandom, random, unix_seconds},
+    config::Config,
+    files,
+    keys::Keys,
+};
+use anyhow::Context;
+use money::Currency;
+use redemption::Incarnation;
+use serde_json::json;
+use std::process::ExitCode;
+use store::SqliteStore;
+
+/// Flags of `init`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  tegata-server init --data ./issuer --issuer money.example --currency JPY")]
+pub struct Args {
+    /// Data folder and form of the output.
+    #[command(flatten)]
+    common: Common,
+    /// The issuer's DNS name, under which terminals reach it
+    #[arg(long, value_name = "NAME")]
+    issuer: String,
+    /// Currency of all accounts and cards (ISO 4217)
+    #[arg(long, default_value = "JPY", value_name = "CODE")]
+    currency: String,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let data = &args.common.data;
+    let config = Config {
+        issuer: args.issuer.clone(),
+        currency: Currency::from_code(&args.currency)
+            .with_context(|| format!("currency {}", args.currency))?,
+        incarnation: Incarnation(random(&SystemRandom)),
+    };
+    files::create_private_dir(data).with_context(|| data.display().to_string())?;
+    config.create(data)?;
+    let now = unix_seconds(SystemClock::default().now());
+    Keys::create(&Config::keys_dir(data), now, &SystemRandom)?;
+    let database = Config::database(data);
+    SqliteStore::open(&database).with_context(|| database.display().to_string())?;
+    let keys = Keys::load(&Config::keys_dir(data))?;
+    let fingerprint = wire::descriptor::fingerprint(&keys.root.verifying_key().to_bytes());
+    let text = format!(
+        "issuer       {}\ncurrency     {}\nfingerprint  {fingerprint}\n\n\
+         Print the fingerprint on cards and leaflets: by it people recognise this issuer.",
+        config.issuer,
+        config.currency.code()
+    );
+    let document = json!({
+        "issuer": config.issuer,
+        "currency": config.currency.code(),
+        "fingerprint": fingerprint,
+    });
+    Output {
+        json: args.common.json,
+    }
+    .print(&text, document)?;
+    Ok(ExitCode::SUCCESS)
+}

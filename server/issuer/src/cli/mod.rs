@@ -1,0 +1,100 @@
+//! The command line of `tegata-server`: what it accepts, and who answers.
+//!
+//! Results go to standard output, talk to standard error. Administration is by this command line
+//! on the machine itself only; nothing of it is reachable over HTTP.
+
+pub mod account;
+pub mod audit;
+pub mod card;
+pub mod holder;
+pub mod init;
+pub mod keys;
+pub mod order;
+mod output;
+pub mod serve;
+
+use crate::{
+    app::Office,
+    clock::{SystemClock, SystemRandom},
+};
+use clap::{Parser, Subcommand};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+pub use output::Output;
+
+/// The e-money server: ledger, cards, programs, mail.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tegata-server",
+    version,
+    max_term_width = 100,
+    propagate_version = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Where the data is, and how to print.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Common {
+    /// Folder of this issuer's database and keys
+    #[arg(long, value_name = "DIR", env = "TEGATA_DATA")]
+    pub data: PathBuf,
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The commands, `noun verb`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Create a new issuer: database and keys
+    Init(init::Args),
+    /// Answer HTTP, send mail, return what expired
+    Serve(serve::Args),
+    /// People and offices that hold money
+    #[command(subcommand)]
+    Holder(holder::Holder),
+    /// Money of the holders
+    #[command(subcommand)]
+    Account(account::Account),
+    /// IC cards
+    #[command(subcommand)]
+    Card(card::Card),
+    /// Signing keys
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Remittances
+    #[command(subcommand)]
+    Order(order::Order),
+    /// Prove that the books balance
+    Audit(audit::Args),
+}
+
+/// Runs one command to its exit code: 0 done, 1 failed (2, usage, is clap's).
+///
+/// # Errors
+/// What kept the command from being done, for a person to read.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Init(args) => init::run(&args),
+        Command::Serve(args) => serve::run(args).await,
+        Command::Holder(command) => holder::run(command).await,
+        Command::Account(command) => account::run(command).await,
+        Command::Card(command) => card::run(command).await,
+        Command::Keys(command) => keys::run(command),
+        Command::Order(command) => order::run(command).await,
+        Command::Audit(args) => audit::run(args).await,
+    }
+}
+
+/// Opens the issuer's folder with the machine's clock and randomness.
+fn open(common: &Common) -> anyhow::Result<Office> {
+    Office::open(
+        &common.data,
+        Arc::new(SystemClock::default()),
+        Arc::new(SystemRandom),
+    )
+}

@@ -1,0 +1,180 @@
+//! `serve`: the HTTP server and its jobs, until a signal ends them.
+
+use super::open;
+use crate::{
+    app::{App, Settings},
+    config::Config,
+    files, http, jobs,
+};
+use anyhow::{Context, ensure};
+use mailer::{SmtpConfig, SmtpTls, Transport};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+
+/// Flags of `serve`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tegata-server serve --data ./issuer --mail-dir ./mails
+  tegata-server serve --data ./issuer --listen 127.0.0.1:8080 --behind-proxy \\
+      --public-origin https://money.example --smtp relay.example:587 --smtp-user tegata \\
+      --smtp-password-file /run/credentials/smtp")]
+pub struct Args {
+    /// Data folder; `--json` changes nothing here.
+    #[command(flatten)]
+    common: super::Common,
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Origin under which the outside reaches this server
+    #[arg(long, value_name = "URL")]
+    public_origin: Option<String>,
+    /// A proxy in front ends TLS and sets X-Forwarded-For; allows other addresses than loopback
+    #[arg(long)]
+    behind_proxy: bool,
+    /// Credit emulated cards too: for tests and demonstrations
+    #[arg(long)]
+    accept_emulated_cards: bool,
+    /// Write mails as files into this folder [default: DATA/mail]
+    #[arg(long, value_name = "DIR", conflicts_with = "smtp")]
+    mail_dir: Option<PathBuf>,
+    /// Send mails through this relay
+    #[arg(long, value_name = "HOST:PORT")]
+    smtp: Option<String>,
+    /// Protection of the connection to the relay
+    #[arg(long, value_enum, default_value_t = Tls::Starttls)]
+    smtp_tls: Tls,
+    /// User for SMTP AUTH
+    #[arg(long, requires = "smtp_password_file", value_name = "USER")]
+    smtp_user: Option<String>,
+    /// File with the password for SMTP AUTH
+    #[arg(long, requires = "smtp_user", value_name = "FILE")]
+    smtp_password_file: Option<PathBuf>,
+    /// Sender address of mails [default: no-reply@ISSUER]
+    #[arg(long, value_name = "ADDRESS")]
+    mail_from: Option<String>,
+    /// File that gets the base URL once requests are answered
+    #[arg(long, value_name = "PATH")]
+    ready_file: Option<PathBuf>,
+}
+
+/// Protection of an SMTP connection, as a flag's value.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Tls {
+    /// In the clear, for a relay on this machine
+    None,
+    /// STARTTLS required
+    Starttls,
+    /// TLS from the first byte
+    Implicit,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    ensure!(
+        args.listen.ip().is_loopback() || args.behind_proxy,
+        "{} is no loopback address: bearer tokens need TLS; put a proxy in front and say \
+         --behind-proxy",
+        args.listen
+    );
+    ensure!(
+        args.accept_emulated_cards || !Config::emulated_mark(&args.common.data).exists(),
+        "this issuer has issued emulated cards, which anyone can copy; \
+         say --accept-emulated-cards for tests and demonstrations"
+    );
+    let office = open(&args.common)?;
+    let transport = transport(&args)?;
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", args.listen))?;
+    let address = listener.local_addr()?;
+    let origin = args
+        .public_origin
+        .clone()
+        .unwrap_or_else(|| format!("http://{address}"));
+    let settings = Settings {
+        public_origin: origin.trim_end_matches('/').to_owned(),
+        behind_proxy: args.behind_proxy,
+        mail_from: args
+            .mail_from
+            .clone()
+            .unwrap_or_else(|| format!("no-reply@{}", office.config.issuer)),
+    };
+    let app = Arc::new(App::new(office, settings).await?);
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(jobs::expiry::run(Arc::clone(&app), stopped.clone()));
+    tasks.spawn(jobs::outbox::run(
+        Arc::clone(&app),
+        transport,
+        stopped.clone(),
+    ));
+    tracing::info!(http.address = %address, http.origin = %app.settings.public_origin, "listening");
+    if let Some(path) = &args.ready_file {
+        write_ready(path, &format!("http://{address}"))?;
+    }
+    let service = http::router(app).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service)
+        .with_graceful_shutdown(signal())
+        .await?;
+    stop.send_replace(true);
+    while tasks.join_next().await.is_some() {}
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_ready(path: &Path, url: &str) -> anyhow::Result<()> {
+    files::replace(path, format!("{url}\n").as_bytes()).with_context(|| path.display().to_string())
+}
+
+fn transport(args: &Args) -> anyhow::Result<Transport> {
+    let Some(relay) = &args.smtp else {
+        let dir = args
+            .mail_dir
+            .clone()
+            .unwrap_or_else(|| args.common.data.join("mail"));
+        return Ok(Transport::directory(&dir)?);
+    };
+    let (host, port) = relay.rsplit_once(':').context("--smtp wants HOST:PORT")?;
+    let credentials = match (&args.smtp_user, &args.smtp_password_file) {
+        (Some(user), Some(file)) => {
+            let password =
+                std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+            Some((
+                user.clone(),
+                password.trim_end_matches(['\r', '\n']).to_owned(),
+            ))
+        }
+        _ => None,
+    };
+    let config = SmtpConfig {
+        host: host.to_owned(),
+        port: port.parse().context("--smtp wants HOST:PORT")?,
+        tls: match args.smtp_tls {
+            Tls::None => SmtpTls::None,
+            Tls::Starttls => SmtpTls::StartTls,
+            Tls::Implicit => SmtpTls::Implicit,
+        },
+        credentials,
+    };
+    Ok(Transport::smtp(&config)?)
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+async fn signal() {
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+}

@@ -1,0 +1,132 @@
+//! What an issuer is: the document `issuer.json`, written once by `init`.
+
+use crate::files;
+use anyhow::{Context, ensure};
+use data_encoding::HEXLOWER_PERMISSIVE;
+use money::Currency;
+use redemption::Incarnation;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use wire::is_issuer_name;
+
+/// The identity of one issuer.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The issuer's DNS name, lower case.
+    pub issuer: String,
+    /// The currency of all its cards and accounts.
+    pub currency: Currency,
+    /// Changes when a backup is restored, which voids every ticket given out before.
+    pub incarnation: Incarnation,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigFile {
+    issuer: String,
+    currency: String,
+    incarnation: String,
+}
+
+impl Config {
+    /// The folder of the keys.
+    #[must_use]
+    pub fn keys_dir(data: &Path) -> PathBuf {
+        data.join("keys")
+    }
+
+    /// The database file.
+    #[must_use]
+    pub fn database(data: &Path) -> PathBuf {
+        data.join("tegata.db")
+    }
+
+    /// The file that exists once an emulated card was issued: such an issuer only serves when
+    /// told to accept them.
+    #[must_use]
+    pub fn emulated_mark(data: &Path) -> PathBuf {
+        data.join("emulated-cards")
+    }
+
+    /// Writes `issuer.json` of a new issuer.
+    ///
+    /// # Errors
+    /// The name is no DNS name, or there is an issuer in this folder already.
+    pub fn create(&self, data: &Path) -> anyhow::Result<()> {
+        ensure!(
+            is_issuer_name(&self.issuer),
+            "`{}` is no lower-case DNS name",
+            self.issuer
+        );
+        let file = ConfigFile {
+            issuer: self.issuer.clone(),
+            currency: self.currency.code().to_owned(),
+            incarnation: HEXLOWER_PERMISSIVE.encode(&self.incarnation.0),
+        };
+        let path = data.join("issuer.json");
+        files::write_new(&path, &serde_json::to_vec_pretty(&file)?)
+            .with_context(|| format!("{}: is there an issuer already?", path.display()))
+    }
+
+    /// Reads `issuer.json`.
+    ///
+    /// # Errors
+    /// The folder holds no issuer, or the file is malformed.
+    pub fn load(data: &Path) -> anyhow::Result<Self> {
+        let path = data.join("issuer.json");
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            format!(
+                "{}: no issuer here; `tegata-server init` creates one",
+                path.display()
+            )
+        })?;
+        let name = || path.display().to_string();
+        let file: ConfigFile = serde_json::from_str(&text).with_context(name)?;
+        ensure!(
+            is_issuer_name(&file.issuer),
+            "{}: issuer is no DNS name",
+            path.display()
+        );
+        let incarnation = HEXLOWER_PERMISSIVE
+            .decode(file.incarnation.as_bytes())
+            .with_context(name)?;
+        let incarnation = incarnation.as_slice().try_into().with_context(name)?;
+        Ok(Self {
+            issuer: file.issuer,
+            currency: Currency::from_code(&file.currency).with_context(name)?,
+            incarnation: Incarnation(incarnation),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_no_dns_name_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config {
+            issuer: "Money.example".to_owned(),
+            currency: Currency::Jpy,
+            incarnation: Incarnation([5; 16]),
+        };
+        assert!(config.create(dir.path()).is_err());
+    }
+
+    #[test]
+    fn an_issuer_is_created_once_and_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config {
+            issuer: "money.example".to_owned(),
+            currency: Currency::Jpy,
+            incarnation: Incarnation([5; 16]),
+        };
+        config.create(dir.path()).unwrap();
+        assert!(config.create(dir.path()).is_err());
+        let loaded = Config::load(dir.path()).unwrap();
+        assert_eq!(loaded.issuer, "money.example");
+        assert_eq!(loaded.incarnation.0, [5; 16]);
+        assert!(Config::load(&dir.path().join("elsewhere")).is_err());
+    }
+}

@@ -1,0 +1,105 @@
+//! Files of the data folder: secrets readable by their owner only, replaced in one atomic step.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::Path,
+};
+
+/// Mode of a secret file: its owner reads and writes.
+const SECRET_MODE: u32 = 0o600;
+
+/// Creates a folder (and its parents) that only its owner enters.
+///
+/// # Errors
+/// What the file system says.
+pub fn create_private_dir(dir: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+}
+
+/// Writes a file that must not exist yet.
+///
+/// # Errors
+/// `AlreadyExists`, or what the file system says.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(SECRET_MODE)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Replaces a file: whoever reads sees the old or the new bytes, also after a power cut.
+///
+/// # Errors
+/// What the file system says; the old file is then untouched.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let temporary = Path::new(&temporary);
+    if temporary.exists() {
+        std::fs::remove_file(temporary)?;
+    }
+    write_new(temporary, bytes)?;
+    std::fs::rename(temporary, path)?;
+    match path.parent() {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a secret that others than its owner may read.
+///
+/// # Errors
+/// `PermissionDenied` when group or world have any right; what the file system says.
+pub fn read_secret(path: &Path) -> io::Result<zeroize::Zeroizing<String>> {
+    let mode = std::fs::metadata(path)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "readable by others; it must have mode 0600",
+        ));
+    }
+    std::fs::read_to_string(path).map(zeroize::Zeroizing::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_others_can_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("k");
+        write_new(&path, b"s").unwrap();
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(read_secret(&path).unwrap().as_str(), "s");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert_eq!(
+            read_secret(&path).unwrap_err().kind(),
+            io::ErrorKind::PermissionDenied
+        );
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_mode_and_a_new_one_is_never_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("k");
+        write_new(&path, b"one").unwrap();
+        assert_eq!(
+            write_new(&path, b"two").unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
+        replace(&path, b"three").unwrap();
+        assert_eq!(read_secret(&path).unwrap().as_str(), "three");
+    }
+}

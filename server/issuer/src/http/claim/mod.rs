@@ -1,0 +1,3 @@
+//! The program by claim code.
+
+pub mod post;

@@ -1,0 +1,58 @@
+//! `POST /v1/claim`: the program of an order, by the code that a person types when a mail gateway
+//! removed the attachment.
+//!
+//! The code is never used up: it gives the same bytes until the order ends. A GET would let link
+//! scanners fetch programs.
+
+use crate::{
+    app::App,
+    http::{body, problem::Refused},
+    limit, orders,
+};
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, header},
+};
+use ledger::{ClaimRef, Status};
+use std::sync::Arc;
+use wire::api::{Claim, ProblemCode};
+
+/// Media type of a program.
+pub const PROGRAM_MEDIA_TYPE: HeaderValue =
+    HeaderValue::from_static("application/vnd.tegata.program+wasm");
+
+/// Answers 200 with the program's bytes.
+///
+/// # Errors
+/// `rate-limited` after too many tries; `body-too-large`, `body-malformed`; `claim-unknown` for a
+/// code of no order or of one that has ended; `unavailable`.
+pub async fn post(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<([(HeaderName, HeaderValue); 1], Vec<u8>), Refused> {
+    let (parts, body): (_, Body) = request.into_parts();
+    let caller = limit::caller(&parts.headers, &parts.extensions, app.settings.behind_proxy);
+    if !app.claim_limit.admits(caller) {
+        return Err(ProblemCode::RateLimited.into());
+    }
+    let claim: Claim = body::json(&parts.headers, body).await?;
+    let reference = app
+        .office
+        .keys
+        .claim_code_ref(&claim.claim_code)
+        .ok_or(ProblemCode::ClaimUnknown)?;
+    let found = app
+        .office
+        .store
+        .remittance_by_claim(ClaimRef(reference))
+        .await?;
+    let remittance = found.ok_or(ProblemCode::ClaimUnknown)?;
+    match remittance.status {
+        Status::Open | Status::CommitSent { .. } => {
+            let program = orders::program_of(&app, &remittance).await?;
+            Ok(([(header::CONTENT_TYPE, PROGRAM_MEDIA_TYPE)], program))
+        }
+        Status::Credited { .. } | Status::Returned { .. } => Err(ProblemCode::ClaimUnknown.into()),
+    }
+}

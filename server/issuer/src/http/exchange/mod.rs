@@ -1,0 +1,3 @@
+//! The exchange between a program and this server.
+
+pub mod post;

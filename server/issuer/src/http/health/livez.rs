@@ -1,0 +1,6 @@
+//! `GET /livez`: the process answers.
+
+/// Always 200.
+pub async fn livez() -> &'static str {
+    "live\n"
+}

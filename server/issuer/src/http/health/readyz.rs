@@ -1,0 +1,24 @@
+//! `GET /readyz`: the server can take orders.
+
+use crate::{app::App, clock::unix_seconds, http::problem::Refused};
+use axum::extract::State;
+use std::sync::Arc;
+use wire::{api::ProblemCode, descriptor::Purpose};
+
+/// Answers 200 when the database reads and a key for programs and one for receipts are valid.
+///
+/// # Errors
+/// `unavailable`.
+pub async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str, Refused> {
+    let now = unix_seconds(app.office.ledger_now().await?);
+    let keys = &app.office.keys;
+    for purpose in [Purpose::Program, Purpose::Receipt] {
+        if keys.signer(purpose, now, now).is_none() {
+            return Err(Refused::with(
+                ProblemCode::Unavailable,
+                "a signing key has ended",
+            ));
+        }
+    }
+    Ok("ready\n")
+}

@@ -1,0 +1,60 @@
+//! `POST /v1/orders/{id}/cancel`: takes an order back.
+
+use super::read::own;
+use crate::{
+    app::App,
+    http::{principal::Principal, problem::Refused},
+    orders,
+};
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use ledger::{Command, Refusal, Status};
+use std::sync::Arc;
+use store::ApplyError;
+use wire::api::{OrderView, ProblemCode};
+
+/// Answers 200 when the money is back, also when it was before, and 202 when the order is just
+/// being picked up: then the wish is noted and the card decides.
+///
+/// # Errors
+/// `unauthorized`; `order-unknown`, also for an order of somebody else; `not-cancellable` once it
+/// was credited or has expired; `unavailable`.
+pub async fn cancel(
+    State(app): State<Arc<App>>,
+    Principal(holder): Principal,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<OrderView>), Refused> {
+    let before = own(&app, holder.id, &id).await?;
+    let now = app.office.clock.now();
+    let command = Command::Cancel {
+        remittance: before.id,
+        sender: holder.id,
+        now,
+    };
+    match app.office.store.apply_one(command).await {
+        Ok(_) => {}
+        Err(ApplyError::Refused(Refusal::AlreadyCredited)) => {
+            return Err(Refused::with(
+                ProblemCode::NotCancellable,
+                "it was credited",
+            ));
+        }
+        Err(ApplyError::Refused(Refusal::Expired)) => {
+            return Err(Refused::with(
+                ProblemCode::NotCancellable,
+                "it expired and was returned",
+            ));
+        }
+        Err(ApplyError::Refused(_)) => return Err(ProblemCode::OrderUnknown.into()),
+        Err(error) => return Err(anyhow::Error::from(error).into()),
+    }
+    let after = own(&app, holder.id, &id).await?;
+    let status = match after.status {
+        Status::CommitSent { .. } => StatusCode::ACCEPTED,
+        Status::Open | Status::Credited { .. } | Status::Returned { .. } => StatusCode::OK,
+    };
+    Ok((status, Json(orders::view(&after))))
+}

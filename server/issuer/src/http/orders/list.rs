@@ -1,0 +1,53 @@
+//! `GET /v1/orders`: the caller's orders, newest first.
+
+use crate::{
+    app::App,
+    http::{principal::Principal, problem::Refused},
+    orders,
+};
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+    http::{HeaderMap, HeaderValue, header},
+};
+use ledger::RemittanceId;
+use std::sync::Arc;
+use wire::api::{OrderPage, ProblemCode};
+
+/// Orders on one page.
+pub const PAGE_LEN: u32 = 50;
+
+/// Answers 200 with a page; `cursor` is the `next` of the page before. The next page's address is
+/// in the `Link` header too (RFC 8288).
+///
+/// # Errors
+/// `unauthorized`; `body-malformed` for a cursor that is not ours; `unavailable`.
+pub async fn list(
+    State(app): State<Arc<App>>,
+    Principal(holder): Principal,
+    RawQuery(query): RawQuery,
+) -> Result<(HeaderMap, Json<OrderPage>), Refused> {
+    let before = cursor(query.as_deref())?;
+    let page = app.office.store.orders(holder.id, before, PAGE_LEN).await?;
+    let next = page.next.map(|id| id.to_string());
+    let mut headers = HeaderMap::new();
+    if let Some(next) = &next {
+        let link = format!("</v1/orders?cursor={next}>; rel=\"next\"");
+        if let Ok(link) = HeaderValue::from_str(&link) {
+            headers.insert(header::LINK, link);
+        }
+    }
+    let items = page.items.iter().map(orders::view).collect();
+    Ok((headers, Json(OrderPage { items, next })))
+}
+
+fn cursor(query: Option<&str>) -> Result<Option<RemittanceId>, Refused> {
+    let malformed = || Refused::with(ProblemCode::BodyMalformed, "the cursor is not one of ours");
+    match query {
+        None | Some("") => Ok(None),
+        Some(query) => {
+            let id = query.strip_prefix("cursor=").ok_or_else(malformed)?;
+            id.parse().map(Some).map_err(|_| malformed())
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Refusals as RFC 9457 problem documents.
+//!
+//! A handler returns [`Refused`]; the outermost layer writes the document, since only it knows the
+//! request id that becomes `instance`.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use store::StoreError;
+use wire::api::{Problem, ProblemCode};
+
+/// Media type of a problem document (RFC 9457 section 6.1).
+pub const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// Seconds after which a refused caller may try again.
+const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("5");
+
+/// A request that is answered by a problem.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// What is wrong, for programs.
+    pub code: ProblemCode,
+    /// What is wrong, for people; no secrets, no internals.
+    pub detail: Option<String>,
+}
+
+impl From<ProblemCode> for Refused {
+    fn from(code: ProblemCode) -> Self {
+        Self { code, detail: None }
+    }
+}
+
+impl Refused {
+    /// A problem with a sentence that helps this caller.
+    #[must_use]
+    pub fn with(code: ProblemCode, detail: &str) -> Self {
+        Self {
+            code,
+            detail: Some(detail.to_owned()),
+        }
+    }
+}
+
+impl IntoResponse for Refused {
+    /// Status and headers; the body follows in [`write_document`].
+    fn into_response(self) -> Response {
+        let mut response = status(self.code).into_response();
+        match self.code {
+            ProblemCode::Unauthorized => {
+                let bearer = HeaderValue::from_static("Bearer");
+                response
+                    .headers_mut()
+                    .insert(header::WWW_AUTHENTICATE, bearer);
+            }
+            ProblemCode::RateLimited | ProblemCode::Unavailable => {
+                response
+                    .headers_mut()
+                    .insert(header::RETRY_AFTER, RETRY_AFTER_S);
+            }
+            _ => {}
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(error = %error, "the store did not answer");
+        ProblemCode::Unavailable.into()
+    }
+}
+
+impl From<anyhow::Error> for Refused {
+    fn from(error: anyhow::Error) -> Self {
+        tracing::error!(error = %format!("{error:#}"), "a request could not be served");
+        ProblemCode::Unavailable.into()
+    }
+}
+
+fn status(code: ProblemCode) -> StatusCode {
+    StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Gives a refused response its document; any other response passes unchanged.
+#[must_use]
+pub fn write_document(mut response: Response, request_id: &str) -> Response {
+    let Some(refused) = response.extensions_mut().remove::<Refused>() else {
+        return response;
+    };
+    let code = refused.code;
+    let mut document = Problem::new(code, refused.detail.as_deref().unwrap_or(code.title()));
+    document.instance = Some(format!("urn:uuid:{request_id}"));
+    let (parts, body) = Json(document).into_response().into_parts();
+    response.headers_mut().extend(parts.headers);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, MEDIA_TYPE);
+    *response.body_mut() = body;
+    response
+}

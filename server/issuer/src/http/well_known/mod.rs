@@ -1,0 +1,3 @@
+//! What terminals fetch before anything else.
+
+pub mod issuer;

@@ -1,0 +1,15 @@
+//! Work that nobody asks for: what expired goes back, mails go out.
+
+pub mod expiry;
+pub mod outbox;
+
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Waits for the next turn of a job; false when the server stops.
+async fn pause(stopped: &mut watch::Receiver<bool>, length: Duration) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(length) => true,
+        _ = stopped.wait_for(|stop| *stop) => false,
+    }
+}

@@ -1,0 +1,126 @@
+//! How often claim codes may be tried.
+
+use axum::{
+    extract::ConnectInfo,
+    http::{Extensions, HeaderMap},
+};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    num::NonZeroU32,
+};
+
+/// Tries that one address may make at once; a person mistypes a few times.
+pub const CLAIM_BURST: u32 = 10;
+
+/// Tries that one address gets back each minute.
+const CLAIMS_PER_MINUTE: u32 = 10;
+
+/// A limit per caller's address.
+pub struct ClaimLimit(DefaultKeyedRateLimiter<IpAddr>);
+
+impl core::fmt::Debug for ClaimLimit {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("ClaimLimit")
+    }
+}
+
+impl Default for ClaimLimit {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ClaimLimit {
+    /// A limit nobody has used yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let count = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_minute(count(CLAIMS_PER_MINUTE)).allow_burst(count(CLAIM_BURST));
+        Self(RateLimiter::keyed(quota))
+    }
+
+    /// Counts one try; whether it is within the limit.
+    #[must_use]
+    pub fn admits(&self, caller: IpAddr) -> bool {
+        self.0.check_key(&network_of(caller)).is_ok()
+    }
+
+    /// Forgets callers who have been quiet, so that memory stays bounded.
+    pub fn forget_quiet_callers(&self) {
+        self.0.retain_recent();
+    }
+}
+
+/// One household has a whole IPv6 network of 64 bits: count it as one caller.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => {
+            let network = u128::from(v6) & (u128::MAX << 64);
+            IpAddr::V6(Ipv6Addr::from(network))
+        }
+    }
+}
+
+/// The caller's address.
+///
+/// Behind a proxy: the right-most entry of `X-Forwarded-For`, which the proxy itself wrote; all
+/// others come from the caller, who may write what he likes.
+#[must_use]
+pub fn caller(headers: &HeaderMap, extensions: &Extensions, behind_proxy: bool) -> IpAddr {
+    let peer = extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0.ip());
+    let forwarded = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .next_back()
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.rsplit(',').next())
+        .and_then(|value| value.trim().parse().ok());
+    let seen = if behind_proxy {
+        forwarded.or(peer)
+    } else {
+        peer
+    };
+    seen.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_reached_exactly_and_per_network() {
+        let limit = ClaimLimit::new();
+        let first: IpAddr = "2001:db8::1".parse().unwrap();
+        for _ in 0..CLAIM_BURST {
+            assert!(limit.admits(first));
+        }
+        assert!(!limit.admits(first));
+        assert!(!limit.admits("2001:db8::2".parse().unwrap()));
+        assert!(limit.admits("2001:db8:0:1::1".parse().unwrap()));
+        limit.forget_quiet_callers();
+        assert!(!limit.admits(first));
+    }
+
+    #[test]
+    fn only_the_entry_that_the_proxy_wrote_counts() {
+        let mut headers = HeaderMap::new();
+        headers.append(
+            "x-forwarded-for",
+            "198.51.100.1, 203.0.113.9".parse().unwrap(),
+        );
+        let mut extensions = Extensions::new();
+        extensions.insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 9))));
+        assert_eq!(
+            caller(&headers, &extensions, true).to_string(),
+            "203.0.113.9"
+        );
+        assert_eq!(
+            caller(&headers, &extensions, false).to_string(),
+            "127.0.0.1"
+        );
+    }
+}

@@ -1,0 +1,275 @@
+//! Placing an order: everything slow (compile, sign) happens before the one transaction that
+//! moves the money, stores the program and queues the mail.
+
+use crate::{
+    app::App,
+    clock::{id_parts, rfc3339},
+    http::problem::Refused,
+};
+use anyhow::Context;
+use ledger::{
+    CARD_VALUE_MAX, CardNumber, ClaimRef, Command, ContentHash, Holder, IdempotencyKey,
+    IdempotencyScope, MailId, NewMail, NumberRef, Operation, Outcome, PlaceOrder, Refusal,
+    Remittance, RemittanceId, Timestamp,
+};
+use money::{Amount, Currency};
+use program::{Kind, NOTE_CHARS_MAX, Order, OrderBytes, OrderError};
+use sha2::{Digest, Sha256};
+use store::ApplyError;
+use wire::{
+    api::{CreateOrder, OrderView, ProblemCode},
+    descriptor::Purpose,
+};
+
+/// Most minor units in one order: what a card can hold at all.
+pub const AMOUNT_MAX: i64 = CARD_VALUE_MAX;
+
+/// Shortest time to pick up, in seconds; tests and demonstrations want seconds, people days.
+pub const EXPIRES_IN_MIN_S: u64 = 1;
+
+/// Longest time to pick up, in seconds: a year. Money in escrow belongs to nobody who can use it.
+pub const EXPIRES_IN_MAX_S: u64 = 366 * 86_400;
+
+/// Time to pick up when the order names none, in seconds: 30 days.
+pub const EXPIRES_IN_DEFAULT_S: u64 = 30 * 86_400;
+
+/// The first program of a remittance.
+const FIRST_REVISION: u32 = 0;
+
+/// An order whose every field is within its bounds.
+#[derive(Debug)]
+pub struct NewOrder {
+    card: CardNumber,
+    amount: Amount,
+    note: String,
+    expires_in_s: u64,
+}
+
+impl NewOrder {
+    /// Checks what can be checked without the ledger.
+    ///
+    /// # Errors
+    /// In this order: `currency-unknown`, `amount-not-positive`, `amount-over-limit`,
+    /// `note-too-long`, `body-malformed` for control characters in the note,
+    /// `expiry-out-of-range`, `card-number-malformed`.
+    pub fn check(app: &App, order: CreateOrder) -> Result<Self, Refused> {
+        let currency = Currency::from_code(&order.currency)
+            .ok()
+            .filter(|currency| *currency == app.office.config.currency)
+            .ok_or(ProblemCode::CurrencyUnknown)?;
+        let amount = Amount::new(order.amount_minor, currency)
+            .map_err(|_| ProblemCode::AmountNotPositive)?;
+        if amount.minor() > AMOUNT_MAX {
+            return Err(ProblemCode::AmountOverLimit.into());
+        }
+        let note = order.note.unwrap_or_default();
+        if note.chars().count() > NOTE_CHARS_MAX {
+            return Err(ProblemCode::NoteTooLong.into());
+        }
+        if note.chars().any(char::is_control) {
+            let detail = "the note holds control characters, such as a line break";
+            return Err(Refused::with(ProblemCode::BodyMalformed, detail));
+        }
+        let expires_in_s = order.expires_in_s.unwrap_or(EXPIRES_IN_DEFAULT_S);
+        if !(EXPIRES_IN_MIN_S..=EXPIRES_IN_MAX_S).contains(&expires_in_s) {
+            return Err(ProblemCode::ExpiryOutOfRange.into());
+        }
+        let card = CardNumber::parse(&order.recipient_card)
+            .map_err(|_| ProblemCode::CardNumberMalformed)?;
+        Ok(Self {
+            card,
+            amount,
+            note,
+            expires_in_s,
+        })
+    }
+
+    /// SHA-256 over what the caller asked for: the same order sent again has the same hash.
+    fn content_hash(&self, number_ref: &[u8; 32]) -> ContentHash {
+        let mut hash = Sha256::new();
+        hash.update(b"tegata-order-v1");
+        hash.update(number_ref);
+        hash.update(self.amount.minor().to_be_bytes());
+        hash.update(self.amount.currency().code().as_bytes());
+        hash.update(self.expires_in_s.to_be_bytes());
+        hash.update(self.note.as_bytes());
+        ContentHash(hash.finalize().into())
+    }
+}
+
+/// Places an order and gives it as it is stored: the new one, or the one of the first time when
+/// the key was used before with the same content.
+///
+/// # Errors
+/// The ledger's refusal as a problem; `unavailable`.
+pub async fn place(
+    app: &App,
+    sender: &Holder,
+    key: IdempotencyKey,
+    order: NewOrder,
+) -> Result<Remittance, Refused> {
+    let now = app.office.ledger_now().await?;
+    let command = compile(app, sender, key, &order, now)?;
+    let placed = match app
+        .office
+        .store
+        .apply_one(Command::PlaceOrder(Box::new(command)))
+        .await
+    {
+        Ok(Outcome::Placed { remittance }) => remittance,
+        Ok(other) => return Err(anyhow::anyhow!("an order was answered by {other:?}").into()),
+        Err(ApplyError::Refused(refusal)) => return Err(problem_of(refusal)),
+        Err(error) => return Err(anyhow::Error::from(error).into()),
+    };
+    let stored = app.office.store.remittance(placed).await?;
+    Ok(stored.context("a placed order is not stored")?)
+}
+
+/// Compiles and signs; touches no row.
+fn compile(
+    app: &App,
+    sender: &Holder,
+    key: IdempotencyKey,
+    order: &NewOrder,
+    now: Timestamp,
+) -> Result<PlaceOrder, Refused> {
+    let office = &app.office;
+    let (ms, bits) = id_parts(now, &*office.random);
+    let remittance = RemittanceId::new(ms, bits);
+    let (ms, bits) = id_parts(now, &*office.random);
+    let mail = MailId::new(ms, bits);
+    let number_ref = office.keys.number_ref(&order.card);
+    let created = u64::try_from(now.unix_s()).unwrap_or(0);
+    let expires = created.saturating_add(order.expires_in_s);
+    let signer = office
+        .keys
+        .signer(Purpose::Program, created, expires)
+        .context("no program key is valid until this order expires")?;
+    let bytes = Order {
+        kind: Kind::Credit,
+        issuer: office.config.issuer.clone(),
+        remittance: remittance.to_bytes(),
+        revision: FIRST_REVISION,
+        card_masked: order.card.masked(),
+        card_binding: office.keys.card_binding(remittance, &number_ref),
+        amount: order.amount,
+        sender: sender.name.clone(),
+        note: order.note.clone(),
+        created,
+        expires,
+        template_hash: app.template.hash(),
+        claim_token: office
+            .keys
+            .claim_token(remittance.as_bytes(), FIRST_REVISION),
+    }
+    .encode()
+    .map_err(|e| order_problem(&e))?;
+    let signature = program::sign(&program::body(&app.template, &bytes), &signer.key);
+    let code = office.keys.claim_code(remittance, FIRST_REVISION);
+    let claim = office
+        .keys
+        .claim_code_ref(&code)
+        .context("our own claim code is read back")?;
+    Ok(PlaceOrder {
+        scope: IdempotencyScope {
+            principal: sender.id,
+            operation: Operation::PlaceOrder,
+            key,
+        },
+        content: order.content_hash(&number_ref),
+        remittance,
+        sender: sender.id,
+        sender_name: sender.name.clone(),
+        card: NumberRef(number_ref),
+        amount: order.amount,
+        amount_max: AMOUNT_MAX,
+        note: order.note.clone(),
+        expires: Timestamp::from_unix_s(i64::try_from(expires).unwrap_or(i64::MAX)),
+        revision: FIRST_REVISION,
+        order_bytes: bytes.as_bytes().to_vec(),
+        signature,
+        program_key: signer.key.verifying_key().to_bytes(),
+        template_hash: app.template.hash(),
+        claim: ClaimRef(claim),
+        mail: NewMail {
+            id: mail,
+            message_id: format!("{mail}@{}", office.config.issuer),
+        },
+        now,
+    })
+}
+
+/// Why order bytes could not be written: name and note of the widest characters together pass the
+/// limit of the order, although each alone is within its own.
+fn order_problem(error: &OrderError) -> Refused {
+    match error {
+        OrderError::TooLong { .. } => ProblemCode::NoteTooLong.into(),
+        other => anyhow::anyhow!("order bytes: {other}").into(),
+    }
+}
+
+/// The signed program of a stored order, byte for byte as it was when ordered.
+///
+/// # Errors
+/// The stored parts do not make a program; the store is not available.
+pub async fn program_of(app: &App, remittance: &Remittance) -> anyhow::Result<Vec<u8>> {
+    let template = app.template(remittance.template_hash).await?;
+    let order = OrderBytes::new(remittance.order_bytes.clone()).context("stored order bytes")?;
+    program::assemble(
+        &template,
+        &order,
+        &remittance.program_key,
+        &remittance.signature,
+    )
+    .context("a stored program")
+}
+
+/// An order as its sender sees it.
+#[must_use]
+pub fn view(remittance: &Remittance) -> OrderView {
+    OrderView {
+        id: remittance.id.to_string(),
+        status: remittance.status.code().to_owned(),
+        amount_minor: remittance.amount.minor(),
+        currency: remittance.amount.currency().code().to_owned(),
+        recipient_masked: remittance.card_masked.clone(),
+        created_at: rfc3339(remittance.created),
+        expires_at: rfc3339(remittance.expires),
+        note: (!remittance.note.is_empty()).then(|| remittance.note.clone()),
+        mail: remittance.mail.code().to_owned(),
+    }
+}
+
+/// The problem that a sender is told for a refusal of the ledger.
+#[must_use]
+pub fn problem_of(refusal: Refusal) -> Refused {
+    match refusal {
+        Refusal::IdempotencyConflict => ProblemCode::IdempotencyConflict.into(),
+        Refusal::CardUnknown => ProblemCode::CardUnknown.into(),
+        Refusal::CardIssuing => ProblemCode::CardNotActive.into(),
+        Refusal::CardBlocked | Refusal::CardFrozen => ProblemCode::CardBlocked.into(),
+        Refusal::SelfRemittance => ProblemCode::SelfRemittance.into(),
+        Refusal::RecipientWithoutAddress => ProblemCode::RecipientWithoutAddress.into(),
+        Refusal::CurrencyMismatch => ProblemCode::CurrencyUnknown.into(),
+        Refusal::AmountOverLimit | Refusal::CardFull => ProblemCode::AmountOverLimit.into(),
+        Refusal::InsufficientFunds => ProblemCode::InsufficientFunds.into(),
+        Refusal::RemittanceUnknown => ProblemCode::OrderUnknown.into(),
+        Refusal::AlreadyCredited | Refusal::Cancelled | Refusal::Expired => {
+            ProblemCode::NotCancellable.into()
+        }
+        Refusal::OutOfBounds
+        | Refusal::TransferConflict
+        | Refusal::RemittanceTaken
+        | Refusal::HolderUnknown
+        | Refusal::WrongCard
+        | Refusal::Stale
+        | Refusal::Contradictory
+        | Refusal::NotInFlight
+        | Refusal::NotExpired
+        | Refusal::InDoubt
+        | Refusal::CounterExhausted
+        | Refusal::BalanceOverLimit => {
+            anyhow::anyhow!("the ledger refused an order: {refusal}").into()
+        }
+    }
+}

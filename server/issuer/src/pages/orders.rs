@@ -1,0 +1,319 @@
+//! The sender's orders: list, form, confirmation, one order, cancelling.
+//!
+//! The form gets its idempotency key when it is first shown, and carries it through the
+//! confirmation: sent twice, it is one order.
+
+use super::{
+    Frame, Trouble, page,
+    session::{Visitor, notice},
+    status_of, texts,
+};
+use crate::{
+    app::App,
+    clock,
+    http::{orders::cancel as api_cancel, orders::list::PAGE_LEN, orders::read::own, principal::Principal, problem::Refused},
+    orders::{self, NewOrder},
+};
+use askama::Template;
+use axum::{
+    Form,
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use data_encoding::BASE64URL_NOPAD;
+use ledger::{Holder, IdempotencyKey, Remittance, ReturnReason, Status};
+use money::{Amount, AmountError};
+use serde::Deserialize;
+use std::sync::Arc;
+use wire::api::{CreateOrder, ProblemCode};
+
+/// One order as a page shows it.
+struct Row {
+    id: String,
+    amount: String,
+    recipient: String,
+    note: String,
+    created: String,
+    expires: String,
+    status: &'static str,
+    mail: &'static str,
+    cancellable: bool,
+}
+
+impl Row {
+    fn new(remittance: &Remittance, t: &'static texts::Texts) -> Self {
+        let view = orders::view(remittance);
+        let (status, cancellable) = match &remittance.status {
+            Status::Open => (t.open, true),
+            Status::CommitSent { .. } => (t.commit_sent, false),
+            Status::Credited { .. } => (t.credited, false),
+            Status::Returned { reason: ReturnReason::Expired, .. } => (t.returned_expired, false),
+            Status::Returned { reason: ReturnReason::Cancelled, .. } => (t.returned_cancelled, false),
+        };
+        let mail = match view.mail.as_str() {
+            "sent" => t.mail_sent,
+            "failed" => t.mail_failed,
+            _ => t.mail_queued,
+        };
+        Self {
+            amount: remittance.amount.to_string(),
+            recipient: view.recipient_masked,
+            note: view.note.unwrap_or_default(),
+            created: minute(&view.created_at),
+            expires: minute(&view.expires_at),
+            id: view.id,
+            status,
+            mail,
+            cancellable,
+        }
+    }
+}
+
+/// `2026-11-20T12:00:00Z` as `2026-11-20 12:00 UTC`.
+fn minute(rfc3339: &str) -> String {
+    let day = rfc3339.get(..10).unwrap_or(rfc3339);
+    let time = rfc3339.get(11..16).unwrap_or_default();
+    format!("{day} {time} UTC")
+}
+
+#[derive(Template)]
+#[template(path = "orders.html")]
+struct ListPage {
+    t: &'static texts::Texts,
+    frame: Frame,
+    balance: String,
+    orders: Vec<Row>,
+    next: Option<String>,
+}
+
+/// Where a list goes on.
+#[derive(Deserialize)]
+pub(super) struct Cursor {
+    cursor: Option<String>,
+}
+
+/// `GET /orders`: balance and orders, newest first.
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    visitor: Visitor,
+    Query(cursor): Query<Cursor>,
+) -> Response {
+    let holder = match visitor.signed_in() {
+        Ok(holder) => holder,
+        Err(redirect) => return redirect.into_response(),
+    };
+    let before = cursor.cursor.and_then(|text| text.parse().ok());
+    match app.office.store.orders(holder.id, before, PAGE_LEN).await {
+        Ok(found) => {
+            let t = visitor.texts();
+            let template = ListPage {
+                t,
+                frame: Frame::new(&app, true),
+                balance: holder.balance.to_string(),
+                orders: found.items.iter().map(|item| Row::new(item, t)).collect(),
+                next: found.next.map(|id| id.to_string()),
+            };
+            page(&template, StatusCode::OK)
+        }
+        Err(_) => notice(ProblemCode::Unavailable, &visitor, &app),
+    }
+}
+
+/// What the sender typed; kept through correction and confirmation.
+#[derive(Clone, Default, Deserialize)]
+pub(super) struct OrderForm {
+    key: String,
+    card: String,
+    amount: String,
+    #[serde(default)]
+    note: String,
+}
+
+#[derive(Template)]
+#[template(path = "order_new.html")]
+struct FormPage {
+    t: &'static texts::Texts,
+    frame: Frame,
+    currency: &'static str,
+    form: OrderForm,
+}
+
+/// `GET /orders/new`: the empty form.
+pub(super) async fn form(State(app): State<Arc<App>>, visitor: Visitor) -> Response {
+    let holder = match visitor.signed_in() {
+        Ok(holder) => holder,
+        Err(redirect) => return redirect.into_response(),
+    };
+    let key = BASE64URL_NOPAD.encode(&clock::random::<16>(&*app.office.random));
+    let form = OrderForm { key, ..OrderForm::default() };
+    form_page(&app, &visitor, holder, form, None)
+}
+
+fn form_page(
+    app: &App,
+    visitor: &Visitor,
+    holder: &Holder,
+    form: OrderForm,
+    refused: Option<&Refused>,
+) -> Response {
+    let error = refused.map(|refused| Trouble::new(refused.code, visitor.language));
+    let status = refused.map_or(StatusCode::OK, |refused| status_of(refused.code));
+    let currency = holder.balance.currency().code();
+    let frame = Frame::new(app, true).with(error);
+    page(&FormPage { t: visitor.texts(), frame, currency, form }, status)
+}
+
+#[derive(Template)]
+#[template(path = "order_confirm.html")]
+struct ConfirmPage {
+    t: &'static texts::Texts,
+    frame: Frame,
+    recipient: String,
+    masked: String,
+    amount: String,
+    expires: String,
+    form: OrderForm,
+}
+
+/// `POST /orders/confirm`: shows what would be sent, to whom (masked) and until when. Sends nothing.
+pub(super) async fn confirm(
+    State(app): State<Arc<App>>,
+    visitor: Visitor,
+    Form(form): Form<OrderForm>,
+) -> Response {
+    let holder = match visitor.signed_in() {
+        Ok(holder) => holder,
+        Err(redirect) => return redirect.into_response(),
+    };
+    let preview = match check(&app, holder, &form) {
+        Ok(order) => orders::preview(&app, holder, &order).await,
+        Err(refused) => Err(refused),
+    };
+    match preview {
+        Ok(preview) => {
+            let template = ConfirmPage {
+                t: visitor.texts(),
+                frame: Frame::new(&app, true),
+                recipient: masked_name(&preview.recipient),
+                masked: preview.card_masked,
+                amount: preview.amount.to_string(),
+                expires: minute(&preview.expires.to_string()),
+                form,
+            };
+            page(&template, StatusCode::OK)
+        }
+        Err(refused) => form_page(&app, &visitor, holder, form, Some(&refused)),
+    }
+}
+
+/// `POST /orders`: the sender said yes.
+pub(super) async fn place(
+    State(app): State<Arc<App>>,
+    visitor: Visitor,
+    Form(form): Form<OrderForm>,
+) -> Response {
+    let holder = match visitor.signed_in() {
+        Ok(holder) => holder,
+        Err(redirect) => return redirect.into_response(),
+    };
+    let placed = match (check(&app, holder, &form), IdempotencyKey::new(&form.key)) {
+        (Ok(order), Ok(key)) => orders::place(&app, holder, key, order).await,
+        (Err(refused), _) => Err(refused),
+        (_, Err(_)) => Err(ProblemCode::IdempotencyKeyMissing.into()),
+    };
+    match placed {
+        Ok(remittance) => Redirect::to(&format!("/orders/{}", remittance.id)).into_response(),
+        Err(refused) => form_page(&app, &visitor, holder, form, Some(&refused)),
+    }
+}
+
+/// The typed texts as an order: the amount in major units of the holder's currency.
+fn check(app: &App, holder: &Holder, form: &OrderForm) -> Result<NewOrder, Refused> {
+    let currency = holder.balance.currency();
+    let typed = form.amount.trim().replace(',', "");
+    let amount = Amount::parse(&typed, currency).map_err(|error| match error {
+        AmountError::TooManyDigits { .. } => ProblemCode::AmountExponent,
+        AmountError::TooLarge => ProblemCode::AmountOverLimit,
+        _ => ProblemCode::AmountNotPositive,
+    })?;
+    let note = form.note.trim();
+    let body = CreateOrder {
+        recipient_card: form.card.clone(),
+        amount_minor: amount.minor(),
+        currency: currency.code().to_owned(),
+        note: (!note.is_empty()).then(|| note.to_owned()),
+        expires_in_s: None,
+    };
+    NewOrder::check(app, body)
+}
+
+/// `Hanako Sato` as `H•••• S•••`: enough to recognise, not enough to learn.
+fn masked_name(name: &str) -> String {
+    let mask = |word: &str| -> String {
+        word.chars().enumerate().map(|(i, c)| if i == 0 { c } else { '•' }).collect()
+    };
+    name.split_whitespace().map(mask).collect::<Vec<_>>().join(" ")
+}
+
+#[derive(Template)]
+#[template(path = "order_show.html")]
+struct ShowPage {
+    t: &'static texts::Texts,
+    frame: Frame,
+    order: Row,
+}
+
+/// `GET /orders/{id}`: one order.
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Response {
+    let holder = match visitor.signed_in() {
+        Ok(holder) => holder,
+        Err(redirect) => return redirect.into_response(),
+    };
+    match own(&app, holder.id, &id).await {
+        Ok(remittance) => {
+            let t = visitor.texts();
+            let order = Row::new(&remittance, t);
+            page(&ShowPage { t, frame: Frame::new(&app, true), order }, StatusCode::OK)
+        }
+        Err(refused) => notice(refused.code, &visitor, &app),
+    }
+}
+
+/// `POST /orders/{id}/cancel`: takes an order back.
+pub(super) async fn cancel(
+    State(app): State<Arc<App>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Response {
+    let holder = match visitor.signed_in() {
+        Ok(holder) => holder.clone(),
+        Err(redirect) => return redirect.into_response(),
+    };
+    let back = Redirect::to(&format!("/orders/{id}"));
+    match api_cancel::cancel(State(Arc::clone(&app)), Principal(holder), Path(id)).await {
+        Ok(_) => back.into_response(),
+        Err(refused) => notice(refused.code, &visitor, &app),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_keeps_its_initials_only() {
+        assert_eq!(masked_name("Hanako  Sato"), "H••••• S•••");
+        assert_eq!(masked_name("佐藤 花子"), "佐• 花•");
+        assert_eq!(masked_name(""), "");
+    }
+
+    #[test]
+    fn a_time_is_shown_to_the_minute() {
+        assert_eq!(minute("2026-11-20T12:34:56.789Z"), "2026-11-20 12:34 UTC");
+    }
+}

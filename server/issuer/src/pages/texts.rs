@@ -1,0 +1,168 @@
+//! Every word of the pages, in every language: a missing one does not compile.
+
+use ledger::Language;
+use wire::api::ProblemCode;
+
+/// The best of ours for an `Accept-Language` value (RFC 9110 section 12.5.4, order of listing).
+pub(super) fn from_accept(value: &str) -> Language {
+    let ours = |part: &str| part.trim().get(..2).and_then(Language::from_code);
+    value.split(',').find_map(ours).unwrap_or_default()
+}
+
+/// The words in a language.
+pub(super) const fn texts(language: Language) -> &'static Texts {
+    match language {
+        Language::En => &EN,
+        Language::Ja => &JA,
+    }
+}
+
+macro_rules! texts {
+    ($($key:ident: $en:literal, $ja:literal;)*) => {
+        /// The words of one language.
+        #[derive(Debug)]
+        pub(super) struct Texts { $(pub(super) $key: &'static str,)* }
+        const EN: Texts = Texts { $($key: $en,)* };
+        const JA: Texts = Texts { $($key: $ja,)* };
+    };
+}
+
+texts! {
+    lang: "en", "ja";
+    skip: "Skip to the content", "本文へ移動";
+    language: "Language", "言語";
+    sign_in: "Sign in", "ログイン";
+    sign_out: "Sign out", "ログアウト";
+    token: "Your token", "トークン";
+    token_hint: "The issuer's office gave it to you with your account.", "口座開設時に発行窓口でお渡ししたものです。";
+    token_wrong: "This token is not known.", "このトークンは登録されていません。";
+    token_wrong_next: "Check it for missing characters, or ask the office for a new one.", "文字の抜けがないか確かめるか、窓口で再発行を受けてください。";
+    claim_link: "Your mail came without its attachment? Enter the claim code here.", "添付ファイルが届かなかった方は、こちらで引換コードを入力してください。";
+    orders: "Your remittances", "送金一覧";
+    balance: "Balance", "残高";
+    new_order: "Send money", "送金する";
+    no_orders: "You have not sent anything yet.", "まだ送金はありません。";
+    created: "Ordered", "受付日時";
+    recipient: "Recipient", "受取人";
+    recipient_card: "Recipient's card number", "受取人のカード番号";
+    card_hint: "16 digits, as printed on the card.", "カードに記載された16桁の番号です。";
+    amount: "Amount", "金額";
+    note: "Message to the recipient", "受取人へのメッセージ";
+    note_hint: "Optional, at most 140 characters.", "任意、140文字まで。";
+    status: "Status", "状態";
+    older: "Older ones", "以前のもの";
+    continue_: "Continue", "次へ";
+    back: "Back", "戻る";
+    back_to_orders: "Back to your remittances", "送金一覧へ戻る";
+    confirm: "Is this right?", "内容の確認";
+    fee: "Fee", "手数料";
+    no_fee: "none", "なし";
+    expires: "Pick up by", "受取期限";
+    how_to_cancel: "You can cancel until the recipient picks it up; the money then comes back at once. If nobody picks it up in time, it comes back by itself.", "受け取られる前であれば取り消せ、金額はすぐに戻ります。期限までに受け取られない場合も自動的に戻ります。";
+    no_change: "No, change it", "いいえ、修正する";
+    yes_send: "Yes, send", "はい、送金する";
+    order: "Remittance", "送金";
+    mail: "Mail", "メール";
+    reference: "Reference", "受付番号";
+    cancel: "Cancel this remittance", "この送金を取り消す";
+    open: "Waiting to be picked up", "受取待ち";
+    commit_sent: "Being picked up", "受取処理中";
+    credited: "Received", "受取済み";
+    returned_expired: "Not picked up in time; the money came back", "期限切れのため返金済み";
+    returned_cancelled: "Cancelled; the money came back", "取消により返金済み";
+    mail_queued: "waiting to be sent", "送信待ち";
+    mail_sent: "sent", "送信済み";
+    mail_failed: "could not be delivered; give the recipient the claim code or ask the office", "配送できませんでした。窓口にお問い合わせください";
+    claim: "Fetch your file", "ファイルの受け取り";
+    claim_code: "Claim code", "引換コード";
+    claim_hint: "It stands in the mail.", "メールに記載されています。";
+    fetch: "Fetch the file", "ファイルを受け取る";
+    notice: "That did not work", "処理できませんでした";
+    refused_next: "Nothing was sent. Correct it and try again.", "送金は行われていません。修正してもう一度お試しください。";
+}
+
+/// What is wrong, in a sentence that a sender can act on.
+pub(super) fn problem(code: ProblemCode, language: Language) -> &'static str {
+    let (en, ja) = match code {
+        ProblemCode::Unauthorized => ("Please sign in again.", "もう一度ログインしてください。"),
+        ProblemCode::RateLimited => {
+            ("Too many tries. Wait a minute.", "回数が多すぎます。1分ほどお待ちください。")
+        }
+        ProblemCode::BodyTooLarge | ProblemCode::BodyMalformed => {
+            ("The form was not complete.", "入力が正しく送られませんでした。")
+        }
+        ProblemCode::IdempotencyKeyMissing => {
+            ("The form is too old. Begin again.", "画面が古くなっています。最初からやり直してください。")
+        }
+        ProblemCode::IdempotencyConflict => (
+            "This form was already sent with other contents. Begin again.",
+            "この画面は別の内容で送信済みです。最初からやり直してください。",
+        ),
+        ProblemCode::CurrencyUnknown => ("This currency is not offered.", "この通貨は使えません。"),
+        ProblemCode::AmountNotPositive => {
+            ("The amount must be a number above zero.", "金額は0より大きい数で入力してください。")
+        }
+        ProblemCode::AmountExponent => {
+            ("The amount has too many decimals.", "金額の小数の桁が多すぎます。")
+        }
+        ProblemCode::AmountOverLimit => {
+            ("This is more than a card can hold.", "カードの上限を超える金額です。")
+        }
+        ProblemCode::NoteTooLong => {
+            ("The message has more than 140 characters.", "メッセージは140文字までです。")
+        }
+        ProblemCode::ExpiryOutOfRange => ("The expiry is out of range.", "期限が範囲外です。"),
+        ProblemCode::CardNumberMalformed => (
+            "This card number has a typing error.",
+            "カード番号に誤りがあります。",
+        ),
+        ProblemCode::CardUnknown => ("This card is not known.", "このカードは登録されていません。"),
+        ProblemCode::CardBlocked | ProblemCode::CardNotActive => {
+            ("This card cannot receive money at present.", "このカードは現在受け取れません。")
+        }
+        ProblemCode::SelfRemittance => {
+            ("This is your own card.", "ご自身のカードには送金できません。")
+        }
+        ProblemCode::RecipientWithoutAddress => (
+            "The holder of this card has no mail address.",
+            "受取人のメールアドレスが登録されていません。",
+        ),
+        ProblemCode::InsufficientFunds => {
+            ("Your balance is not enough.", "残高が不足しています。")
+        }
+        ProblemCode::OrderUnknown => ("There is no such remittance.", "該当する送金はありません。"),
+        ProblemCode::NotCancellable => (
+            "It can no longer be cancelled.",
+            "この送金はもう取り消せません。",
+        ),
+        ProblemCode::ClaimUnknown => (
+            "This code is not known, or its remittance has ended.",
+            "コードが違うか、送金が終了しています。",
+        ),
+        ProblemCode::Unavailable => {
+            ("The service does not answer. Try again later.", "現在応答できません。後でお試しください。")
+        }
+    };
+    match language {
+        Language::En => en,
+        Language::Ja => ja,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_language_of_ours_wins() {
+        for (value, language) in [
+            ("ja-JP,ja;q=0.9,en;q=0.8", Language::Ja),
+            ("de, en;q=0.7, ja;q=0.3", Language::En),
+            ("fr", Language::En),
+            ("", Language::En),
+            ("é", Language::En),
+        ] {
+            assert_eq!(from_accept(value), language, "{value}");
+        }
+    }
+}

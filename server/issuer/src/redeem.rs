@@ -1,0 +1,171 @@
+//! The exchange, driven: reads rows, asks the core, writes what it decided, answers afterwards.
+
+use crate::{
+    app::{App, Office},
+    clock::{random, unix_seconds},
+};
+use anyhow::Context as _;
+use ledger::{Command, Outcome, RemittanceId, Timestamp, Uid};
+use redemption::{
+    Accepted, BeginRows, Begun, CardAnswered, Context, DecideRows, Decision, Presented,
+    ProofAnswered, ProofRows, Proved, StateAnswered, accept, begin, wire_refusal,
+};
+use store::{ApplyError, Standing};
+use wire::{
+    descriptor::Purpose,
+    exchange::{Answers, Instruction, Refusal, Reply, Request},
+};
+
+/// How often a decision is made anew when the card's row moved on between reading and writing.
+/// Each time means that another session of the same card won; after a few, start over.
+const TRIES_MAX: usize = 4;
+
+/// Answers one exchange with the encoded reply.
+///
+/// # Errors
+/// The store is not available, or no receipt key is valid; nothing is concluded then, and the same
+/// bytes may be sent again.
+pub async fn exchange(app: &App, request: Request) -> anyhow::Result<Vec<u8>> {
+    let office = &app.office;
+    match request {
+        Request::Instruction(instruction) => encode(&instruct(office, &instruction).await?),
+        Request::Answers(answers) => answer(office, answers).await,
+    }
+}
+
+async fn answer(office: &Office, answers: Answers) -> anyhow::Result<Vec<u8>> {
+    let now = office.clock.now();
+    let accepted = accept(office.context(now)?, answers);
+    match accepted {
+        Err(refusal) => encode(&Reply::Refusal(refusal)),
+        Ok(Accepted::Card(card)) => encode(&read(office, card, now)?),
+        Ok(Accepted::State(state)) => decide(office, &state).await,
+        Ok(Accepted::Proof(proof)) => encode(&prove(office, &proof).await?),
+    }
+}
+
+/// Exchange 1. The standing, and the card's epoch with it, is read before `RndA` is drawn.
+async fn instruct(office: &Office, instruction: &Instruction) -> anyhow::Result<Reply> {
+    let id = RemittanceId::from_bytes(instruction.remittance).ok();
+    let standing = match id {
+        Some(id) => office.store.standing(id).await?,
+        None => None,
+    };
+    let revision = standing.as_ref().map_or(0, |s| s.remittance.revision);
+    let claim_token = office.keys.claim_token(&instruction.remittance, revision);
+    let presented = office.store.card_by_uid(Uid(instruction.uid)).await?;
+    let now = office.now_of(standing.as_ref());
+    let rows = BeginRows {
+        remittance: standing.as_ref().map(|s| (&s.remittance, &s.card)),
+        claim_token: &claim_token,
+        in_flight: standing.as_ref().and_then(|s| s.in_flight.as_ref()),
+        presented: if presented.is_some() {
+            Presented::Known
+        } else {
+            Presented::Unknown
+        },
+    };
+    Ok(match begin(instruction, rows, now) {
+        Begun::Receipt(receipt) => Reply::Receipt(receipt),
+        Begun::Refused(refusal) => Reply::Refusal(refusal),
+        Begun::Admitted(admitted) => {
+            let key = office.keys.credit_key(&instruction.uid);
+            let rnd_a = random(&*office.random);
+            admitted.challenge(office.context(now)?, &key, rnd_a, &random(&*office.random))
+        }
+    })
+}
+
+/// Exchange 2: no row is read or written.
+fn read(office: &Office, card: CardAnswered, now: Timestamp) -> anyhow::Result<Reply> {
+    let key = office.keys.credit_key(&card.uid());
+    let read = card.read(office.context(now)?, &key, &random(&*office.random));
+    Ok(read.unwrap_or_else(Reply::Refusal))
+}
+
+/// Exchange 3: one transaction, decided again when its facts had moved on.
+async fn decide(office: &Office, state: &StateAnswered) -> anyhow::Result<Vec<u8>> {
+    for _ in 0..TRIES_MAX {
+        let Some(standing) = office.store.standing(state.remittance()).await? else {
+            return encode(&Reply::Refusal(Refusal::RemittanceUnknown));
+        };
+        let other = match &standing.in_flight {
+            Some(f) if f.remittance != standing.remittance.id => {
+                let other = office.store.remittance(f.remittance).await?;
+                Some(other.context("what is in flight has no remittance")?)
+            }
+            Some(_) | None => None,
+        };
+        let flying = other.as_ref().unwrap_or(&standing.remittance);
+        let now = office.now_of(Some(&standing));
+        let rows = DecideRows {
+            remittance: &standing.remittance,
+            card: &standing.card,
+            in_flight: standing.in_flight.as_ref().map(|f| (f, flying)),
+        };
+        let nonce = random(&*office.random);
+        let verdict = match state.decide(office.context(now)?, rows, &nonce) {
+            Decision::Answer(bytes) => return Ok(bytes),
+            Decision::Write(verdict) => verdict,
+        };
+        let command = Command::Decide(verdict.command.clone());
+        match office.store.apply_one(command).await {
+            Ok(Outcome::Decided(decided)) => return Ok(verdict.answer(decided)),
+            Ok(other) => anyhow::bail!("a decision was answered by {other:?}"),
+            Err(ApplyError::Refused(ledger::Refusal::Stale)) => {}
+            Err(ApplyError::Refused(refusal)) => {
+                return encode(&Reply::Refusal(wire_refusal(refusal)));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    encode(&Reply::Refusal(Refusal::Restart))
+}
+
+/// Exchange 4: accepted whenever it comes.
+async fn prove(office: &Office, proof: &ProofAnswered) -> anyhow::Result<Reply> {
+    let standing = office.store.standing(proof.remittance()).await?;
+    let now = office.now_of(standing.as_ref());
+    let rows = ProofRows {
+        remittance: standing.as_ref().map(|s| &s.remittance),
+        in_flight: standing.as_ref().and_then(|s| s.in_flight.as_ref()),
+    };
+    let settle = match proof.settle(office.context(now)?, rows) {
+        Proved::Answer(reply) => return Ok(reply),
+        Proved::Write(settle) => settle,
+    };
+    match office.store.apply_one(Command::Settle(settle)).await {
+        Ok(Outcome::Settled { receipt }) => Ok(Reply::Receipt(receipt)),
+        Ok(other) => anyhow::bail!("a proof was answered by {other:?}"),
+        // somebody else settled it in between: say what has become of it
+        Err(ApplyError::Refused(ledger::Refusal::NotInFlight)) => {
+            Ok(Reply::Refusal(Refusal::Restart))
+        }
+        Err(ApplyError::Refused(refusal)) => Ok(Reply::Refusal(wire_refusal(refusal))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn encode(reply: &Reply) -> anyhow::Result<Vec<u8>> {
+    reply.encode().context("a reply is over its limits")
+}
+
+impl Office {
+    /// The ledger's time, where a reading of the ledger brought its floor along.
+    fn now_of(&self, standing: Option<&Standing>) -> Timestamp {
+        let clock = self.clock.now();
+        standing.map_or(clock, |s| clock.max(s.time_floor))
+    }
+
+    fn context(&self, now: Timestamp) -> anyhow::Result<Context<'_>> {
+        let at = unix_seconds(now);
+        let signer = self.keys.signer(Purpose::Receipt, at, at);
+        Ok(Context {
+            issuer: &self.config.issuer,
+            seal_key: &self.keys.ticket,
+            receipt_key: &signer.context("no receipt key is valid now")?.key,
+            incarnation: self.config.incarnation,
+            now,
+        })
+    }
+}
