@@ -226,29 +226,31 @@ fn capability(error: &str, cases: &[&str], function: &str, parameter: &str) -> I
     instance
 }
 
-/// Instances and the export: order first, then the template with all it imports.
+/// Instances and the export: first the order, then the template with all it imports.
 fn instances(component: &mut Component) {
-    let instance = ComponentExportKind::Instance;
-    let mut section = ComponentInstanceSection::new();
-    section.instantiate::<_, &str>(1, []).instantiate(
-        0,
-        [
-            (READER, instance, 0),
-            (NETWORK, instance, 1),
-            (ORDER, instance, 2),
-        ],
-    );
-    component.section(&section);
+    let kind = ComponentExportKind::Instance;
+    let mut order = ComponentInstanceSection::new();
+    order.instantiate::<_, &str>(1, []);
+    component.section(&order);
+    component.section(&exported_instance(2, ORDER));
+    let mut template = ComponentInstanceSection::new();
+    template.instantiate(0, [(READER, kind, 0), (NETWORK, kind, 1), (ORDER, kind, 3)]);
+    component.section(&template);
+    component.section(&exported_instance(4, PROGRAM));
+    let mut exports = ComponentExportSection::new();
+    exports.export(PROGRAM, kind, 5, None);
+    component.section(&exports);
+}
+
+/// What `instance` exports as `name`.
+fn exported_instance(instance: u32, name: &str) -> ComponentAliasSection {
     let mut aliases = ComponentAliasSection::new();
     aliases.alias(Alias::InstanceExport {
-        instance: 3,
-        kind: instance,
-        name: PROGRAM,
+        instance,
+        kind: ComponentExportKind::Instance,
+        name,
     });
-    component.section(&aliases);
-    let mut exports = ComponentExportSection::new();
-    exports.export(PROGRAM, instance, 4, None);
-    component.section(&exports);
+    aliases
 }
 
 /// A component whose `bytes` gives the order bytes from its memory and computes nothing.
