@@ -6,6 +6,7 @@ use core::{fmt, mem};
 
 use card::apdu::{Command, INS_MORE, SW1_NATIVE};
 
+use crate::factory::{self, FactoryHandshake, FactorySession};
 use crate::fault::Fault;
 use crate::file::Operation;
 use crate::handshake::Handshake;
@@ -19,6 +20,7 @@ use crate::transaction::Transaction;
 const INS_SELECT: u8 = 0x5A;
 const INS_FIRST: u8 = 0x71;
 const INS_FOLLOWING: u8 = 0x77;
+const INS_FACTORY: u8 = 0x1A;
 const STATUS_OK: u8 = 0x00;
 /// Data bytes in one answer frame, as measured on EV3 cards.
 const ANSWER_FRAME_LEN: usize = 48;
@@ -66,6 +68,7 @@ enum PowerCut {
 struct Field {
     selected: Option<Aid>,
     session: Option<Session>,
+    factory: Option<FactorySession>,
     transaction: Transaction,
     open: Open,
 }
@@ -76,6 +79,7 @@ enum Open {
     #[default]
     Nothing,
     Handshake(Handshake),
+    Factory(FactoryHandshake),
     /// A command whose data come in several frames.
     Command {
         ins: u8,
@@ -127,6 +131,7 @@ impl Card {
             field: Field {
                 selected: None,
                 session: None,
+                factory: None,
                 transaction: Transaction::new(),
                 open: Open::Nothing,
             },
@@ -246,11 +251,23 @@ impl Card {
 
     fn native(&mut self, ins: u8, data: &[u8]) -> Result<Frame, Halt> {
         let open = mem::take(&mut self.field.open);
+        let factory = self.field.factory.take();
+        if let (factory::INS_CHANGE_KEY, Some(session)) = (ins, factory) {
+            self.change_factory_key(&session, data)?;
+            return Ok(Frame {
+                data: Vec::new(),
+                more: false,
+            });
+        }
         match ins {
             INS_MORE => match open {
                 Open::Nothing => Err(Fault::IllegalCommand.into()),
                 Open::Handshake(handshake) => {
                     let data = self.finish_handshake(handshake, data)?;
+                    Ok(Frame { data, more: false })
+                }
+                Open::Factory(handshake) => {
+                    let data = self.finish_factory(&handshake, data)?;
                     Ok(Frame { data, more: false })
                 }
                 Open::Command { ins, mut body } => {
@@ -267,6 +284,10 @@ impl Card {
                     more: false,
                 })
             }
+            INS_FACTORY => Ok(Frame {
+                data: self.begin_factory(data)?,
+                more: true,
+            }),
             INS_FIRST => Ok(Frame {
                 data: self.begin_first(data)?,
                 more: true,
@@ -424,6 +445,14 @@ impl Card {
 
     pub(crate) fn open_handshake(&mut self, handshake: Handshake) {
         self.field.open = Open::Handshake(handshake);
+    }
+
+    pub(crate) fn open_factory(&mut self, handshake: FactoryHandshake) {
+        self.field.open = Open::Factory(handshake);
+    }
+
+    pub(crate) fn start_factory(&mut self, session: FactorySession) {
+        self.field.factory = Some(session);
     }
 
     pub(crate) fn draw<const N: usize>(&mut self) -> [u8; N] {

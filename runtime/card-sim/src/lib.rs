@@ -10,7 +10,7 @@
 //! assert_eq!(uid, [4, 1, 2, 3, 4, 5, 6, 0x90, 0x00]);
 //! ```
 //!
-//! Absent on purpose: legacy DES and EV1 messaging, ISO file commands, DF names, limited credit,
+//! Absent on purpose: EV1 messaging (but for leaving the factory's DES key behind), ISO file commands, DF names, limited credit,
 //! reader ids, random UIDs. Source: docs/card-protocol.md.
 #![no_std]
 #![deny(
@@ -23,6 +23,7 @@ extern crate alloc;
 
 mod device;
 mod exchange;
+mod factory;
 mod fault;
 mod file;
 mod handshake;

@@ -18,7 +18,7 @@ const VERSION_SOFTWARE: [u8; 7] = [0x04, 0x01, 0x01, 0x03, 0x00, 0x18, 0x05];
 const VERSION_BATCH: [u8; 7] = [0x54, 0x45, 0x47, 0x41, 0x54, 0x01, 0x26];
 
 /// Bit 0 of the key settings: the master key may change.
-const MASTER_CHANGEABLE: u8 = 1;
+pub(crate) const MASTER_CHANGEABLE: u8 = 1;
 /// Bit 1: listing without the master key.
 const FREE_LISTING: u8 = 1 << 1;
 /// Bit 2: creating without the master key.
@@ -26,7 +26,7 @@ const FREE_CREATE: u8 = 1 << 2;
 /// Bit 3: the settings may change.
 const SETTINGS_CHANGEABLE: u8 = 1 << 3;
 /// The two top bits of an application's second settings byte, and of the PICC key number: AES.
-const KEY_TYPE_AES: u8 = 0x80;
+pub(crate) const KEY_TYPE_AES: u8 = 0x80;
 /// File numbers end here.
 const FILE_NUMBER_MAX: u8 = 0x1F;
 
