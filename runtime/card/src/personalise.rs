@@ -15,10 +15,10 @@
 //! 2. `64 00`. `71 00`, `AF`: with our key when the version is 01, else with zeros; after `AE` once more with the other.
 //! 3. `51` must be the UID, `45` must be `0B 83`, `6F`. [`CC`, `CB`, `C0`, `CD` for files 01, 03, 04, 05.] `F5` of each must
 //!    be what we create.
-//! 4. `64 01` [`C4 01`], `64 02` [`C4 02`], new keys with version 01. [`C4 00`, `71 00`, `AF` with our key.]
-//! 5. `3D` file 05 with the card number.
-//! 6. `71 01`, `AF`; `6C` file 01, `BD` file 03, `BD` file 05 must be 0, zeros, the card number. `71 02`, `AF`.
-//! 7. `5A` PICC, `64 00`, `71 00`. If that is answered `AE` the key is still DES: `1A 00`, `AF`, `C4 80` in the old
+//! 4. `64 01` [`C4 01`], `64 02` [`C4 02`], new keys with version 01. [`C4 00`.]
+//! 5. `71 01`, `AF` with our key; `6C` file 01 must be 0, `BD` file 03 zeros. `BD` file 05. [Not the card number: `71 00`,
+//!    `AF` with our key, `3D` file 05.] `71 02`, `AF`.
+//! 6. `5A` PICC, `64 00`, `71 00`. If that is answered `AE` the key is still DES: `1A 00`, `AF`, `C4 80` in the old
 //!    messaging of [`crate::legacy`]. Else `AF` as in step 2 and, if the key was zeros, `C4 80`. After either change once
 //!    more `71 00`, `AF` with our key.
 //!
@@ -34,7 +34,7 @@ use crate::error::{CardError, data_of};
 use crate::handshake::{self, Challenge, Pending};
 use crate::key::{Key, UID_LEN, picc_key, purse_key};
 use crate::purse::{self, AID, AID_PICC, CARD_NUMBER_LEN};
-use crate::secure_messaging::Session;
+use crate::secure_messaging::{Mode, Session};
 use crate::{apdu, legacy};
 use alloc::vec::Vec;
 use build::Build;
@@ -67,7 +67,7 @@ pub enum PersonaliseError {
     /// The purse application is there with other settings or files than ours.
     #[error("the application on the card is not our purse")]
     ForeignApplication,
-    /// The purse is ours but not new: it holds a value, a remittance or another card number.
+    /// The purse is ours but not new: it holds a value or remembers a remittance. Its card number was left as it is.
     #[error("the purse is in use")]
     InUse,
 }
@@ -311,7 +311,7 @@ impl Personalisation {
             Awaited::OwnKeyChanged(level) => own_key_changed(level, answer)?,
             Awaited::NumberWritten(mut session) => {
                 nothing(&mut session, answer)?;
-                Login::ours(Purpose::ProveCredit).begin()
+                Login::ours(Purpose::ProveDebit).begin()
             }
             Awaited::Value(session) => value_read(session, answer)?,
             Awaited::State(session) => state_read(session, answer)?,
@@ -396,7 +396,7 @@ fn proved(blank: &Blank, login: Login, pending: Pending, answer: &[u8]) -> Moved
 fn own_key_changed(level: Level, answer: &[u8]) -> Moved {
     open_done(answer)?;
     Ok(Login::ours(match level {
-        Level::Purse => Purpose::WriteNumber,
+        Level::Purse => Purpose::ProveCredit,
         Level::Picc => Purpose::ProvePicc,
     })
     .begin())
@@ -448,16 +448,19 @@ fn state_read(mut session: Session, answer: &[u8]) -> Moved {
 }
 
 fn number_read(blank: &Blank, mut session: Session, answer: &[u8]) -> Moved {
-    let number = session.response(answer, crate::secure_messaging::Mode::Full)?;
-    if number != blank.card_number {
-        return Err(PersonaliseError::InUse);
-    }
-    Ok(Login::ours(Purpose::ProveDebit).begin())
+    let number = session.response(answer, Mode::Full)?;
+    // The file is written at once, so a card that was pulled may hold anything here; the purse is unused all the same.
+    let purpose = if number == blank.card_number {
+        Purpose::ProveDebit
+    } else {
+        Purpose::WriteNumber
+    };
+    Ok(Login::ours(purpose).begin())
 }
 
 /// An answer in a session that holds nothing but its MAC.
 fn nothing(session: &mut Session, answer: &[u8]) -> Result<(), CardError> {
-    match *session.response(answer, crate::secure_messaging::Mode::Mac)? {
+    match *session.response(answer, Mode::Mac)? {
         [] => Ok(()),
         [_, ..] => Err(CardError::Form),
     }

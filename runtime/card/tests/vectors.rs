@@ -1,6 +1,7 @@
 //! Published vectors and our own transcripts against the reader half alone, without an emulated card.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+use card::CardError;
 use card::apdu;
 use card::commands;
 use card::crypto::{self, Block, ZERO};
@@ -190,6 +191,27 @@ fn a_handshake_gives_the_published_bytes_and_session() {
             let bytes = session.to_bytes();
             case.check("enc", &bytes[..16]);
             assert_eq!(bytes[32..], [1, 2, 3, 4, 9, 0, 9, 0]);
+        }
+    }
+}
+
+#[test]
+fn no_single_changed_bit_of_the_proof_opens_a_session() {
+    for case in cases("handshake.txt") {
+        let key = case.key("key");
+        let (_, pending) = challenge(&case).answer(&key, case.fixed("rnd_a"));
+        for bit in 0..32 * 8 {
+            let mut answer = case.bytes("answer_2");
+            answer[bit / 8] ^= 1 << (bit % 8);
+            let refused = pending.clone().finish(&key, &answer).err();
+            assert_eq!(refused, Some(CardError::NotGenuine), "bit {bit}");
+        }
+        if case.has("answer_2_inside") {
+            let mut answer = case.bytes("answer_2_inside");
+            answer[0] ^= 1;
+            let running = Session::new(key.clone(), key.clone(), [0; 4], 0);
+            let refused = pending.finish_within(&key, running, &answer).err();
+            assert_eq!(refused, Some(CardError::NotGenuine));
         }
     }
 }

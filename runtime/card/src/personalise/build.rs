@@ -2,8 +2,8 @@
 
 use super::files::{FILES, File};
 use super::{
-    Awaited, Blank, Holds, KEY_SETTINGS, KEY_VERSION, Level, Move, Moved, PersonaliseError,
-    nothing, write_number,
+    Awaited, Blank, Holds, KEY_SETTINGS, KEY_VERSION, Level, Login, Move, Moved, PersonaliseError,
+    Purpose, nothing,
 };
 use crate::commands::{self, INS_KEY_VERSION};
 use crate::error::CardError;
@@ -200,7 +200,7 @@ impl Desk {
             return self.ask_version(KEY_NO_DEBIT);
         }
         match self.holds {
-            Holds::Ours => write_number(blank, self.session),
+            Holds::Ours => Ok(Login::ours(Purpose::ProveCredit).begin()),
             Holds::Factory => {
                 let [master, _, _] = &blank.keys.purse;
                 let apdu = commands::change_own_key(
