@@ -275,3 +275,7 @@ fn classify(error: &wasmtime::Error, otherwise: Fault) -> Fault {
     }
     otherwise
 }
+
+#[cfg(test)]
+#[path = "child_tests.rs"]
+mod tests;

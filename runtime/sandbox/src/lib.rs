@@ -14,6 +14,10 @@ pub mod limits;
 mod outcome;
 mod policy;
 mod runner;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+#[expect(dead_code, reason = "each test uses its part")]
+mod support;
 
 pub use admission::{AdmitError, AdmittedProgram, Rule, admit};
 pub use child::runner_main;

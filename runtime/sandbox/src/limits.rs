@@ -50,6 +50,8 @@ limits! {
         "Each module and component is instantiated once; bundles of exports count as instances too.";
     COMPONENT_ITEMS_MAX: usize = 128, "component-level types, aliases, imports, exports and canonical functions", "E_POLICY_SHAPE",
         "Our own program has under a hundred; type checking time grows with these.";
+    COMPONENT_TYPES_LEN_MAX: usize = 1 << 10, "bytes of one section of component types", "E_POLICY_SHAPE",
+        "Parsers recurse into nested types: 60 KB of them overflow the stack. Ours has 320 bytes.";
     ENUM_CASES_MAX: usize = 16, "cases of one enum", "E_POLICY_SHAPE",
         "The longest enum of the interface has six; large ones only slow down type checking.";
     TYPES_MAX: usize = 128, "core types in the file", "E_POLICY_SHAPE",

@@ -6,10 +6,8 @@ use wasmparser::{
     ComponentTypeRef, InstanceTypeDeclaration, Payload, PrimitiveValType,
 };
 
-use super::{AdmitError, Count, NETWORK, PROGRAM, READER, Rule, announced, at_most};
+use super::{AdmitError, Count, NETWORK, PROGRAM, READER, Rule, announced, at_most, malformed};
 use crate::limits;
-
-type Malformed<'a> = &'a dyn Fn(wasmparser::Error) -> AdmitError;
 
 /// What all components of a file have in common, and the outermost one's imports and exports.
 #[derive(Debug, Default)]
@@ -52,9 +50,7 @@ impl Tally {
         &mut self,
         payload: &Payload<'_>,
         outermost: bool,
-        malformed: impl Fn(wasmparser::Error) -> AdmitError,
     ) -> Result<(), AdmitError> {
-        let malformed: Malformed<'_> = &malformed;
         match payload {
             // Each begins a part that reports its own version and sections.
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => Ok(()),
@@ -73,33 +69,37 @@ impl Tally {
                 let what = "too many instances";
                 self.instances
                     .add(count, limits::INSTANCES_MAX, Rule::Shape, what)?;
-                each(instances.clone(), malformed, |instance| {
-                    self.instance(&instance)
-                })
+                each(instances.clone(), |instance| self.instance(&instance))
             }
             Payload::ComponentAliasSection(aliases) => {
                 self.items(aliases.count())?;
-                each(aliases.clone(), malformed, |item| alias(&item))
+                each(aliases.clone(), |item| alias(&item))
             }
             Payload::ComponentTypeSection(types) => {
+                let len = types.range().len();
+                let max = limits::COMPONENT_TYPES_LEN_MAX;
+                at_most(
+                    len,
+                    max,
+                    Rule::Shape,
+                    "too long a section of component types",
+                )?;
                 self.items(types.count())?;
-                each(types.clone(), malformed, |item| self.defined_type(&item))
+                each(types.clone(), |item| self.defined_type(&item))
             }
             Payload::ComponentCanonicalSection(functions) => {
                 self.items(functions.count())?;
-                each(functions.clone(), malformed, |function| {
-                    canonical(&function)
-                })
+                each(functions.clone(), |function| canonical(&function))
             }
             Payload::ComponentImportSection(imports) => {
                 self.items(imports.count())?;
-                each(imports.clone(), malformed, |item| {
+                each(imports.clone(), |item| {
                     self.import(&item.name, item.ty, outermost)
                 })
             }
             Payload::ComponentExportSection(exports) => {
                 self.items(exports.count())?;
-                each(exports.clone(), malformed, |item| {
+                each(exports.clone(), |item| {
                     self.export(&item.name, item.kind, outermost)
                 })
             }
@@ -233,7 +233,6 @@ impl Tally {
 
 fn each<'a, T: wasmparser::FromReader<'a>>(
     section: wasmparser::SectionLimited<'a, T>,
-    malformed: Malformed<'_>,
     mut check: impl FnMut(T) -> Result<(), AdmitError>,
 ) -> Result<(), AdmitError> {
     for item in section {

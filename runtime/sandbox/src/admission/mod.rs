@@ -193,6 +193,8 @@ fn features() -> WasmFeatures {
 }
 
 /// The static pass; see [`admit`].
+///
+/// Bytes that are malformed only without some feature are refused for the feature.
 fn check(bytes: &[u8]) -> Result<(), AdmitError> {
     at_most(
         bytes.len(),
@@ -200,53 +202,44 @@ fn check(bytes: &[u8]) -> Result<(), AdmitError> {
         Rule::Size,
         "the file is too long",
     )?;
-    let malformed = |error: wasmparser::Error| refuse_invalid(&error, bytes);
-    let mut validator = Validator::new_with_features(features());
+    let result = pass(bytes, features());
+    let is_format = |result: &Result<(), AdmitError>| {
+        result
+            .as_ref()
+            .is_err_and(|error| error.rule == Rule::Format)
+    };
+    if is_format(&result) && !is_format(&pass(bytes, WasmFeatures::all())) {
+        return Err(AdmitError::new(Rule::Feature, DISABLED));
+    }
+    result
+}
+
+const DISABLED: &str = "a feature that programs may not use";
+
+fn malformed(error: wasmparser::Error) -> AdmitError {
+    if error.missing_wasm_feature().is_some() {
+        AdmitError::new(Rule::Feature, DISABLED)
+    } else {
+        AdmitError::new(Rule::Format, "not a well-formed component")
+    }
+}
+
+fn pass(bytes: &[u8], features: WasmFeatures) -> Result<(), AdmitError> {
+    let mut validator = Validator::new_with_features(features);
     let mut allocations = wasmparser::FuncValidatorAllocations::default();
-    let mut levels: Vec<Encoding> = Vec::new();
-    let mut component = component::Tally::default();
-    let mut module = module::Tally::default();
-    let mut is_first_section = false;
+    let mut policy = Policy::default();
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(malformed)?;
-        match &payload {
-            Payload::Version { encoding, .. } => {
-                match (levels.last(), encoding) {
-                    (None, Encoding::Component) => is_first_section = true,
-                    (None, Encoding::Module) => {
-                        return Err(AdmitError::new(Rule::Format, "a core module, no component"));
-                    }
-                    (Some(_), Encoding::Component) => component.nested(levels.len())?,
-                    (Some(_), Encoding::Module) => module.begin()?,
-                }
-                levels.push(*encoding);
-            }
-            Payload::CustomSection(section) => {
-                if !(is_first_section && section.name() == SIGNATURE_SECTION) {
-                    return Err(AdmitError::new(Rule::Section, "a custom section"));
-                }
-                is_first_section = false;
-            }
-            Payload::End(_) => {
-                levels.pop();
-            }
-            other => {
-                is_first_section = false;
-                match levels.last() {
-                    Some(Encoding::Module) => module.payload(other, malformed)?,
-                    _ => component.payload(other, levels.len() == 1, malformed)?,
-                }
-            }
-        }
+        policy.payload(&payload)?;
         match validator.payload(&payload).map_err(malformed)? {
             ValidPayload::Func(function, body) => {
                 let mut function = function.into_validator(allocations);
                 function.validate(&body).map_err(malformed)?;
                 allocations = function.into_allocations();
             }
-            ValidPayload::End(types) if levels.is_empty() => {
-                component.complete()?;
-                module.complete()?;
+            ValidPayload::End(types) if policy.levels.is_empty() => {
+                policy.component.complete()?;
+                policy.module.complete()?;
                 interface::check(types.as_ref())?;
             }
             ValidPayload::Ok | ValidPayload::Parser(_) | ValidPayload::End(_) => {}
@@ -255,15 +248,45 @@ fn check(bytes: &[u8]) -> Result<(), AdmitError> {
     Ok(())
 }
 
-/// Tells a feature that is off from bytes that are wrong under any features.
-fn refuse_invalid(error: &wasmparser::Error, bytes: &[u8]) -> AdmitError {
-    let is_feature = error.missing_wasm_feature().is_some()
-        || Validator::new_with_features(WasmFeatures::all())
-            .validate_all(bytes)
-            .is_ok();
-    if is_feature {
-        AdmitError::new(Rule::Feature, "a feature that programs may not use")
-    } else {
-        AdmitError::new(Rule::Format, "not a well-formed component")
+/// Where the pass is in the file, and what it has counted.
+#[derive(Default)]
+struct Policy {
+    levels: Vec<Encoding>,
+    signature_may_follow: bool,
+    component: component::Tally,
+    module: module::Tally,
+}
+
+impl Policy {
+    /// Checks one part before the validator looks at it.
+    fn payload(&mut self, payload: &Payload<'_>) -> Result<(), AdmitError> {
+        let signature_may_follow = std::mem::take(&mut self.signature_may_follow);
+        match payload {
+            Payload::Version { encoding, .. } => {
+                match (self.levels.last(), encoding) {
+                    (None, Encoding::Component) => self.signature_may_follow = true,
+                    (None, Encoding::Module) => {
+                        return Err(AdmitError::new(Rule::Format, "a core module, no component"));
+                    }
+                    (Some(_), Encoding::Component) => self.component.nested(self.levels.len())?,
+                    (Some(_), Encoding::Module) => self.module.begin()?,
+                }
+                self.levels.push(*encoding);
+                Ok(())
+            }
+            Payload::CustomSection(section) => {
+                if signature_may_follow && section.name() == SIGNATURE_SECTION {
+                    Ok(())
+                } else {
+                    Err(AdmitError::new(Rule::Section, "a custom section"))
+                }
+            }
+            Payload::End(_) => {
+                self.levels.pop();
+                Ok(())
+            }
+            other if self.levels.last() == Some(&Encoding::Module) => self.module.payload(other),
+            other => self.component.payload(other, self.levels.len() == 1),
+        }
     }
 }

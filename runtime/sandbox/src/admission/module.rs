@@ -2,10 +2,8 @@
 
 use wasmparser::{CompositeInnerType, FunctionBody, Operator, Payload};
 
-use super::{AdmitError, Count, Rule, announced, at_most};
+use super::{AdmitError, Count, Rule, announced, at_most, malformed};
 use crate::limits;
-
-type Malformed<'a> = &'a dyn Fn(wasmparser::Error) -> AdmitError;
 
 /// What all core modules of a file have in common.
 #[derive(Debug, Default)]
@@ -41,15 +39,17 @@ impl Tally {
         Ok(())
     }
 
+    /// The cost score so far.
+    #[cfg(test)]
+    pub(super) const fn cost(&self) -> usize {
+        self.cost.0
+    }
+
     /// Checks one part of a module before it is validated.
-    pub(super) fn payload(
-        &mut self,
-        payload: &Payload<'_>,
-        malformed: impl Fn(wasmparser::Error) -> AdmitError,
-    ) -> Result<(), AdmitError> {
+    pub(super) fn payload(&mut self, payload: &Payload<'_>) -> Result<(), AdmitError> {
         let shape = Rule::Shape;
         match payload {
-            Payload::TypeSection(types) => self.types(types.clone(), &malformed),
+            Payload::TypeSection(types) => self.types(types.clone()),
             Payload::ImportSection(imports) => {
                 let count = announced(imports.count());
                 at_most(
@@ -89,9 +89,9 @@ impl Tally {
                 self.data_segments
                     .add(count, limits::SEGMENTS_MAX, shape, "too many data segments")
             }
-            Payload::MemorySection(memories) => self.memories(memories.clone(), &malformed),
-            Payload::TableSection(tables) => self.tables(tables.clone(), &malformed),
-            Payload::CodeSectionEntry(body) => self.function(body, &malformed),
+            Payload::MemorySection(memories) => self.memories(memories.clone()),
+            Payload::TableSection(tables) => self.tables(tables.clone()),
+            Payload::CodeSectionEntry(body) => self.function(body),
             Payload::StartSection { .. } => Err(AdmitError::new(Rule::Start, "a start function")),
             Payload::TagSection(_) => Err(AdmitError::new(Rule::Feature, "exceptions")),
             // Two counts that the sections above are compared with by the validator.
@@ -103,11 +103,7 @@ impl Tally {
         }
     }
 
-    fn types(
-        &mut self,
-        types: wasmparser::TypeSectionReader<'_>,
-        malformed: Malformed<'_>,
-    ) -> Result<(), AdmitError> {
+    fn types(&mut self, types: wasmparser::TypeSectionReader<'_>) -> Result<(), AdmitError> {
         let count = announced(types.count());
         self.types
             .add(count, limits::TYPES_MAX, Rule::Shape, "too many types")?;
@@ -135,7 +131,6 @@ impl Tally {
     fn memories(
         &mut self,
         memories: wasmparser::MemorySectionReader<'_>,
-        malformed: Malformed<'_>,
     ) -> Result<(), AdmitError> {
         for memory in memories {
             let memory = memory.map_err(malformed)?;
@@ -154,11 +149,7 @@ impl Tally {
         Ok(())
     }
 
-    fn tables(
-        &mut self,
-        tables: wasmparser::TableSectionReader<'_>,
-        malformed: Malformed<'_>,
-    ) -> Result<(), AdmitError> {
+    fn tables(&mut self, tables: wasmparser::TableSectionReader<'_>) -> Result<(), AdmitError> {
         for table in tables {
             let table = table.map_err(malformed)?.ty;
             self.tables
@@ -177,11 +168,7 @@ impl Tally {
         Ok(())
     }
 
-    fn function(
-        &mut self,
-        body: &FunctionBody<'_>,
-        malformed: Malformed<'_>,
-    ) -> Result<(), AdmitError> {
+    fn function(&mut self, body: &FunctionBody<'_>) -> Result<(), AdmitError> {
         at_most(
             body.range().len(),
             limits::BODY_LEN_MAX,
@@ -202,7 +189,7 @@ impl Tally {
         let total = limits::LOCALS_TOTAL_MAX;
         self.locals
             .add(locals, total, Rule::Shape, "too many locals in all")?;
-        let branches = branches(body, malformed)?;
+        let branches = branches(body)?;
         let cost = locals
             .saturating_add(4)
             .saturating_mul(branches.saturating_add(1));
@@ -216,7 +203,7 @@ impl Tally {
 }
 
 /// Counts what makes control flow: a loop four times, each target of a `br_table` once.
-fn branches(body: &FunctionBody<'_>, malformed: Malformed<'_>) -> Result<usize, AdmitError> {
+fn branches(body: &FunctionBody<'_>) -> Result<usize, AdmitError> {
     let mut branches = 0_usize;
     let mut depth = Count::default();
     let mut operators = body.get_operators_reader().map_err(malformed)?;

@@ -10,12 +10,12 @@ const NOW: u64 = 1_800_000_000;
 const ISSUER: &str = "issuer.example";
 
 /// The template that programs are mailed with.
-pub fn remittance() -> Vec<u8> {
+pub(crate) fn remittance() -> Vec<u8> {
     include_bytes!("../../../../guest-programs/prebuilt/remittance.wasm").to_vec()
 }
 
 /// Compiles, signs and verifies a program of this template.
-pub fn verified(template: Vec<u8>) -> VerifiedProgram {
+pub(crate) fn verified(template: Vec<u8>) -> VerifiedProgram {
     let template = Template::new(template).expect("headed as a component");
     let order = Order {
         kind: Kind::Credit,
@@ -49,23 +49,23 @@ pub fn verified(template: Vec<u8>) -> VerifiedProgram {
 
 /// A template as text: the interface, an allocator, and the parts that a test varies.
 #[derive(Debug, Clone)]
-pub struct Guest {
+pub(crate) struct Guest {
     /// Parts of the module with the memory, besides memory and allocator.
-    pub library: String,
+    pub(crate) library: String,
     /// The memory, as in `(memory (export "memory") LIMITS)`.
-    pub memory: String,
+    pub(crate) memory: String,
     /// Parts of the main module besides `run`.
-    pub parts: String,
+    pub(crate) parts: String,
     /// Body of `run`; leaves the address of the result on the stack.
-    pub run: String,
+    pub(crate) run: String,
     /// Whole components before the wiring, and anything else at that level.
-    pub components: String,
+    pub(crate) components: String,
 }
 
 impl Guest {
     /// A guest whose `run` has this body; `$transmit` and `$exchange` take pointer, length and the
     /// address of the result; a result is a tag byte, and at 4 pointer and length, or the error.
-    pub fn new(run: &str) -> Self {
+    pub(crate) fn new(run: &str) -> Self {
         Self {
             library: String::new(),
             memory: "1 2".to_owned(),
@@ -76,11 +76,13 @@ impl Guest {
     }
 
     /// A guest that returns the four bytes `done` at once.
-    pub fn done() -> Self {
+    pub(crate) fn done() -> Self {
         Self::new(DONE)
     }
 
-    pub fn text(&self) -> String {
+    fn text(&self, order: bool) -> String {
+        let [order_import, order_lower, order_main, order_with] =
+            if order { ORDER_PARTS } else { [""; 4] };
         let Self {
             library,
             memory,
@@ -104,14 +106,11 @@ impl Guest {
     (type $answer (result $bytes (error $error)))
     (type $call (func (param "request" $bytes) (result $answer)))
     (export "exchange" (func (type $call)))))
-  (type $order (instance (type $bytes (list u8)) (type $call (func (result $bytes)))
-    (export "bytes" (func (type $call)))))
   (import "tegata:terminal/reader@0.1.0" (instance $reader (type $reader)))
   (import "tegata:terminal/network@0.1.0" (instance $network (type $network)))
-  (import "tegata:terminal/order@0.1.0" (instance $order (type $order)))
   (alias export $reader "transmit" (func $transmit))
   (alias export $network "exchange" (func $exchange))
-  (alias export $order "bytes" (func $bytes))
+  {order_import}
   {components}
   (core module $library
     (memory (export "memory") {memory})
@@ -125,17 +124,18 @@ impl Guest {
       (local.get $at))
     {library})
   (core instance $library (instantiate $library))
+  (alias core export $library "memory" (core memory $memory))
+  (alias core export $library "realloc" (core func $realloc))
   (core func $transmit (canon lower (func $transmit)
-    (memory $library "memory") (realloc (func $library "realloc"))))
+    (memory $memory) (realloc (core func $realloc))))
   (core func $exchange (canon lower (func $exchange)
-    (memory $library "memory") (realloc (func $library "realloc"))))
-  (core func $bytes (canon lower (func $bytes)
-    (memory $library "memory") (realloc (func $library "realloc"))))
+    (memory $memory) (realloc (core func $realloc))))
+  {order_lower}
   (core module $main
     (import "library" "memory" (memory {memory}))
     (import "host" "transmit" (func $transmit (param i32 i32 i32)))
     (import "host" "exchange" (func $exchange (param i32 i32 i32)))
-    (import "host" "bytes" (func $bytes (param i32)))
+    {order_main}
     {parts}
     (func (export "run") (result i32)
       {run}))
@@ -144,7 +144,8 @@ impl Guest {
     (with "host" (instance
       (export "transmit" (func $transmit))
       (export "exchange" (func $exchange))
-      (export "bytes" (func $bytes))))))
+      {order_with}))))
+  (alias core export $main "run" (core func $run))
   (type $failure
     (enum "order" "card-unsupported" "reader" "network" "protocol" "refused"))
   (type $list (list u8))
@@ -158,28 +159,54 @@ impl Guest {
     (type $typed (result $list (error $exported)))
     (export "run" (func $run) (func (result $typed))))
   (type $result (result $list (error $failure)))
-  (func $run (result $result) (canon lift (core func $main "run")
-    (memory $library "memory") (realloc (func $library "realloc"))))
+  (func $run (result $result) (canon lift (core func $run)
+    (memory $memory) (realloc (core func $realloc))))
   (instance $exported (instantiate $program
     (with "failure" (type $failure)) (with "run" (func $run))))
   (export "tegata:terminal/program@0.1.0" (instance $exported)))"#
         )
     }
 
-    /// The component, without the custom sections that the text's names leave behind.
-    pub fn template(&self) -> Vec<u8> {
-        component(&self.text())
+    /// The component that a program is compiled from, without the custom sections that the text's
+    /// names leave behind.
+    pub(crate) fn template(&self) -> Vec<u8> {
+        component(&self.template_text())
+    }
+
+    pub(crate) fn template_text(&self) -> String {
+        self.text(true)
+    }
+
+    /// The same without the order: a component that imports and exports what a program does.
+    pub(crate) fn standalone(&self) -> Vec<u8> {
+        component(&self.standalone_text())
+    }
+
+    pub(crate) fn standalone_text(&self) -> String {
+        self.text(false)
     }
 }
 
+/// What a template has more than a program: import, lowering, the main module's import, its wiring.
+const ORDER_PARTS: [&str; 4] = [
+    r#"(type $order (instance (type $bytes (list u8)) (type $call (func (result $bytes)))
+    (export "bytes" (func (type $call)))))
+  (import "tegata:terminal/order@0.1.0" (instance $order (type $order)))
+  (alias export $order "bytes" (func $bytes))"#,
+    "(core func $bytes (canon lower (func $bytes)
+    (memory $memory) (realloc (core func $realloc))))",
+    r#"(import "host" "bytes" (func $bytes (param i32)))"#,
+    r#"(export "bytes" (func $bytes))"#,
+];
+
 /// Assembles a component and drops every custom section in it.
-pub fn component(text: &str) -> Vec<u8> {
+pub(crate) fn component(text: &str) -> Vec<u8> {
     let bytes = wat::parse_str(text).expect("the test's text is well formed");
     without_custom_sections(&bytes)
 }
 
 /// Body of a `run` that returns the four bytes `done`.
-pub const DONE: &str = r"
+pub(crate) const DONE: &str = r"
       (i32.store (i32.const 1024) (i32.const 0x656e6f64))
       (i32.store8 (i32.const 16) (i32.const 0))
       (i32.store (i32.const 20) (i32.const 1024))

@@ -1,0 +1,145 @@
+//! Children that are no program runners: whatever they do, the run ends with a code.
+#![cfg(unix)]
+
+#[expect(dead_code, reason = "each test uses its part")]
+mod support;
+
+use std::time::Duration;
+
+use sandbox::{
+    Deadlines, Effects, NetworkError, ReaderError, RunError, Runner, RunnerCommand, admit,
+};
+use support::{Guest, verified};
+
+struct Nobody;
+
+impl Effects for Nobody {
+    fn transmit(&mut self, _: &[u8]) -> Result<Vec<u8>, ReaderError> {
+        Err(ReaderError::NoCard)
+    }
+
+    fn exchange(&mut self, _: &[u8]) -> Result<Vec<u8>, NetworkError> {
+        Err(NetworkError::Offline)
+    }
+}
+
+const SHORT: Duration = Duration::from_millis(50);
+const READY: &str = r"printf '\201\000\000\000\000'; ";
+
+fn started(program: &str, args: &[&str], deadlines: Deadlines) -> Runner {
+    let command = RunnerCommand {
+        program: program.into(),
+        args: args.iter().map(Into::into).collect(),
+        deadlines,
+    };
+    let admitted = admit(verified(Guest::done().template())).expect("admitted");
+    Runner::spawn(admitted, &command).expect("started")
+}
+
+/// Runs a shell script in place of a program runner.
+fn script(text: &str, deadlines: Deadlines) -> RunError {
+    let runner = started("/bin/sh", &["-c", text], deadlines);
+    runner.run(&mut Nobody).expect_err("no program runner")
+}
+
+#[track_caller]
+fn ends_with(text: &str, code: &str) {
+    assert_eq!(script(text, Deadlines::default()).code(), code, "{text}");
+}
+
+#[test]
+fn a_child_that_cannot_be_started_is_an_error_with_its_source() {
+    let command = RunnerCommand {
+        program: "/nonexistent/runner".into(),
+        args: Vec::new(),
+        deadlines: Deadlines::default(),
+    };
+    let admitted = admit(verified(Guest::done().template())).expect("admitted");
+    let error = Runner::spawn(admitted, &command).expect_err("nothing there");
+    assert_eq!(error.code(), "E_RUNNER_START");
+    assert!(std::error::Error::source(&error).is_some());
+}
+
+#[test]
+fn a_child_that_is_gone_is_lost() {
+    ends_with("exit 0", "E_RUNNER_LOST");
+    ends_with("kill -9 $$", "E_RUNNER_LOST");
+    ends_with(&format!("{READY} exit 0"), "E_RUNNER_LOST");
+    ends_with(&format!("{READY} kill -9 $$"), "E_RUNNER_LOST");
+    // In the middle of a frame.
+    ends_with(
+        &format!("{READY} printf '\\202\\005\\000'"),
+        "E_RUNNER_LOST",
+    );
+}
+
+#[test]
+fn a_child_that_speaks_something_else_is_ended() {
+    for text in [
+        r"printf 'hello, terminal'",
+        // A known kind with four gigabytes to come.
+        r"printf '\202\377\377\377\377'",
+        // Requests and frames of the terminal before it is ready.
+        r"printf '\202\000\000\000\000'",
+        r"printf '\003\001\000\000\000\000'",
+    ] {
+        ends_with(
+            &format!("{text}; exec /bin/sleep 1000"),
+            "E_RUNNER_PROTOCOL",
+        );
+    }
+    for text in [
+        r"printf '\201\000\000\000\000'",
+        r"printf '\001\000\000\000\000'",
+        r"printf '\204\000\000\000\000'",
+        r"printf '\204\002\000\000\000\001\077'",
+        r"printf '\377'; printf '0000'",
+    ] {
+        ends_with(
+            &format!("{READY} {text}; exec /bin/sleep 1000"),
+            "E_RUNNER_PROTOCOL",
+        );
+    }
+}
+
+#[test]
+fn a_child_that_asks_without_end_is_ended() {
+    let asks = format!("{READY} while :; do printf '\\202\\001\\000\\000\\000\\000'; done");
+    ends_with(&asks, "E_LIMIT_CALLS");
+}
+
+#[test]
+fn a_child_that_takes_too_long_is_killed() {
+    let sleep = "exec /bin/sleep 1000";
+    let compile = Deadlines {
+        compile: SHORT,
+        ..Deadlines::default()
+    };
+    assert_eq!(script(sleep, compile).code(), "E_COMPILE_LIMIT");
+    let wall = Deadlines {
+        wall: SHORT,
+        ..Deadlines::default()
+    };
+    assert_eq!(script(&format!("{READY} {sleep}"), wall).code(), "E_WALL");
+}
+
+#[test]
+fn a_runner_that_is_dropped_ends_its_child() {
+    // The drop waits for the child: it returns only if the child was killed.
+    drop(started("/bin/sleep", &["1000"], Deadlines::default()));
+}
+
+#[test]
+fn the_child_has_no_environment_and_the_root_as_its_directory() {
+    assert!(std::env::vars_os().next().is_some());
+    // `env` prints each variable; with none it says nothing, which is a lost runner.
+    let runner = started("/usr/bin/env", &[], Deadlines::default());
+    assert_eq!(
+        runner.run(&mut Nobody).expect_err("no runner").code(),
+        "E_RUNNER_LOST"
+    );
+    ends_with(
+        "[ \"$(pwd)\" = / ] && exit 0; printf 'elsewhere'",
+        "E_RUNNER_LOST",
+    );
+}
