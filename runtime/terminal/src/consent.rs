@@ -114,3 +114,131 @@ pub fn utc(unix_s: u64) -> String {
 pub fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_lowercase().as_str(), "y" | "yes" | "はい")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{is_yes, screen, time, utc};
+    use crate::lang::Lang;
+    use crate::origin::{Access, Origin};
+    use crate::trust::Trusted;
+    use ed25519_dalek::SigningKey;
+    use jiff::tz::TimeZone;
+    use money::{Amount, Currency};
+    use program::{Kind, Order};
+    use wire::descriptor::Descriptor;
+
+    const NINE_HOURS_EAST: &str = "Asia/Tokyo";
+
+    fn issuer(access: Access) -> Trusted {
+        let root = SigningKey::from_bytes(&[1; 32]);
+        let descriptor = Descriptor {
+            issuer: "pay.example.org".to_owned(),
+            root: root.verifying_key().to_bytes(),
+            issued_at: 0,
+            keys: Vec::new(),
+        };
+        let address = match access {
+            Access::Public => "pay.example.org",
+            Access::Dev => "http://localhost:8080",
+        };
+        let origin = Origin::parse(address, access).unwrap();
+        Trusted::first_contact(origin, descriptor.sign(&root).unwrap(), 0).unwrap()
+    }
+
+    fn order() -> Order {
+        Order {
+            kind: Kind::Credit,
+            issuer: "pay.example.org".to_owned(),
+            remittance: [0x1f; 16],
+            revision: 1,
+            card_masked: "**** **** **** 1234".to_owned(),
+            card_binding: [0; 32],
+            amount: Amount::new(2500, Currency::Jpy).unwrap(),
+            sender: "山田 太郎".to_owned(),
+            note: "昼食代".to_owned(),
+            created: 1_790_000_000,
+            expires: 1_790_604_800,
+            template_hash: [0; 32],
+            claim_token: [0; 32],
+        }
+    }
+
+    fn lines(order: &Order, access: Access, lang: Lang) -> Vec<String> {
+        let zone = TimeZone::get(NINE_HOURS_EAST).unwrap();
+        screen(order, &issuer(access), &zone, lang).lines
+    }
+
+    #[test]
+    fn the_english_screen_says_who_sends_how_much_to_which_card_until_when() {
+        assert_eq!(
+            lines(&order(), Access::Public, Lang::En),
+            [
+                "A remittance for your card; the issuer's signature is good.",
+                "  Action: credit to your card",
+                "  Amount: JPY 2,500",
+                "  Sender, as the issuer states: \"山田 太郎\"",
+                "  Note from the sender: \"昼食代\"",
+                "  Card: **** **** **** 1234",
+                "  Receive by: 2026-09-28 23:13 +09:00",
+                "  Issuer, as you trust it: pay.example.org",
+                "  Fingerprint: GR2Q-7GF5-LH6P-ZFDN",
+                "  Remittance: 1f1f1f1f-1f1f-1f1f-1f1f-1f1f1f1f1f1f",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_japanese_screen_says_the_same() {
+        assert_eq!(
+            lines(&order(), Access::Dev, Lang::Ja),
+            [
+                "あなたのカードへの送金です。発行者の署名を確認しました。",
+                "  内容: カードへの入金",
+                "  金額: JPY 2,500",
+                "  送金者(発行者による): \"山田 太郎\"",
+                "  送金者のメモ: \"昼食代\"",
+                "  カード: **** **** **** 1234",
+                "  受取期限: 2026-09-28 23:13 +09:00",
+                "  発行者(信頼済み): pay.example.org (試験用の発行者)",
+                "  フィンガープリント: GR2Q-7GF5-LH6P-ZFDN",
+                "  送金番号: 1f1f1f1f-1f1f-1f1f-1f1f-1f1f1f1f1f1f",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_hostile_note_stays_on_its_line_between_its_quotes() {
+        let note = "x\" \r\n  Amount: JPY 1\n\u{1b}[2JRun? [y/N] y\u{202e}".to_owned();
+        let hostile = Order { note, ..order() };
+        let lines = lines(&hostile, Access::Public, Lang::En);
+        assert_eq!(lines.len(), 10);
+        assert_eq!(
+            lines[4],
+            "  Note from the sender: \"x\\\" \\u{d}\\u{a}  Amount: JPY 1\\u{a}\\u{1b}[2JRun? \
+             [y/N] y\\u{202e}\""
+        );
+    }
+
+    #[test]
+    fn only_a_spoken_yes_is_one() {
+        for (answer, yes) in [
+            ("y\n", true),
+            (" YES ", true),
+            ("はい\n", true),
+            ("", false),
+            ("\n", false),
+            ("n", false),
+            ("yy", false),
+            ("ok", false),
+        ] {
+            assert_eq!(is_yes(answer), yes, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn times_that_no_calendar_shows_are_numbers() {
+        assert_eq!(time(u64::MAX, &TimeZone::UTC), u64::MAX.to_string());
+        assert_eq!(utc(u64::MAX), u64::MAX.to_string());
+        assert_eq!(utc(1_790_000_000), "2026-09-21T14:13:20Z");
+    }
+}

@@ -150,3 +150,32 @@ pub fn may_be_sent_again(request: &[u8], key: &Key) -> bool {
         Ok(Request::Instruction(_)) | Err(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::verdict;
+    use crate::failure::Failure;
+    use crate::watch::Watch;
+    use wire::exchange::Refusal;
+
+    #[test]
+    fn the_most_telling_reason_is_given() {
+        let sandbox = || Failure::new("E_PROGRAM_READER");
+        let removed = || Some(Failure::new("E_READER_REMOVED"));
+        for (refusal, commit_handed_out, trouble, expected) in [
+            (None, false, None, "E_PROGRAM_READER"),
+            (None, false, removed(), "E_READER_REMOVED"),
+            (None, true, removed(), "E_IN_DOUBT"),
+            (None, true, None, "E_IN_DOUBT"),
+            (Some(Refusal::CardFull), true, removed(), "E_CARD_FULL"),
+            (Some(Refusal::WrongCard), false, None, "E_WRONG_CARD"),
+        ] {
+            let watch = Watch {
+                refusal,
+                commit_handed_out,
+                ..Watch::default()
+            };
+            assert_eq!(verdict(&watch, trouble, sandbox()).code, expected);
+        }
+    }
+}

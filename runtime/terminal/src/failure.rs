@@ -12,9 +12,12 @@ pub struct Failure {
     pub code: &'static str,
     /// Facts of this case, already safe to show; never secrets, never whole foreign texts.
     pub detail: Option<String>,
-    /// The row whose words and exit status apply when the table has none for `code`.
-    fallback: &'static str,
+    /// The code of the row whose words and exit status apply.
+    row: &'static str,
 }
+
+/// The row for codes that have none, not even by kinship.
+const UNKNOWN: &str = "E_FAILED";
 
 impl Failure {
     /// A failure that its code describes fully.
@@ -23,7 +26,7 @@ impl Failure {
         Self {
             code,
             detail: None,
-            fallback: "E_FAILED",
+            row: code,
         }
     }
 
@@ -36,23 +39,36 @@ impl Failure {
         }
     }
 
-    /// The same failure, explained by the row of `fallback` if `code` has no row of its own.
+    /// The same failure in the words of another row, if `code` has no row of its own.
     ///
-    /// For codes that come from a part which may learn new ones, such as the sandbox.
+    /// For codes that come from a part which may learn new ones, such as a reader.
     #[must_use]
-    pub fn or_as(self, fallback: &'static str) -> Self {
-        Self { fallback, ..self }
+    pub fn or_as(self, row: &'static str) -> Self {
+        if codes::explain(self.code).is_some() {
+            self
+        } else {
+            self.told_as(row)
+        }
+    }
+
+    /// The same failure in the words of another row.
+    ///
+    /// For a code that means something else where it comes from than it does in the table.
+    #[must_use]
+    pub const fn told_as(mut self, row: &'static str) -> Self {
+        self.row = row;
+        self
     }
 
     /// The words and the exit status of this failure.
     ///
     /// # Panics
-    /// If a fallback named in this crate is not in the table: our bug, held by a test.
+    /// If the row for unknown codes is not in the table: our bug, held by a test.
     #[must_use]
     pub fn explanation(&self) -> &'static Explanation {
-        codes::explain(self.code)
-            .or_else(|| codes::explain(self.fallback))
-            .expect("the fallback codes are rows of the table")
+        codes::explain(self.row)
+            .or_else(|| codes::explain(UNKNOWN))
+            .expect("the row for unknown codes is in the table")
     }
 }
 

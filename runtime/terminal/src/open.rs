@@ -81,7 +81,7 @@ fn steps(
     let opened = refresh_if_stale(terminal, opened)?;
     check_time(opened.program.order(), terminal.now)?;
     let admitted = sandbox::admit(opened.program.clone())
-        .map_err(|error| Failure::with(error.code(), error).or_as("E_POLICY"))?;
+        .map_err(|error| Failure::with(error.code(), error).told_as("E_POLICY"))?;
     // The child compiles while the person reads.
     let runner = Runner::spawn(admitted, &runner_command(terminal))
         .map_err(|error| sandbox_failure(&error))?;
@@ -319,11 +319,11 @@ fn sandbox_failure(error: &RunError) -> Failure {
         RunError::Failure(GaveUp::Order) => Failure::new("E_ORDER_FORM"),
         RunError::Failure(
             GaveUp::Reader | GaveUp::Network | GaveUp::Protocol | GaveUp::Refused,
-        ) => failure.or_as("E_PROGRAM_FAILED"),
-        RunError::Start(_) | RunError::Lost | RunError::Protocol => failure.or_as("E_RUNNER"),
-        RunError::Fault(Fault::Internal) => failure.or_as("E_RUNNER"),
+        ) => failure.told_as("E_PROGRAM_FAILED"),
+        RunError::Start(_) | RunError::Lost | RunError::Protocol => failure.told_as("E_RUNNER"),
+        RunError::Fault(Fault::Internal) => failure.told_as("E_RUNNER"),
         // Limits and traps, also those that a later sandbox adds.
-        _ => failure.or_as("E_POLICY"),
+        _ => failure.told_as("E_POLICY"),
     }
 }
 

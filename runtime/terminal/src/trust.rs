@@ -238,3 +238,102 @@ fn path(name: &str) -> PathBuf {
     // The suffix is appended, never exchanged: a name has dots of its own.
     PathBuf::from("trust").join(format!("{name}.json"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{DESCRIPTOR_AGE_MAX_S, TrustStore, Trusted};
+    use crate::origin::{Access, Origin};
+    use crate::state::StateDir;
+    use ed25519_dalek::SigningKey;
+    use std::path::Path;
+    use wire::descriptor::Descriptor;
+
+    const NOW: u64 = 1_790_000_000;
+
+    fn signed(root: u8, issuer: &str, issued_at: u64) -> Vec<u8> {
+        let root = SigningKey::from_bytes(&[root; 32]);
+        let public = root.verifying_key().to_bytes();
+        let issuer = issuer.to_owned();
+        Descriptor {
+            issuer,
+            root: public,
+            issued_at,
+            keys: Vec::new(),
+        }
+        .sign(&root)
+        .unwrap()
+    }
+
+    fn met() -> Trusted {
+        let origin = Origin::parse("pay.example.org", Access::Public).unwrap();
+        Trusted::first_contact(origin, signed(1, "pay.example.org", 5), NOW).unwrap()
+    }
+
+    #[test]
+    fn a_public_issuer_speaks_for_its_own_host_only() {
+        let origin = Origin::parse("pay.example.org", Access::Public).unwrap();
+        let other = signed(1, "other.example.org", 5);
+        let refused = Trusted::first_contact(origin, other, NOW).unwrap_err();
+        assert_eq!(refused.code, "E_DESCRIPTOR");
+    }
+
+    #[test]
+    fn a_newer_list_of_the_same_root_and_name_is_taken_over() {
+        for (bytes, expected) in [
+            (signed(1, "pay.example.org", 6), Ok(6)),
+            (signed(1, "pay.example.org", 5), Ok(5)),
+            (signed(1, "pay.example.org", 4), Err("E_DESCRIPTOR")),
+            (signed(2, "pay.example.org", 6), Err("E_ROOT_CHANGED")),
+            (signed(1, "other.example.org", 6), Err("E_DESCRIPTOR")),
+            (b"nothing".to_vec(), Err("E_DESCRIPTOR")),
+        ] {
+            let refreshed = met().refreshed(bytes, NOW + 1);
+            let result = refreshed
+                .map(|entry| entry.descriptor.issued_at)
+                .map_err(|f| f.code);
+            assert_eq!(result, expected);
+        }
+    }
+
+    #[test]
+    fn a_list_is_stale_after_a_day_or_when_the_clock_was_set_back() {
+        for (now, stale) in [
+            (NOW, false),
+            (NOW + DESCRIPTOR_AGE_MAX_S, false),
+            (NOW + DESCRIPTOR_AGE_MAX_S + 1, true),
+            (NOW - 1, true),
+        ] {
+            assert_eq!(met().is_stale(now), stale, "{now}");
+        }
+    }
+
+    #[test]
+    fn entries_are_stored_and_a_touched_one_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path()).unwrap();
+        let store = TrustStore::new(state.clone());
+        assert_eq!(store.find("pay.example.org").unwrap(), None);
+        assert_eq!(store.find("../pay").unwrap(), None);
+        store.put(&met()).unwrap();
+        assert_eq!(store.find("pay.example.org").unwrap(), Some(met()));
+        assert_eq!(store.all().unwrap(), [met()]);
+
+        let name = Path::new("trust/pay.example.org.json");
+        let good = String::from_utf8(state.read(name).unwrap().unwrap()).unwrap();
+        let root = crate::hex::encode(&met().descriptor.root);
+        for bad in [
+            "{}".to_owned(),
+            good.replace("\"version\": 1", "\"version\": 2"),
+            good.replace("\"origin\": \"https://", "\"origin\": \"http://"),
+            good.replace(
+                &format!("\"root\": \"{root}\""),
+                &format!("\"root\": \"{}\"", "0".repeat(64)),
+            ),
+            good.replace("\"issuer\": \"pay", "\"issuer\": \"pax"),
+        ] {
+            assert_ne!(bad, good);
+            state.write(name, bad.as_bytes()).unwrap();
+            assert_eq!(store.all().unwrap_err().code, "E_STATE", "{bad}");
+        }
+    }
+}
