@@ -137,7 +137,7 @@ impl World {
         ];
         let added = self.admin(&args)?;
         Ok(Holder {
-            id: text(&added, "id")?,
+            id: text(&added, "holder")?,
             token: text(&added, "token")?,
         })
     }
@@ -364,7 +364,7 @@ impl World {
         let list = self.admin(&["account", "list"])?;
         let accounts = list["accounts"].as_array().context("a list of accounts")?;
         let sum = |kind: &str, owner: Option<&str>| {
-            let mine = |a: &&Value| a["kind"] == kind && owner.is_none_or(|o| a["owner"] == o);
+            let mine = |a: &&Value| a["kind"] == kind && owner.is_none_or(|o| a["id"] == o);
             accounts
                 .iter()
                 .filter(mine)
@@ -372,7 +372,7 @@ impl World {
                 .sum()
         };
         Ok(Balances {
-            on_card: shown["value"].as_i64().context("the card shows a value")?,
+            on_card: shown["purse"]["value_minor"].as_i64().context("the card shows a value")?,
             card_account: sum("card", None),
             sender: sum("holder", Some(&self.alice.id)),
         })

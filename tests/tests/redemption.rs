@@ -390,11 +390,11 @@ fn a_cancelled_expired_or_blocked_remittance_is_refused_with_its_own_code() -> R
     );
     let expired = text(&world.order(&server, "short", 100, Some(1))?, "id")?;
     let short = world.program(2)?;
-    world.wait_for_status(&server, &expired, "returned-expired")?;
+    world.wait_for_status(&server, &expired, "expired")?;
     world.order(&server, "blocked", 100, None)?;
     let blocked = world.program(3)?;
     let cards = world.admin(&["card", "list"])?;
-    let card = text(&cards["cards"][0], "id")?;
+    let card = text(&cards["cards"][0], "card")?;
     world.admin(&["card", "block", &card])?;
     for (program, code) in [
         (cancelled, "E_CANCELLED"),

@@ -48,10 +48,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     write_new(temporary, bytes)?;
     std::fs::rename(temporary, path)?;
-    match path.parent() {
-        Some(dir) => File::open(dir)?.sync_all(),
-        None => Ok(()),
-    }
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    File::open(dir.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Refuses a secret that others than its owner may read.

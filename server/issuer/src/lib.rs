@@ -14,4 +14,5 @@ pub mod jobs;
 pub mod keys;
 pub mod limit;
 pub mod orders;
+pub mod pages;
 pub mod redeem;

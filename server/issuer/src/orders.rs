@@ -11,6 +11,7 @@ use ledger::{
     CARD_VALUE_MAX, CardNumber, ClaimRef, Command, ContentHash, Holder, IdempotencyKey,
     IdempotencyScope, MailId, NewMail, NumberRef, Operation, Outcome, PlaceOrder, Refusal,
     Remittance, RemittanceId, Timestamp,
+    rules::{self, OrderFacts, Recipient},
 };
 use money::{Amount, Currency};
 use program::{Kind, NOTE_CHARS_MAX, Order, OrderBytes, OrderError};
@@ -123,6 +124,56 @@ pub async fn place(
     };
     let stored = app.office.store.remittance(placed).await?;
     Ok(stored.context("a placed order is not stored")?)
+}
+
+/// What an order would do, for its sender to confirm.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// Display name of the recipient.
+    pub recipient: String,
+    /// The recipient's card number without its middle.
+    pub card_masked: String,
+    /// What would be sent.
+    pub amount: Amount,
+    /// Until when it could be picked up, if it were ordered now.
+    pub expires: Timestamp,
+}
+
+/// Decides an order by the ledger's own rule without placing it. The answer may change until the
+/// order is placed; only that decides.
+///
+/// # Errors
+/// As [`place`].
+pub async fn preview(app: &App, sender: &Holder, order: &NewOrder) -> Result<Preview, Refused> {
+    let now = app.office.ledger_now().await?;
+    let key = IdempotencyKey::new("preview").context("a key of letters")?;
+    let command = compile(app, sender, key, order, now)?;
+    let card = app.office.store.card_by_number(command.card).await?;
+    let holder = match &card {
+        Some(card) => app.office.store.holder(card.holder).await?,
+        None => None,
+    };
+    let facts = OrderFacts {
+        remittance_taken: false,
+        sender: Some(sender.balance),
+        recipient: card.as_ref().map(|card| Recipient {
+            holder: card.holder,
+            status: card.status,
+            currency: card.currency,
+            value_max: card.value_max,
+            has_address: holder.as_ref().is_some_and(|holder| holder.email.is_some()),
+        }),
+    };
+    rules::place_order(&command, &facts, now).map_err(problem_of)?;
+    let (Some(card), Some(holder)) = (card, holder) else {
+        return Err(ProblemCode::CardUnknown.into());
+    };
+    Ok(Preview {
+        recipient: holder.name,
+        card_masked: card.masked,
+        amount: order.amount,
+        expires: command.expires,
+    })
 }
 
 /// Compiles and signs; touches no row.

@@ -67,9 +67,9 @@ fn main() -> Result<()> {
     let path = format!("/v1/orders/{second}/cancel");
     let cancelled = world.post(&server, &world.alice.token, &path, "cancel-second", "{}")?;
     ensure!(cancelled.status == 200, "cancel refused: {cancelled:?}");
-    returned(&world, &server, &second, "returned-cancelled")?;
+    returned(&world, &server, &second, "cancelled")?;
     let third = order(&world, &server, "third", 800, Some(1))?;
-    returned(&world, &server, &third, "returned-expired")?;
+    returned(&world, &server, &third, "expired")?;
     balances(&world, "end", AMOUNT, SENDER_START - AMOUNT)?;
 
     for line in world.audit()? {
@@ -114,7 +114,7 @@ fn open(world: &World, eml: &str, outcome: &str) -> Result<serde_json::Value> {
 
 fn returned(world: &World, server: &Server, id: &str, status: &str) -> Result<()> {
     world.wait_for_status(server, id, status)?;
-    say("returned", &format!("{id} is {status}"));
+    say("returned", &format!("{id}: {status}, the money is back with Alice"));
     Ok(())
 }
 

@@ -9,7 +9,7 @@ pub mod principal;
 pub mod problem;
 pub mod well_known;
 
-use crate::{app::App, clock::id_parts};
+use crate::{app::App, clock::id_parts, pages};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
@@ -50,6 +50,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/livez", get(health::livez::livez))
         .route("/readyz", get(health::readyz::readyz));
     api.layer(DefaultBodyLimit::disable())
+        .merge(pages::router())
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,
             REQUEST_TIMEOUT,

@@ -23,7 +23,13 @@ struct Page {
 /// `GET /claim`: the form.
 pub(super) async fn form(State(app): State<Arc<App>>, visitor: Visitor) -> Response {
     let frame = Frame::new(&app, visitor.holder.is_some());
-    page(&Page { t: visitor.texts(), frame }, StatusCode::OK)
+    page(
+        &Page {
+            t: visitor.texts(),
+            frame,
+        },
+        StatusCode::OK,
+    )
 }
 
 /// The claim form.
@@ -41,11 +47,20 @@ pub(super) async fn fetch(
     Form(form): Form<Code>,
 ) -> Response {
     let caller = limit::caller(&headers, &extensions, app.settings.behind_proxy);
-    match api::program(&app, caller, form.code.trim()).await {
+    let found = match api::admit(&app, caller) {
+        Ok(()) => api::program(&app, form.code.trim()).await,
+        Err(refused) => Err(refused),
+    };
+    match found {
         Ok((name, program)) => {
             let disposition = format!("attachment; filename=\"{name}\"");
             let kind = (header::CONTENT_TYPE, api::PROGRAM_MEDIA_TYPE);
-            ([kind], [(header::CONTENT_DISPOSITION, disposition)], program).into_response()
+            (
+                [kind],
+                [(header::CONTENT_DISPOSITION, disposition)],
+                program,
+            )
+                .into_response()
         }
         Err(refused) => again(&app, &visitor, refused.code),
     }
@@ -54,5 +69,11 @@ pub(super) async fn fetch(
 fn again(app: &App, visitor: &Visitor, code: ProblemCode) -> Response {
     let error = Trouble::new(code, visitor.language);
     let frame = Frame::new(app, visitor.holder.is_some()).with(Some(error));
-    page(&Page { t: visitor.texts(), frame }, status_of(code))
+    page(
+        &Page {
+            t: visitor.texts(),
+            frame,
+        },
+        status_of(code),
+    )
 }

@@ -9,11 +9,11 @@ mod orders;
 mod session;
 mod texts;
 
-use crate::app::App;
+use crate::{app::App, http::body::JSON_LEN_MAX};
 use askama::Template;
 use axum::{
     Router,
-    extract::Request,
+    extract::{DefaultBodyLimit, Request},
     http::{HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{Html, IntoResponse, Response},
@@ -29,13 +29,9 @@ const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
 );
 
-/// Routes of the pages. `origin` is the one that browsers see.
-///
-/// # Errors
-/// `origin` is no origin.
-pub fn router(origin: &str) -> anyhow::Result<Router<Arc<App>>> {
-    let csrf = CsrfLayer::new().add_trusted_origin(origin)?;
-    Ok(Router::new()
+/// Routes of the pages.
+pub fn router() -> Router<Arc<App>> {
+    Router::new()
         .route("/", get(session::show))
         .route("/sign-in", post(session::sign_in))
         .route("/sign-out", post(session::sign_out))
@@ -46,20 +42,27 @@ pub fn router(origin: &str) -> anyhow::Result<Router<Arc<App>>> {
         .route("/orders/{id}/cancel", post(orders::cancel))
         .route("/claim", get(claim::form).post(claim::fetch))
         .route("/static/style.css", get(style))
-        .layer(csrf)
-        .layer(middleware::from_fn(guard)))
+        .layer(DefaultBodyLimit::max(JSON_LEN_MAX))
+        .layer(CsrfLayer::new())
+        .layer(middleware::from_fn(guard))
 }
 
 async fn guard(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("same-origin"),
+    );
     response
 }
 
 async fn style() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("../../assets/style.css"))
+    (
+        [(header::CONTENT_TYPE, "text/css; charset=utf-8")],
+        include_str!("../../assets/style.css"),
+    )
 }
 
 /// What every page shows around its content.
@@ -72,7 +75,11 @@ struct Frame {
 
 impl Frame {
     fn new(app: &App, signed_in: bool) -> Self {
-        Self { issuer: app.office.config.issuer.clone(), signed_in, error: None }
+        Self {
+            issuer: app.office.config.issuer.clone(),
+            signed_in,
+            error: None,
+        }
     }
 
     fn with(mut self, error: Option<Trouble>) -> Self {

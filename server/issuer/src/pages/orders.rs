@@ -11,7 +11,10 @@ use super::{
 use crate::{
     app::App,
     clock,
-    http::{orders::cancel as api_cancel, orders::list::PAGE_LEN, orders::read::own, principal::Principal, problem::Refused},
+    http::{
+        orders::cancel as api_cancel, orders::list::PAGE_LEN, orders::read::own,
+        principal::Principal, problem::Refused,
+    },
     orders::{self, NewOrder},
 };
 use askama::Template;
@@ -48,8 +51,14 @@ impl Row {
             Status::Open => (t.open, true),
             Status::CommitSent { .. } => (t.commit_sent, false),
             Status::Credited { .. } => (t.credited, false),
-            Status::Returned { reason: ReturnReason::Expired, .. } => (t.returned_expired, false),
-            Status::Returned { reason: ReturnReason::Cancelled, .. } => (t.returned_cancelled, false),
+            Status::Returned {
+                reason: ReturnReason::Expired,
+                ..
+            } => (t.returned_expired, false),
+            Status::Returned {
+                reason: ReturnReason::Cancelled,
+                ..
+            } => (t.returned_cancelled, false),
         };
         let mail = match view.mail.as_str() {
             "sent" => t.mail_sent,
@@ -146,7 +155,10 @@ pub(super) async fn form(State(app): State<Arc<App>>, visitor: Visitor) -> Respo
         Err(redirect) => return redirect.into_response(),
     };
     let key = BASE64URL_NOPAD.encode(&clock::random::<16>(&*app.office.random));
-    let form = OrderForm { key, ..OrderForm::default() };
+    let form = OrderForm {
+        key,
+        ..OrderForm::default()
+    };
     form_page(&app, &visitor, holder, form, None)
 }
 
@@ -161,7 +173,15 @@ fn form_page(
     let status = refused.map_or(StatusCode::OK, |refused| status_of(refused.code));
     let currency = holder.balance.currency().code();
     let frame = Frame::new(app, true).with(error);
-    page(&FormPage { t: visitor.texts(), frame, currency, form }, status)
+    page(
+        &FormPage {
+            t: visitor.texts(),
+            frame,
+            currency,
+            form,
+        },
+        status,
+    )
 }
 
 #[derive(Template)]
@@ -198,7 +218,7 @@ pub(super) async fn confirm(
                 recipient: masked_name(&preview.recipient),
                 masked: preview.card_masked,
                 amount: preview.amount.to_string(),
-                expires: minute(&preview.expires.to_string()),
+                expires: minute(&clock::rfc3339(preview.expires)),
                 form,
             };
             page(&template, StatusCode::OK)
@@ -251,9 +271,15 @@ fn check(app: &App, holder: &Holder, form: &OrderForm) -> Result<NewOrder, Refus
 /// `Hanako Sato` as `H•••• S•••`: enough to recognise, not enough to learn.
 fn masked_name(name: &str) -> String {
     let mask = |word: &str| -> String {
-        word.chars().enumerate().map(|(i, c)| if i == 0 { c } else { '•' }).collect()
+        word.chars()
+            .enumerate()
+            .map(|(i, c)| if i == 0 { c } else { '•' })
+            .collect()
     };
-    name.split_whitespace().map(mask).collect::<Vec<_>>().join(" ")
+    name.split_whitespace()
+        .map(mask)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[derive(Template)]
@@ -278,7 +304,14 @@ pub(super) async fn show(
         Ok(remittance) => {
             let t = visitor.texts();
             let order = Row::new(&remittance, t);
-            page(&ShowPage { t, frame: Frame::new(&app, true), order }, StatusCode::OK)
+            page(
+                &ShowPage {
+                    t,
+                    frame: Frame::new(&app, true),
+                    order,
+                },
+                StatusCode::OK,
+            )
         }
         Err(refused) => notice(refused.code, &visitor, &app),
     }

@@ -41,15 +41,23 @@ impl FromRequestParts<Arc<App>> for Visitor {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
         let jar = CookieJar::from_headers(&parts.headers);
         let switch = parts.uri.query().and_then(|query| {
-            query.split('&').find_map(|pair| pair.strip_prefix("lang=")).and_then(Language::from_code)
+            query
+                .split('&')
+                .find_map(|pair| pair.strip_prefix("lang="))
+                .and_then(Language::from_code)
         });
         let wish = || {
             let accept = parts.headers.get(header::ACCEPT_LANGUAGE);
             texts::from_accept(accept.and_then(|v| v.to_str().ok()).unwrap_or_default())
         };
-        let kept = || jar.get("lang").and_then(|cookie| Language::from_code(cookie.value()));
+        let kept = || {
+            jar.get("lang")
+                .and_then(|cookie| Language::from_code(cookie.value()))
+        };
         let language = switch.or_else(kept).unwrap_or_else(wish);
-        let token = jar.get(cookie_name(app)).map(|cookie| cookie.value().to_owned());
+        let token = jar
+            .get(cookie_name(app))
+            .map(|cookie| cookie.value().to_owned());
         let holder = match token {
             Some(token) => app.office.holder_of_token(&token).await.ok().flatten(),
             None => None,
@@ -60,7 +68,11 @@ impl FromRequestParts<Arc<App>> for Visitor {
 
 /// With https the name binds the cookie to this host, path and transport (RFC 6265bis, `__Host-`).
 fn cookie_name(app: &App) -> &'static str {
-    if app.settings.public_origin.starts_with("https://") { "__Host-tegata" } else { "tegata" }
+    if app.settings.public_origin.starts_with("https://") {
+        "__Host-tegata"
+    } else {
+        "tegata"
+    }
 }
 
 fn cookie(app: &App, name: &'static str, value: String) -> Cookie<'static> {
@@ -80,13 +92,27 @@ struct SignIn {
 }
 
 /// `GET /`: the sign-in page, or the orders of whoever is signed in. Keeps the language switch.
-pub(super) async fn show(State(app): State<Arc<App>>, visitor: Visitor, jar: CookieJar) -> Response {
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    visitor: Visitor,
+    jar: CookieJar,
+) -> Response {
     let jar = jar.add(cookie(&app, "lang", visitor.language.code().to_owned()));
     if visitor.holder.is_some() {
         return (jar, Redirect::to("/orders")).into_response();
     }
     let frame = Frame::new(&app, false);
-    (jar, page(&SignIn { t: visitor.texts(), frame }, StatusCode::OK)).into_response()
+    (
+        jar,
+        page(
+            &SignIn {
+                t: visitor.texts(),
+                frame,
+            },
+            StatusCode::OK,
+        ),
+    )
+        .into_response()
 }
 
 /// The sign-in form.
@@ -112,7 +138,11 @@ pub(super) async fn sign_in(
         Ok(None) => {
             let t = visitor.texts();
             let code = ProblemCode::Unauthorized.code();
-            let error = Trouble { what: t.token_wrong, next: t.token_wrong_next, code };
+            let error = Trouble {
+                what: t.token_wrong,
+                next: t.token_wrong_next,
+                code,
+            };
             let frame = Frame::new(&app, false).with(Some(error));
             page(&SignIn { t, frame }, StatusCode::UNAUTHORIZED)
         }
@@ -130,7 +160,13 @@ pub(super) async fn sign_out(State(app): State<Arc<App>>, jar: CookieJar) -> Res
 pub(super) fn notice(code: ProblemCode, visitor: &Visitor, app: &App) -> Response {
     let error = Some(Trouble::new(code, visitor.language));
     let frame = Frame::new(app, visitor.holder.is_some()).with(error);
-    page(&Notice { t: visitor.texts(), frame }, status_of(code))
+    page(
+        &Notice {
+            t: visitor.texts(),
+            frame,
+        },
+        status_of(code),
+    )
 }
 
 #[derive(Template)]

@@ -85,51 +85,61 @@ texts! {
 pub(super) fn problem(code: ProblemCode, language: Language) -> &'static str {
     let (en, ja) = match code {
         ProblemCode::Unauthorized => ("Please sign in again.", "もう一度ログインしてください。"),
-        ProblemCode::RateLimited => {
-            ("Too many tries. Wait a minute.", "回数が多すぎます。1分ほどお待ちください。")
-        }
-        ProblemCode::BodyTooLarge | ProblemCode::BodyMalformed => {
-            ("The form was not complete.", "入力が正しく送られませんでした。")
-        }
-        ProblemCode::IdempotencyKeyMissing => {
-            ("The form is too old. Begin again.", "画面が古くなっています。最初からやり直してください。")
-        }
+        ProblemCode::RateLimited => (
+            "Too many tries. Wait a minute.",
+            "回数が多すぎます。1分ほどお待ちください。",
+        ),
+        ProblemCode::BodyTooLarge | ProblemCode::BodyMalformed => (
+            "The form was not complete.",
+            "入力が正しく送られませんでした。",
+        ),
+        ProblemCode::IdempotencyKeyMissing => (
+            "The form is too old. Begin again.",
+            "画面が古くなっています。最初からやり直してください。",
+        ),
         ProblemCode::IdempotencyConflict => (
             "This form was already sent with other contents. Begin again.",
             "この画面は別の内容で送信済みです。最初からやり直してください。",
         ),
         ProblemCode::CurrencyUnknown => ("This currency is not offered.", "この通貨は使えません。"),
-        ProblemCode::AmountNotPositive => {
-            ("The amount must be a number above zero.", "金額は0より大きい数で入力してください。")
-        }
-        ProblemCode::AmountExponent => {
-            ("The amount has too many decimals.", "金額の小数の桁が多すぎます。")
-        }
-        ProblemCode::AmountOverLimit => {
-            ("This is more than a card can hold.", "カードの上限を超える金額です。")
-        }
-        ProblemCode::NoteTooLong => {
-            ("The message has more than 140 characters.", "メッセージは140文字までです。")
-        }
+        ProblemCode::AmountNotPositive => (
+            "The amount must be a number above zero.",
+            "金額は0より大きい数で入力してください。",
+        ),
+        ProblemCode::AmountExponent => (
+            "The amount has too many decimals.",
+            "金額の小数の桁が多すぎます。",
+        ),
+        ProblemCode::AmountOverLimit => (
+            "This is more than a card can hold.",
+            "カードの上限を超える金額です。",
+        ),
+        ProblemCode::NoteTooLong => (
+            "The message has more than 140 characters.",
+            "メッセージは140文字までです。",
+        ),
         ProblemCode::ExpiryOutOfRange => ("The expiry is out of range.", "期限が範囲外です。"),
         ProblemCode::CardNumberMalformed => (
             "This card number has a typing error.",
             "カード番号に誤りがあります。",
         ),
-        ProblemCode::CardUnknown => ("This card is not known.", "このカードは登録されていません。"),
-        ProblemCode::CardBlocked | ProblemCode::CardNotActive => {
-            ("This card cannot receive money at present.", "このカードは現在受け取れません。")
-        }
-        ProblemCode::SelfRemittance => {
-            ("This is your own card.", "ご自身のカードには送金できません。")
-        }
+        ProblemCode::CardUnknown => (
+            "This card is not known.",
+            "このカードは登録されていません。",
+        ),
+        ProblemCode::CardBlocked | ProblemCode::CardNotActive => (
+            "This card cannot receive money at present.",
+            "このカードは現在受け取れません。",
+        ),
+        ProblemCode::SelfRemittance => (
+            "This is your own card.",
+            "ご自身のカードには送金できません。",
+        ),
         ProblemCode::RecipientWithoutAddress => (
             "The holder of this card has no mail address.",
             "受取人のメールアドレスが登録されていません。",
         ),
-        ProblemCode::InsufficientFunds => {
-            ("Your balance is not enough.", "残高が不足しています。")
-        }
+        ProblemCode::InsufficientFunds => ("Your balance is not enough.", "残高が不足しています。"),
         ProblemCode::OrderUnknown => ("There is no such remittance.", "該当する送金はありません。"),
         ProblemCode::NotCancellable => (
             "It can no longer be cancelled.",
@@ -139,9 +149,10 @@ pub(super) fn problem(code: ProblemCode, language: Language) -> &'static str {
             "This code is not known, or its remittance has ended.",
             "コードが違うか、送金が終了しています。",
         ),
-        ProblemCode::Unavailable => {
-            ("The service does not answer. Try again later.", "現在応答できません。後でお試しください。")
-        }
+        ProblemCode::Unavailable => (
+            "The service does not answer. Try again later.",
+            "現在応答できません。後でお試しください。",
+        ),
     };
     match language {
         Language::En => en,

@@ -15,7 +15,7 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
 };
 use ledger::{ClaimRef, Status};
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 use wire::api::{Claim, ProblemCode};
 
 /// Media type of a program.
@@ -33,14 +33,34 @@ pub async fn post(
 ) -> Result<([(HeaderName, HeaderValue); 1], Vec<u8>), Refused> {
     let (parts, body): (_, Body) = request.into_parts();
     let caller = limit::caller(&parts.headers, &parts.extensions, app.settings.behind_proxy);
-    if !app.claim_limit.admits(caller) {
-        return Err(ProblemCode::RateLimited.into());
-    }
+    // Counted before the body is read: a malformed try is a try.
+    admit(&app, caller)?;
     let claim: Claim = body::json(&parts.headers, body).await?;
+    let (_, program) = program(&app, &claim.claim_code).await?;
+    Ok(([(header::CONTENT_TYPE, PROGRAM_MEDIA_TYPE)], program))
+}
+
+/// Counts one try of this caller.
+///
+/// # Errors
+/// `rate-limited`.
+pub fn admit(app: &App, caller: IpAddr) -> Result<(), Refused> {
+    if app.claim_limit.admits(caller) {
+        Ok(())
+    } else {
+        Err(ProblemCode::RateLimited.into())
+    }
+}
+
+/// The file name and the bytes of the program that this code stands for.
+///
+/// # Errors
+/// `claim-unknown` for a code of no order or of one that has ended; `unavailable`.
+pub async fn program(app: &App, code: &str) -> Result<(String, Vec<u8>), Refused> {
     let reference = app
         .office
         .keys
-        .claim_code_ref(&claim.claim_code)
+        .claim_code_ref(code)
         .ok_or(ProblemCode::ClaimUnknown)?;
     let found = app
         .office
@@ -50,8 +70,8 @@ pub async fn post(
     let remittance = found.ok_or(ProblemCode::ClaimUnknown)?;
     match remittance.status {
         Status::Open | Status::CommitSent { .. } => {
-            let program = orders::program_of(&app, &remittance).await?;
-            Ok(([(header::CONTENT_TYPE, PROGRAM_MEDIA_TYPE)], program))
+            let program = orders::program_of(app, &remittance).await?;
+            Ok((mailer::file_name(&remittance.id.to_string()), program))
         }
         Status::Credited { .. } | Status::Returned { .. } => Err(ProblemCode::ClaimUnknown.into()),
     }

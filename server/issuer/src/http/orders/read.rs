@@ -27,7 +27,7 @@ pub async fn read(
 }
 
 /// The remittance of this id that this sender ordered.
-pub(super) async fn own(app: &App, sender: HolderId, id: &str) -> Result<Remittance, Refused> {
+pub(crate) async fn own(app: &App, sender: HolderId, id: &str) -> Result<Remittance, Refused> {
     let id: RemittanceId = id.parse().map_err(|_| ProblemCode::OrderUnknown)?;
     let found = app.office.store.remittance(id).await?;
     found
