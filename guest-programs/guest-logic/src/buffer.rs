@@ -27,9 +27,7 @@ impl<const N: usize> Buffer<N> {
             self.overflowed = true;
             return;
         };
-        for (to, from) in room.iter_mut().zip(part) {
-            *to = *from;
-        }
+        room.copy_from_slice(part);
         self.len = end;
     }
 

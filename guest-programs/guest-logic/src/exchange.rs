@@ -12,8 +12,6 @@ use crate::order::Order;
 
 /// Longest request that the issuer accepts.
 const REQUEST_LEN_MAX: usize = 4096;
-/// Longest reply that the issuer sends.
-const REPLY_LEN_MAX: usize = 8192;
 /// Commands in one step; below 24, so that a count of answers is one byte.
 const APDUS: RangeInclusive<usize> = 1..=16;
 /// A command: the header alone, up to header, Lc, 255 bytes of data, Le; ISO/IEC 7816-3, 12.1.
@@ -138,10 +136,10 @@ impl<'a> Step<'a> {
 
 impl<'a> Reply<'a> {
     /// Reads a whole reply before anything of it is done; `None` when it has no known form.
+    ///
+    /// The length needs no limit of its own: what keeps the limits of its parts stays below the
+    /// 8,192 bytes that the issuer sends at most.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        if bytes.len() > REPLY_LEN_MAX {
-            return None;
-        }
         let mut reader = Reader::new(bytes);
         let fields = reader.head(ARRAY)?;
         if reader.head(UINT)? != u64::from(VERSION) {
