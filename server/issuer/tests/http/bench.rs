@@ -1,0 +1,311 @@
+//! One issuer in a temporary folder, spoken to through its router, with a clock in hand.
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Request, StatusCode, header},
+};
+use card_sim::Card as Chip;
+use guest_logic::{Host, NetworkError, ReaderError};
+use issuer::{
+    app::{App, Office, Settings, new_token},
+    clock::{Clock, Random, SystemRandom, id_parts},
+    config::Config,
+    http::router,
+    issuing::{self, NewNumber},
+    keys::Keys,
+};
+use ledger::{
+    AccountRef, CARD_VALUE_MAX, CardId, Command, HolderId, Language, Timestamp, TransferId,
+};
+use money::{Amount, Currency};
+use redemption::Incarnation;
+use serde_json::{Value, json};
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+use store::NewHolder;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tower::ServiceExt;
+
+pub(crate) const START_S: i64 = 1_800_000_000;
+pub(crate) const FUNDS: i64 = 10_000;
+pub(crate) const UID: [u8; 7] = [0x04, 1, 2, 3, 4, 5, 6];
+
+#[derive(Debug)]
+pub(crate) struct TestClock(AtomicI64);
+
+impl TestClock {
+    pub(crate) fn set_s(&self, seconds: i64) {
+        self.0.store(seconds, Ordering::Relaxed);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_s(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// A holder with a token.
+pub(crate) struct Person {
+    pub(crate) id: HolderId,
+    pub(crate) token: String,
+}
+
+/// An answer, with its body read.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+pub(crate) struct Bench {
+    pub(crate) runtime: Runtime,
+    pub(crate) dir: TempDir,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) app: Arc<App>,
+    pub(crate) chip: Chip,
+    pub(crate) number: String,
+    pub(crate) card: CardId,
+    pub(crate) sender: Person,
+    pub(crate) recipient: Person,
+    /// Start the server anew before each exchange of a program.
+    pub(crate) restarts: bool,
+    /// Every request that a program sent.
+    pub(crate) requests: Vec<Vec<u8>>,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config {
+            issuer: "money.example".to_owned(),
+            currency: Currency::Jpy,
+            incarnation: Incarnation([1; 16]),
+        };
+        config.create(dir.path()).unwrap();
+        let start = u64::try_from(START_S).unwrap();
+        Keys::create(&Config::keys_dir(dir.path()), start, &SystemRandom).unwrap();
+        let clock = Arc::new(TestClock(AtomicI64::new(START_S)));
+        let app = open(&runtime, &dir, &clock);
+        let sender = add_holder(&runtime, &app, "Aiko Sato", None);
+        let recipient = add_holder(&runtime, &app, "Ben", Some("ben@mail.example"));
+        fund(&runtime, &app, sender.id, FUNDS);
+        let mut chip = Chip::new(UID, [1; 32]);
+        let order = issuing::Order {
+            holder: recipient.id,
+            number: NewNumber::Derived,
+            value_max: CARD_VALUE_MAX,
+        };
+        let mut transmit = |apdu: &[u8]| Ok(chip.transmit(apdu).answer);
+        let issued = runtime
+            .block_on(issuing::issue(&app.office, &mut transmit, order))
+            .unwrap();
+        Self {
+            runtime,
+            dir,
+            clock,
+            app,
+            chip,
+            number: issued.number_text(),
+            card: issued.card,
+            sender,
+            recipient,
+            restarts: false,
+            requests: Vec::new(),
+        }
+    }
+
+    /// Ends the server and starts it again on the same folder.
+    pub(crate) fn restart(&mut self) {
+        self.app = open(&self.runtime, &self.dir, &self.clock);
+    }
+
+    pub(crate) fn router(&self) -> Router {
+        router(Arc::clone(&self.app))
+    }
+
+    pub(crate) fn call(&self, request: Request<Body>) -> Answer {
+        self.runtime.block_on(async {
+            let response = self.router().oneshot(request).await.unwrap();
+            let (parts, body) = response.into_parts();
+            let body = axum::body::to_bytes(body, usize::MAX)
+                .await
+                .unwrap()
+                .to_vec();
+            Answer {
+                status: parts.status,
+                headers: parts.headers,
+                body,
+            }
+        })
+    }
+
+    pub(crate) fn get(&self, path: &str, token: &str) -> Answer {
+        let request = Request::get(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
+        self.call(request.body(Body::empty()).unwrap())
+    }
+
+    pub(crate) fn post(&self, path: &str, token: &str, key: &str, body: String) -> Answer {
+        let mut request = Request::post(path)
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .header(header::CONTENT_TYPE, "application/json");
+        if !key.is_empty() {
+            request = request.header("idempotency-key", key);
+        }
+        self.call(request.body(Body::from(body)).unwrap())
+    }
+
+    pub(crate) fn order_body(&self) -> Value {
+        json!({ "recipient_card": self.number, "amount_minor": 2_500, "currency": "JPY" })
+    }
+
+    /// Orders JPY 2,500; gives the id.
+    pub(crate) fn order(&self, key: &str) -> String {
+        let answer = self.post(
+            "/v1/orders",
+            &self.sender.token,
+            key,
+            self.order_body().to_string(),
+        );
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.json());
+        answer.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn status_of(&self, id: &str) -> String {
+        let answer = self.get(&format!("/v1/orders/{id}"), &self.sender.token);
+        answer.json()["status"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn balance(&self, holder: HolderId) -> i64 {
+        let account = ledger::Account::Holder(holder);
+        let balance = self
+            .runtime
+            .block_on(self.app.office.store.balance(account))
+            .unwrap();
+        balance.unwrap().minor()
+    }
+
+    pub(crate) fn order_bytes(&self, id: &str) -> Vec<u8> {
+        let id = id.parse().unwrap();
+        let remittance = self
+            .runtime
+            .block_on(self.app.office.store.remittance(id))
+            .unwrap();
+        remittance.unwrap().order_bytes
+    }
+
+    /// Runs the program's logic for an order, as a terminal would.
+    pub(crate) fn run(&mut self, id: &str) -> Result<Vec<u8>, guest_logic::Failure> {
+        let order = self.order_bytes(id);
+        guest_logic::run(&order, self)
+    }
+
+    pub(crate) fn exchange(&self, bytes: Vec<u8>) -> Answer {
+        let request = Request::post("/v1/exchange")
+            .header(header::CONTENT_TYPE, wire::exchange::MEDIA_TYPE)
+            .body(Body::from(bytes));
+        self.call(request.unwrap())
+    }
+
+    pub(crate) fn add_holder(&self, name: &str, email: Option<&str>) -> Person {
+        add_holder(&self.runtime, &self.app, name, email)
+    }
+
+    pub(crate) fn assert_balanced(&self) {
+        let report = self
+            .runtime
+            .block_on(self.app.office.store.audit())
+            .unwrap();
+        assert!(report.is_balanced(), "{:?}", report.failures);
+    }
+}
+
+impl Host for Bench {
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
+        let answer = self.chip.transmit(command).answer;
+        if answer.is_empty() {
+            Err(ReaderError::Removed)
+        } else {
+            Ok(answer)
+        }
+    }
+
+    fn exchange(&mut self, request: &[u8]) -> Result<Vec<u8>, NetworkError> {
+        if self.restarts {
+            self.restart();
+        }
+        self.requests.push(request.to_vec());
+        let answer = Self::exchange(self, request.to_vec());
+        if answer.status == StatusCode::OK {
+            Ok(answer.body)
+        } else {
+            Err(NetworkError::Failed)
+        }
+    }
+}
+
+fn open(runtime: &Runtime, dir: &TempDir, clock: &Arc<TestClock>) -> Arc<App> {
+    let clock: Arc<dyn Clock> = Arc::<TestClock>::clone(clock);
+    let office = Office::open(dir.path(), clock, Arc::new(SystemRandom)).unwrap();
+    let settings = Settings {
+        public_origin: "https://money.example".to_owned(),
+        behind_proxy: false,
+        mail_from: "no-reply@money.example".to_owned(),
+    };
+    Arc::new(runtime.block_on(App::new(office, settings)).unwrap())
+}
+
+fn random() -> Arc<dyn Random> {
+    Arc::new(SystemRandom)
+}
+
+fn add_holder(runtime: &Runtime, app: &App, name: &str, email: Option<&str>) -> Person {
+    let now = app.office.clock.now();
+    let (ms, bits) = id_parts(now, &*random());
+    let (token, hash) = new_token(&*random());
+    let id = HolderId::new(ms, bits);
+    let holder = NewHolder {
+        id,
+        name: name.to_owned(),
+        email: email.map(str::to_owned),
+        language: Language::En,
+        currency: app.office.config.currency,
+        token: Some(hash),
+        now,
+    };
+    runtime
+        .block_on(app.office.store.add_holder(holder))
+        .unwrap();
+    Person {
+        id,
+        token: token.to_string(),
+    }
+}
+
+fn fund(runtime: &Runtime, app: &App, holder: HolderId, minor: i64) {
+    let (ms, bits) = id_parts(app.office.clock.now(), &*random());
+    let command = Command::Transfer {
+        id: TransferId::new(ms, bits),
+        from: AccountRef::Float,
+        to: AccountRef::Holder(holder),
+        amount: Amount::new(minor, Currency::Jpy).unwrap(),
+        now: app.office.clock.now(),
+    };
+    runtime
+        .block_on(app.office.store.apply_one(command))
+        .unwrap();
+}

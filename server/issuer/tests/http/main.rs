@@ -1,0 +1,7 @@
+//! The server through its router: the life of an order, and every way to be refused.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets an error is over")]
+
+mod bench;
+mod life;
+mod problems;

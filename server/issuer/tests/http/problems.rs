@@ -1,0 +1,294 @@
+//! Every problem code, by the request that causes it.
+
+use crate::bench::{Answer, Bench, START_S};
+use axum::{
+    body::Body,
+    http::{Request, StatusCode, header},
+};
+use issuer::{
+    http::body::JSON_LEN_MAX,
+    issuing::{self, NewNumber},
+    limit::CLAIM_BURST,
+    orders::{AMOUNT_MAX, EXPIRES_IN_MAX_S},
+};
+use ledger::Command;
+use serde_json::{Value, json};
+use std::{cell::RefCell, collections::BTreeSet};
+use wire::api::ProblemCode;
+
+/// Collects which codes were met.
+#[derive(Default)]
+struct Met(RefCell<BTreeSet<ProblemCode>>);
+
+impl Met {
+    fn check(&self, answer: &Answer, code: ProblemCode) {
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(answer.status.as_u16(), code.status(), "{code:?}: {text}");
+        assert_eq!(
+            answer.headers[header::CONTENT_TYPE],
+            "application/problem+json"
+        );
+        let problem = answer.json();
+        assert_eq!(problem["code"], code.code(), "{text}");
+        assert_eq!(problem["type"], code.type_path());
+        let id = answer.headers["x-request-id"].to_str().unwrap();
+        assert_eq!(problem["instance"], format!("urn:uuid:{id}"));
+        self.0.borrow_mut().insert(code);
+    }
+}
+
+/// Orders with one member changed.
+fn order_with(bench: &Bench, key: &str, member: &str, value: &Value) -> Answer {
+    let mut body = bench.order_body();
+    body[member] = value.clone();
+    bench.post("/v1/orders", &bench.sender.token, key, body.to_string())
+}
+
+fn malformed_requests(bench: &Bench, met: &Met) {
+    use ProblemCode as P;
+    let order = |body: String| bench.post("/v1/orders", &bench.sender.token, "m", body);
+    met.check(&order("{".to_owned()), P::BodyMalformed);
+    met.check(&order("[]".to_owned()), P::BodyMalformed);
+    met.check(
+        &order_with(bench, "m", "nota", &json!("x")),
+        P::BodyMalformed,
+    );
+    met.check(
+        &order_with(bench, "m", "note", &json!("a\r\nBcc: x")),
+        P::BodyMalformed,
+    );
+    let filler = " ".repeat(JSON_LEN_MAX);
+    met.check(&order(filler.clone()), P::BodyMalformed);
+    met.check(&order(filler + " "), P::BodyTooLarge);
+    let plain = Request::post("/v1/orders")
+        .header(
+            header::AUTHORIZATION,
+            format!("Bearer {}", bench.sender.token),
+        )
+        .header(header::CONTENT_TYPE, "text/plain")
+        .body(Body::from("{}"));
+    met.check(&bench.call(plain.unwrap()), P::BodyMalformed);
+    met.check(
+        &bench.get("/v1/orders?cursor=zz", &bench.sender.token),
+        P::BodyMalformed,
+    );
+    met.check(&bench.exchange(vec![0xFF]), P::BodyMalformed);
+    met.check(
+        &bench.exchange(vec![0; wire::exchange::REQUEST_LEN_MAX]),
+        P::BodyMalformed,
+    );
+    met.check(
+        &bench.exchange(vec![0; wire::exchange::REQUEST_LEN_MAX + 1]),
+        P::BodyTooLarge,
+    );
+    let untyped = Request::post("/v1/exchange").body(Body::from(vec![0x80]));
+    met.check(&bench.call(untyped.unwrap()), P::BodyMalformed);
+
+    let body = bench.order_body().to_string();
+    met.check(
+        &bench.post("/v1/orders", &bench.sender.token, "", body.clone()),
+        P::IdempotencyKeyMissing,
+    );
+    let long = "k".repeat(256);
+    met.check(
+        &bench.post("/v1/orders", &bench.sender.token, &long, body),
+        P::IdempotencyKeyMissing,
+    );
+}
+
+fn strangers(bench: &Bench, met: &Met) {
+    use ProblemCode as P;
+    let id = bench.order("stranger");
+    for token in ["", "tgt_", "tgt_AAAA", &format!("{}A", bench.sender.token)] {
+        met.check(&bench.get("/v1/orders", token), P::Unauthorized);
+    }
+    let bare = Request::get("/v1/orders").body(Body::empty());
+    met.check(&bench.call(bare.unwrap()), P::Unauthorized);
+    let path = format!("/v1/orders/{id}");
+    met.check(&bench.get(&path, &bench.recipient.token), P::OrderUnknown);
+    met.check(
+        &bench.get("/v1/orders/1", &bench.sender.token),
+        P::OrderUnknown,
+    );
+    let cancel = format!("{path}/cancel");
+    met.check(
+        &bench.post(&cancel, &bench.recipient.token, "", String::new()),
+        P::OrderUnknown,
+    );
+    assert_eq!(bench.status_of(&id), "open");
+}
+
+fn orders_that_the_rules_forbid(bench: &Bench, met: &Met) {
+    use ProblemCode as P;
+    let over = i64::try_from(EXPIRES_IN_MAX_S).unwrap() + 1;
+    let cases = [
+        ("currency", json!("USD"), P::CurrencyUnknown),
+        ("currency", json!("XXX"), P::CurrencyUnknown),
+        ("amount_minor", json!(0), P::AmountNotPositive),
+        ("amount_minor", json!(-1), P::AmountNotPositive),
+        ("amount_minor", json!(25.5), P::AmountExponent),
+        ("amount_minor", json!(AMOUNT_MAX + 1), P::AmountOverLimit),
+        ("amount_minor", json!(AMOUNT_MAX), P::InsufficientFunds),
+        ("note", json!("n".repeat(141)), P::NoteTooLong),
+        ("expires_in_s", json!(0), P::ExpiryOutOfRange),
+        ("expires_in_s", json!(over), P::ExpiryOutOfRange),
+        (
+            "recipient_card",
+            json!("9000 0000 0000 0000"),
+            P::CardNumberMalformed,
+        ),
+        (
+            "recipient_card",
+            json!("4539 1488 0343 6467"),
+            P::CardUnknown,
+        ),
+    ];
+    for (at, (member, value, code)) in cases.into_iter().enumerate() {
+        met.check(
+            &order_with(bench, &format!("rule-{at}"), member, &value),
+            code,
+        );
+    }
+    let own = bench.order_body().to_string();
+    met.check(
+        &bench.post("/v1/orders", &bench.recipient.token, "own", own),
+        P::SelfRemittance,
+    );
+    bench.order("conflict");
+    met.check(
+        &order_with(bench, "conflict", "amount_minor", &json!(1)),
+        P::IdempotencyConflict,
+    );
+}
+
+fn cards_that_take_nothing(bench: &Bench, met: &Met) {
+    use ProblemCode as P;
+    let nowhere = bench.add_holder("No Address", None);
+    let mut chip = card_sim::Card::new([4, 9, 9, 9, 9, 9, 9], [2; 32]);
+    let mut transmit = |apdu: &[u8]| Ok(chip.transmit(apdu).answer);
+    let order = |holder| issuing::Order {
+        holder,
+        number: NewNumber::Derived,
+        value_max: 1_000,
+    };
+    let issue = issuing::issue(&bench.app.office, &mut transmit, order(nowhere.id));
+    let number = bench.runtime.block_on(issue).unwrap().number_text();
+    let answer = order_with(bench, "nowhere", "recipient_card", &json!(number));
+    met.check(&answer, P::RecipientWithoutAddress);
+
+    // a card that was taken away after its first command
+    let uid = [4, 8, 8, 8, 8, 8, 8];
+    let mut chip = card_sim::Card::new(uid, [3; 32]);
+    let mut sent = 0;
+    let mut transmit = |apdu: &[u8]| {
+        sent += 1;
+        anyhow::ensure!(sent < 2, "removed");
+        Ok(chip.transmit(apdu).answer)
+    };
+    let issue = issuing::issue(&bench.app.office, &mut transmit, order(bench.recipient.id));
+    bench.runtime.block_on(issue).unwrap_err();
+    let number = bench.app.office.keys.derived_number(&uid, 0).unwrap();
+    let digits = std::str::from_utf8(number.digits()).unwrap();
+    let answer = order_with(bench, "issuing", "recipient_card", &json!(digits));
+    met.check(&answer, P::CardNotActive);
+
+    let block = Command::BlockCard {
+        card: bench.card,
+        now: bench.app.office.clock.now(),
+    };
+    bench
+        .runtime
+        .block_on(bench.app.office.store.apply_one(block))
+        .unwrap();
+    let body = bench.order_body().to_string();
+    let answer = bench.post("/v1/orders", &bench.sender.token, "blocked", body);
+    met.check(&answer, P::CardBlocked);
+}
+
+fn guesses_at_claim_codes(bench: &Bench, met: &Met) {
+    use ProblemCode as P;
+    let claim = |code: &str| {
+        bench.post(
+            "/v1/claim",
+            "",
+            "",
+            json!({ "claim_code": code }).to_string(),
+        )
+    };
+    for guess in 0..CLAIM_BURST {
+        let code = if guess % 2 == 0 {
+            "ABCD-EFGH-IJKL-MNOP"
+        } else {
+            "nonsense"
+        };
+        met.check(&claim(code), P::ClaimUnknown);
+    }
+    met.check(&claim("ABCD-EFGH-IJKL-MNOP"), P::RateLimited);
+}
+
+fn after_the_end(bench: &mut Bench, met: &Met) {
+    use ProblemCode as P;
+    let id = bench.order("credited");
+    bench.run(&id).unwrap();
+    let cancel = format!("/v1/orders/{id}/cancel");
+    let answer = bench.post(&cancel, &bench.sender.token, "", String::new());
+    met.check(&answer, P::NotCancellable);
+}
+
+fn without_a_valid_key(bench: &Bench, met: &Met) {
+    use ProblemCode as P;
+    bench.clock.set_s(START_S + 3 * 365 * 86_400);
+    met.check(&bench.get("/readyz", ""), P::Unavailable);
+    let body = bench.order_body().to_string();
+    let answer = bench.post("/v1/orders", &bench.sender.token, "late", body);
+    met.check(&answer, P::Unavailable);
+    assert_eq!(answer.headers[header::RETRY_AFTER], "5");
+}
+
+#[test]
+fn every_problem_code_is_met_by_its_request() {
+    let mut bench = Bench::new();
+    let met = Met::default();
+    malformed_requests(&bench, &met);
+    strangers(&bench, &met);
+    orders_that_the_rules_forbid(&bench, &met);
+    after_the_end(&mut bench, &met);
+    guesses_at_claim_codes(&bench, &met);
+    cards_that_take_nothing(&bench, &met);
+    without_a_valid_key(&bench, &met);
+    let all: BTreeSet<_> = ProblemCode::ALL.iter().copied().collect();
+    let missing: Vec<_> = all.difference(&met.0.borrow()).copied().collect();
+    assert_eq!(missing, []);
+    bench.assert_balanced();
+}
+
+#[test]
+fn bounds_are_reached_exactly() {
+    let bench = Bench::new();
+    for (key, member, value) in [
+        ("note", "note", json!("\u{1F375}".repeat(140))),
+        ("long", "expires_in_s", json!(EXPIRES_IN_MAX_S)),
+        ("short", "expires_in_s", json!(1)),
+        ("one", "amount_minor", json!(1)),
+        (&"k".repeat(255), "amount_minor", json!(2)),
+    ] {
+        let answer = order_with(&bench, key, member, &value);
+        assert_eq!(
+            answer.status,
+            StatusCode::CREATED,
+            "{member}: {}",
+            answer.json()
+        );
+    }
+}
+
+#[test]
+fn a_refused_order_is_refused_again_under_its_key_and_moves_nothing() {
+    let bench = Bench::new();
+    let too_much = json!(crate::bench::FUNDS + 1);
+    let first = order_with(&bench, "key", "amount_minor", &too_much);
+    assert_eq!(first.json()["code"], "insufficient-funds");
+    let again = order_with(&bench, "key", "amount_minor", &too_much);
+    assert_eq!(again.json()["code"], "insufficient-funds");
+    assert_eq!(bench.balance(bench.sender.id), crate::bench::FUNDS);
+}
