@@ -3,9 +3,10 @@
 //! The order of the steps is the safety of it: nothing runs before the program is verified and
 //! admitted and the person has agreed; nothing that moves money is sent before it is journalled.
 
+use core::time::Duration;
 use std::ffi::OsString;
 
-use card_reader::ReaderSpec;
+use card_reader::{Connection, ReaderError, ReaderSpec};
 use program::{
     CLOCK_TOLERANCE_S, Kind, Order, RawProgram, TrustedKey, VerifiedProgram, VerifyError,
 };
@@ -24,6 +25,12 @@ use crate::terminal::{Consent, Terminal};
 use crate::trust::Trusted;
 use crate::ui::Answer;
 use crate::watch::{Scope, Watch};
+
+/// How often a reader is looked at while a person fetches the card.
+const CARD_POLL: Duration = Duration::from_millis(500);
+
+/// Looks at the reader before giving up: one minute, the time to find a card in a bag.
+const CARD_POLLS_MAX: u32 = 120;
 
 /// What to open and how.
 #[derive(Debug, Clone)]
@@ -216,10 +223,13 @@ fn check_time(order: &Order, now: u64) -> Result<(), Failure> {
     let too_late = now > order.expires.saturating_add(CLOCK_TOLERANCE_S);
     let too_early = now.saturating_add(CLOCK_TOLERANCE_S) < order.created;
     if too_late || too_early {
-        Err(Failure::new("E_TIME"))
-    } else {
-        Ok(())
+        let (from, until) = (consent::utc(order.created), consent::utc(order.expires));
+        return Err(Failure::with(
+            "E_TIME",
+            format!("valid from {from} until {until}"),
+        ));
     }
+    Ok(())
 }
 
 fn agree(
@@ -255,15 +265,14 @@ fn agree(
 }
 
 fn run(
-    terminal: &Terminal<'_>,
+    terminal: &mut Terminal<'_>,
     request: &Request,
     opened: &Opened,
     runner: Runner,
     report: &mut Report,
 ) -> Result<(Proof, Credited), Failure> {
     let order = opened.program.order();
-    let card =
-        card_reader::open(&request.reader).map_err(|error| effects::reader_failure(&error))?;
+    let card = card(terminal, request)?;
     let mut live = Live {
         card,
         channel: Channel::new(&opened.issuer.origin)?,
@@ -301,6 +310,26 @@ fn run(
         Err(error) => sandbox_failure(&error),
     };
     Err(effects::verdict(&watch, trouble, sandbox))
+}
+
+/// Connects to the card, and waits for it while there is a person to put it there.
+fn card(terminal: &mut Terminal<'_>, request: &Request) -> Result<Connection, Failure> {
+    let polls = match request.consent {
+        Consent::Ask => CARD_POLLS_MAX,
+        Consent::GivenByFlag => 0,
+    };
+    for poll in 0..polls {
+        match card_reader::open(&request.reader) {
+            Err(ReaderError::NoCard | ReaderError::NoReader) if poll == 0 => terminal.tell(
+                "Place the card on the reader; waiting for it.",
+                "カードをリーダーに置いてください。待っています。",
+            ),
+            Err(ReaderError::NoCard | ReaderError::NoReader) => {}
+            result => return result.map_err(|error| effects::reader_failure(&error)),
+        }
+        std::thread::sleep(CARD_POLL);
+    }
+    card_reader::open(&request.reader).map_err(|error| effects::reader_failure(&error))
 }
 
 fn runner_command(terminal: &Terminal<'_>) -> RunnerCommand {

@@ -94,6 +94,52 @@ fn an_unanswered_last_exchange_is_in_doubt_and_sent_again_at_the_next_start() {
 }
 
 #[test]
+fn only_the_last_exchange_is_journalled_and_before_it_is_sent() {
+    let world = World::trusting();
+    let order = world.order();
+    let receipt = world.receipt(&order);
+    world.script([Answer::last_step(), Answer::Lost, Answer::receipt(&receipt)]);
+    world
+        .open(&world.program("p", &order, 10))
+        .expect_outcome("credited");
+    assert_eq!(world.journalled(), [false, true, true]);
+    // Answered: nothing is sent again.
+    world.script([Answer::refusal(Refusal::CardFull)]);
+    let other = Order {
+        remittance: [0x22; 16],
+        ..order
+    };
+    let next = world.open(&world.program("other", &other, 10));
+    assert_eq!(next.document["settled"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_program_is_opened_from_a_mail() {
+    let world = World::trusting();
+    let order = world.order();
+    let program = std::fs::read(world.program("p", &order, 10)).unwrap();
+    let attachment = format!(
+        "--b\r\nContent-Type: application/octet-stream; name=letter.pdf\r\n\
+         Content-Transfer-Encoding: base64\r\n\r\n{}\r\n",
+        data_encoding::BASE64_MIME.encode(&program)
+    );
+    let mail = |parts: &str| {
+        let path = world.dir.path().join("letter.eml");
+        let head = "Subject: x\r\nMIME-Version: 1.0\r\n\
+                    Content-Type: multipart/mixed; boundary=b\r\n";
+        std::fs::write(&path, format!("{head}\r\n{parts}--b--\r\n")).unwrap();
+        path
+    };
+    world.script([Answer::receipt(&world.receipt(&order))]);
+    world
+        .open(&mail(&attachment))
+        .expect_outcome("already-credited");
+    world
+        .open(&mail(&attachment.repeat(2)))
+        .expect(4, "E_SEVERAL_PROGRAMS");
+}
+
+#[test]
 fn an_answer_of_another_kind_does_not_end_the_doubt() {
     let world = World::trusting();
     let order = world.order();

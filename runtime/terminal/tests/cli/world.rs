@@ -7,13 +7,14 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use card::key::Key;
 use card::personalise::{Blank, CardKeys, Personalisation, Step as Personalising};
 use card_sim::Card;
+use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
 use money::{Amount, Currency};
 use program::{Kind, Order, Template};
@@ -63,6 +64,9 @@ struct Shared {
     descriptor: Vec<u8>,
     script: VecDeque<Answer>,
     requests: Vec<Vec<u8>>,
+    /// For each request, whether the journal held its bytes when it arrived.
+    journalled: Vec<bool>,
+    journal: PathBuf,
 }
 
 /// A state folder, an emulated card and an issuer that answers as told.
@@ -85,6 +89,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Mutex::new(Shared::default()));
+        shared.lock().unwrap().journal = dir.path().join("state/journal").join(ISSUER);
         let served = Arc::clone(&shared);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -199,6 +204,7 @@ impl World {
         let mut shared = self.shared.lock().unwrap();
         shared.script = answers.into_iter().collect();
         shared.requests.clear();
+        shared.journalled.clear();
     }
 
     /// The exchange requests since the last script.
@@ -206,7 +212,12 @@ impl World {
         self.shared.lock().unwrap().requests.clone()
     }
 
-    pub(crate) fn open(&self, file: &std::path::Path) -> Ended {
+    /// For each of [`Self::requests`], whether the journal held it when it arrived.
+    pub(crate) fn journalled(&self) -> Vec<bool> {
+        self.shared.lock().unwrap().journalled.clone()
+    }
+
+    pub(crate) fn open(&self, file: &Path) -> Ended {
         let reader = format!("emulated:{}", self.dir.path().join("card").display());
         self.run(&["open", file.to_str().unwrap(), "--reader", &reader, "--yes"])
     }
@@ -318,6 +329,8 @@ fn serve(stream: TcpStream, shared: &Mutex<Shared>) {
     let (status, media_type, answer) = if first.starts_with("GET /.well-known/tegata-issuer ") {
         (200, "application/cbor", shared.descriptor.clone())
     } else if first.starts_with("POST /v1/exchange ") {
+        let kept = is_journalled(&shared.journal, &body);
+        shared.journalled.push(kept);
         shared.requests.push(body);
         match shared.script.pop_front().unwrap_or(Answer::Lost) {
             Answer::Reply(reply) => (200, wire::exchange::MEDIA_TYPE, reply),
@@ -337,4 +350,12 @@ fn serve(stream: TcpStream, shared: &Mutex<Shared>) {
     let _ = stream
         .write_all(head.as_bytes())
         .and_then(|()| stream.write_all(&answer));
+}
+
+fn is_journalled(journal: &Path, request: &[u8]) -> bool {
+    let hex = HEXLOWER.encode(request);
+    let entries = fs::read_dir(journal).into_iter().flatten().flatten();
+    entries
+        .map(|entry| fs::read_to_string(entry.path()).unwrap())
+        .any(|text| text.contains(&hex))
 }
