@@ -244,8 +244,10 @@ fn what_is_wrong_is_said_in_the_form_with_its_code_and_nothing_is_lost() -> Resu
         ("4111111111111111", "5", "card-unknown"),
         (own.as_str(), "5", "self-remittance"),
     ] {
+        // The API remembers a refusal under its key; the corrected form comes with a new one.
+        let key = format!("{code}{amount}");
         let fields = [
-            ("key", "k"),
+            ("key", key.as_str()),
             ("card", card),
             ("amount", amount),
             ("note", "kept"),
@@ -259,6 +261,8 @@ fn what_is_wrong_is_said_in_the_form_with_its_code_and_nothing_is_lost() -> Resu
             );
             assert!(page.text.contains("role=\"alert\"") && page.text.contains("value=\"kept\""));
             assert_eq!(page.status, 422);
+            let again = hidden(&page, "key")?;
+            assert_eq!(again == key, path == "/orders/confirm", "{path}: {again}");
         }
     }
     assert_eq!(world.balances()?.sender, SENDER_START);

@@ -156,10 +156,14 @@ pub(super) async fn form(State(app): State<Arc<App>>, visitor: Visitor) -> Respo
     };
     let key = BASE64URL_NOPAD.encode(&clock::random::<16>(&*app.office.random));
     let form = OrderForm {
-        key,
+        key: new_key(&app),
         ..OrderForm::default()
     };
     form_page(&app, &visitor, holder, form, None)
+}
+
+fn new_key(app: &App) -> String {
+    BASE64URL_NOPAD.encode(&clock::random::<16>(&*app.office.random))
 }
 
 fn form_page(
@@ -231,7 +235,7 @@ pub(super) async fn confirm(
 pub(super) async fn place(
     State(app): State<Arc<App>>,
     visitor: Visitor,
-    Form(form): Form<OrderForm>,
+    Form(mut form): Form<OrderForm>,
 ) -> Response {
     let holder = match visitor.signed_in() {
         Ok(holder) => holder,
@@ -244,7 +248,14 @@ pub(super) async fn place(
     };
     match placed {
         Ok(remittance) => Redirect::to(&format!("/orders/{}", remittance.id)).into_response(),
-        Err(refused) => form_page(&app, &visitor, holder, form, Some(&refused)),
+        Err(refused) => {
+            // The ledger remembers its refusals under their key: corrected, it is another order. An
+            // unknown outcome keeps its key, so that sending it again cannot pay twice.
+            if refused.code != ProblemCode::Unavailable {
+                form.key = new_key(&app);
+            }
+            form_page(&app, &visitor, holder, form, Some(&refused))
+        }
     }
 }
 
