@@ -154,7 +154,6 @@ pub(super) async fn form(State(app): State<Arc<App>>, visitor: Visitor) -> Respo
         Ok(holder) => holder,
         Err(redirect) => return redirect.into_response(),
     };
-    let key = BASE64URL_NOPAD.encode(&clock::random::<16>(&*app.office.random));
     let form = OrderForm {
         key: new_key(&app),
         ..OrderForm::default()
