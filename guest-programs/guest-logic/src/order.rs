@@ -1,4 +1,4 @@
-//! The four fields of the order bytes that a program needs; `docs/order-format.md` has them all.
+//! The few fields of the order bytes that a program needs; `docs/order-format.md` has them all.
 
 use crate::cbor::{ARRAY, Reader, UINT};
 
@@ -10,7 +10,7 @@ const FIELDS: u64 = 14;
 const AMOUNT_FIELDS: u64 = 2;
 
 const KIND_CREDIT: u64 = 0;
-/// Key of the purse that may credit; `docs/card-purse.md`, access rights.
+/// Key of the purse that may credit; `docs/card-protocol.md`, "Purse layout".
 const KEY_NUMBER_CREDIT: u8 = 1;
 
 /// What the order says about the conversation with card and issuer.

@@ -22,7 +22,10 @@ struct Stack {
 unsafe impl Sync for Stack {}
 
 #[global_allocator]
-static STACK: Stack = Stack { room: UnsafeCell::new([0; ROOM]), used: Cell::new(0) };
+static STACK: Stack = Stack {
+    room: UnsafeCell::new([0; ROOM]),
+    used: Cell::new(0),
+};
 
 // SAFETY: a block lies inside `room`, above everything in use and at a multiple of its alignment
 // (`room` itself is aligned to 16, more than any type here asks for); it is handed out again only
