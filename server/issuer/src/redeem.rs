@@ -5,7 +5,9 @@ use crate::{
     clock::{random, unix_seconds},
 };
 use anyhow::Context as _;
-use ledger::{Command, Outcome, RemittanceId, Timestamp, Uid};
+use ledger::{
+    Command, CommitOutcome, Decide, Decided, Outcome, RemittanceId, Settlement, Timestamp, Uid,
+};
 use redemption::{
     Accepted, BeginRows, Begun, CardAnswered, Context, DecideRows, Decision, Presented,
     ProofAnswered, ProofRows, Proved, StateAnswered, accept, begin, wire_refusal,
@@ -110,7 +112,10 @@ async fn decide(office: &Office, state: &StateAnswered) -> anyhow::Result<Vec<u8
         };
         let command = Command::Decide(verdict.command.clone());
         match office.store.apply_one(command).await {
-            Ok(Outcome::Decided(decided)) => return Ok(verdict.answer(decided)),
+            Ok(Outcome::Decided(decided)) => {
+                note(&verdict.command, &decided);
+                return Ok(verdict.answer(decided));
+            }
             Ok(other) => anyhow::bail!("a decision was answered by {other:?}"),
             Err(ApplyError::Refused(ledger::Refusal::Stale)) => {}
             Err(ApplyError::Refused(refusal)) => {
@@ -120,6 +125,21 @@ async fn decide(office: &Office, state: &StateAnswered) -> anyhow::Result<Vec<u8
         }
     }
     encode(&Reply::Refusal(Refusal::Restart))
+}
+
+/// What a decision did, for the log.
+fn note(command: &Decide, decided: &Decided) {
+    let card = command.card;
+    if let (Some(remittance), Some(status)) = (command.expect_in_flight, decided.settled) {
+        let status = status.code();
+        tracing::info!(remittance.id = %remittance, card.id = %card, status, "settled, by the card's record");
+    }
+    if let Some(Settlement::Freeze { .. }) = command.settle {
+        tracing::warn!(card.id = %card, "card frozen: its record can not be explained");
+    }
+    if let (Some(commit), CommitOutcome::Sent { .. }) = (&command.commit, decided.commit) {
+        tracing::info!(remittance.id = %commit.remittance, card.id = %card, "commit sent");
+    }
 }
 
 /// Exchange 4: accepted whenever it comes.
@@ -135,7 +155,10 @@ async fn prove(office: &Office, proof: &ProofAnswered) -> anyhow::Result<Reply> 
         Proved::Write(settle) => settle,
     };
     match office.store.apply_one(Command::Settle(settle)).await {
-        Ok(Outcome::Settled { receipt }) => Ok(Reply::Receipt(receipt)),
+        Ok(Outcome::Settled { receipt }) => {
+            tracing::info!(remittance.id = %proof.remittance(), "credited, by its proof");
+            Ok(Reply::Receipt(receipt))
+        }
         Ok(other) => anyhow::bail!("a proof was answered by {other:?}"),
         // somebody else settled it in between: say what has become of it
         Err(ApplyError::Refused(ledger::Refusal::NotInFlight)) => {

@@ -32,7 +32,7 @@ mod ticket;
 pub use accept::{Accepted, CardAnswered, ProofAnswered, StateAnswered, accept};
 pub use begin::{Admitted, BeginRows, Begun, Presented, begin};
 pub use decide::{DecideRows, Decision, Verdict, wire_refusal};
-pub use evidence::EVIDENCE_LEN;
+pub use evidence::{EVIDENCE_LEN, evidence};
 pub use prove::{ProofRows, Proved};
 pub use seal::{NONCE_LEN, Nonce, SealKey};
 pub use ticket::LIFETIME_US;

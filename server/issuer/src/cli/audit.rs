@@ -1,6 +1,10 @@
 //! `audit`.
 
 use super::{Common, Output, open};
+use crate::clock::rfc3339;
+use data_encoding::HEXLOWER;
+use ledger::FreezeCase;
+use redemption::evidence;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -39,11 +43,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         .collect();
     let findings = report.failures.iter();
     lines.extend(findings.map(|l| format!("{}  {}  {}", l.check.name(), l.subject, l.detail)));
-    lines.extend(
-        cases
-            .iter()
-            .map(|case| format!("frozen-card  {}", case.card)),
-    );
+    lines.extend(cases.iter().map(frozen_line));
     lines.push(format!(
         "ledger {}",
         if balanced { "balanced" } else { "NOT BALANCED" }
@@ -66,7 +66,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         .iter()
         .map(|l| json!({ "check": l.check.name(), "subject": l.subject, "detail": l.detail }))
         .collect();
-    let frozen: Vec<String> = cases.iter().map(|case| case.card.to_string()).collect();
+    let frozen: Vec<Value> = cases.iter().map(frozen_document).collect();
     let document = json!({
         "balanced": balanced,
         "totals": totals,
@@ -81,5 +81,39 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    })
+}
+
+/// A frozen card for a person: what it said when it was frozen.
+fn frozen_line(case: &FreezeCase) -> String {
+    let said = evidence(&case.evidence).map_or_else(
+        || HEXLOWER.encode(&case.evidence),
+        |said| {
+            format!(
+                "card says remittance {} number {} payment {} value {}",
+                HEXLOWER.encode(&said.id),
+                said.remittance_seq,
+                said.payment_seq,
+                said.value
+            )
+        },
+    );
+    format!("frozen-card  {}  {}  {said}", case.card, rfc3339(case.at))
+}
+
+fn frozen_document(case: &FreezeCase) -> Value {
+    let said = evidence(&case.evidence).map(|said| {
+        json!({
+            "remittance": HEXLOWER.encode(&said.id),
+            "remittance_seq": said.remittance_seq,
+            "payment_seq": said.payment_seq,
+            "value_minor": said.value,
+        })
+    });
+    json!({
+        "card": case.card.to_string(),
+        "at": rfc3339(case.at),
+        "in_flight": case.in_flight.map(|id| id.to_string()),
+        "card_says": said,
     })
 }
