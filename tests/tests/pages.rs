@@ -174,6 +174,11 @@ fn a_sender_orders_confirms_sees_and_cancels_with_plain_forms() -> Result<()> {
         SENDER_START,
         "nothing is sent before yes"
     );
+    let edit = browser.post("/orders/new", &fields)?;
+    assert!(
+        edit.text.contains("value=\"2,500\""),
+        "what was typed is kept"
+    );
 
     let placed = browser.post("/orders", &fields)?;
     let again = browser.post("/orders", &fields)?;

@@ -36,7 +36,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/sign-in", post(session::sign_in))
         .route("/sign-out", post(session::sign_out))
         .route("/orders", get(orders::list).post(orders::place))
-        .route("/orders/new", get(orders::form))
+        .route("/orders/new", get(orders::form).post(orders::edit))
         .route("/orders/confirm", post(orders::confirm))
         .route("/orders/{id}", get(orders::show))
         .route("/orders/{id}/cancel", post(orders::cancel))
@@ -98,9 +98,15 @@ struct Trouble {
 
 impl Trouble {
     fn new(code: ProblemCode, language: Language) -> Self {
+        let t = texts::texts(language);
+        let unknown = matches!(code, ProblemCode::Unavailable);
         Self {
             what: texts::problem(code, language),
-            next: texts::texts(language).refused_next,
+            next: if unknown {
+                t.unknown_next
+            } else {
+                t.refused_next
+            },
             code: code.code(),
         }
     }

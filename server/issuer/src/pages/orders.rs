@@ -161,6 +161,18 @@ pub(super) async fn form(State(app): State<Arc<App>>, visitor: Visitor) -> Respo
     form_page(&app, &visitor, holder, form, None)
 }
 
+/// `POST /orders/new`: back from the confirmation, with everything as it was typed.
+pub(super) async fn edit(
+    State(app): State<Arc<App>>,
+    visitor: Visitor,
+    Form(form): Form<OrderForm>,
+) -> Response {
+    match visitor.signed_in() {
+        Ok(holder) => form_page(&app, &visitor, holder, form, None),
+        Err(redirect) => redirect.into_response(),
+    }
+}
+
 fn new_key(app: &App) -> String {
     BASE64URL_NOPAD.encode(&clock::random::<16>(&*app.office.random))
 }

@@ -78,6 +78,7 @@ texts! {
     claim_hint: "It stands in the mail.", "メールに記載されています。";
     fetch: "Fetch the file", "ファイルを受け取る";
     notice: "That did not work", "処理できませんでした";
+    unknown_next: "It is not known whether this went through. Send the same form again: it cannot pay twice.", "処理結果が確認できません。同じ画面からもう一度送信してください。二重に支払われることはありません。";
     refused_next: "Nothing was sent. Correct it and try again.", "送金は行われていません。修正してもう一度お試しください。";
 }
 
