@@ -7,6 +7,7 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
+use rustix::termios::{QueueSelector, tcflush};
 use terminal::consent;
 use terminal::lang::Lang;
 use terminal::report::Report;
@@ -45,6 +46,8 @@ impl Person for Console {
         if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
             return Answer::Nobody;
         }
+        // What was typed or pasted before the question is no answer to it.
+        let _ = tcflush(io::stdin(), QueueSelector::IFlush);
         eprint!("{question}");
         if io::stderr().flush().is_err() {
             return Answer::Nobody;

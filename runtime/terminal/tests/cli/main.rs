@@ -8,4 +8,5 @@
 mod commands;
 mod documents;
 mod open;
+mod person;
 mod world;
