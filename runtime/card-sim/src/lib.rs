@@ -37,6 +37,9 @@ mod snapshot;
 mod transaction;
 mod view;
 
+#[cfg(test)]
+mod vectors;
+
 pub use crate::device::{Card, Transmitted};
 pub use crate::snapshot::{SNAPSHOT_LEN_MAX, SnapshotError};
 pub use crate::view::{ApplicationView, FileView};

@@ -85,6 +85,28 @@ impl Session {
         }
     }
 
+    /// A session with key 0 in the middle of its life, as vectors give them.
+    #[cfg(test)]
+    pub(crate) fn with_keys([enc, mac]: [Block; 2], transaction_id: [u8; 4], counter: u16) -> Self {
+        Self {
+            key_no: 0,
+            enc: enc.into(),
+            mac: mac.into(),
+            transaction_id,
+            counter,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn keys(&self) -> [Block; 2] {
+        [*self.enc, *self.mac]
+    }
+
+    #[cfg(test)]
+    pub(crate) fn command_iv(&self) -> Block {
+        self.iv(COMMAND_LABEL)
+    }
+
     /// Starts a new transaction id with the counter at zero.
     pub(crate) const fn start(mut self, transaction_id: [u8; 4]) -> Self {
         self.transaction_id = transaction_id;

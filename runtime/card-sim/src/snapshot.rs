@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Decoder, Encode};
 use sha2::{Digest, Sha256};
 
 use crate::device::Card;
@@ -100,10 +100,119 @@ impl Card {
         if <[u8; CHECKSUM_LEN]>::from(Sha256::digest(content)) != *checksum {
             return Err(SnapshotError::Checksum);
         }
-        let stored: Stored = minicbor::decode(body).map_err(|_| SnapshotError::Content)?;
-        if !stored.picc.is_sound() {
+        let mut decoder = Decoder::new(body);
+        let stored: Stored = decoder.decode().map_err(|_| SnapshotError::Content)?;
+        if decoder.position() != body.len() || !stored.picc.is_sound() {
             return Err(SnapshotError::Content);
         }
         Ok(Self::from_parts(stored.picc, stored.random))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::{Body, File};
+    use proptest::prelude::*;
+
+    /// A card with one file of each kind but the Transaction MAC file.
+    fn card() -> Card {
+        let mut card = Card::new([4; 7], [0; 32]);
+        for command in [
+            &[0x90, 0xCA, 0, 0, 5, 1, 0, 0, 0x0F, 0x81, 0][..],
+            &[0x90, 0x5A, 0, 0, 3, 1, 0, 0, 0],
+            &[0x90, 0xCD, 0, 0, 7, 0, 0, 0xEE, 0xEE, 8, 0, 0, 0],
+            &[0x90, 0xCB, 0, 0, 7, 1, 0, 0xEE, 0xEE, 8, 0, 0, 0],
+            &[0x90, 0xC0, 0, 0, 10, 2, 0, 0xEE, 0xEE, 4, 0, 0, 3, 0, 0, 0],
+            &[
+                0x90, 0xCC, 0, 0, 17, 3, 0, 0xEE, 0xEE, 0, 0, 0, 0, 9, 0, 0, 0, 5, 0, 0, 0, 0, 0,
+            ],
+            &[0x90, 0x3B, 0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 7, 0],
+            &[0x90, 0xC7, 0, 0, 0],
+        ] {
+            assert_eq!(card.transmit(command).answer, [0x91, 0x00]);
+        }
+        card
+    }
+
+    fn with_checksum(mut content: Vec<u8>) -> Vec<u8> {
+        let checksum: [u8; CHECKSUM_LEN] = Sha256::digest(&content).into();
+        content.extend(checksum);
+        content
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn altered_content_with_a_right_checksum_is_refused_or_makes_a_usable_card(
+            index in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+            number in 0u8..4,
+        ) {
+            let mut content = card().snapshot();
+            content.truncate(content.len().saturating_sub(CHECKSUM_LEN));
+            let index = index.index(content.len());
+            content[index] = byte;
+            if let Ok(mut card) = Card::restore(&with_checksum(content)) {
+                card.transmit(&[0x90, 0x5A, 0, 0, 3, 1, 0, 0, 0]);
+                for ins in [0x3D, 0x3B] {
+                    card.transmit(&[0x90, ins, 0, 0, 8, number, 0, 0, 0, 1, 0, 0, 7, 0]);
+                }
+                for ins in [0xBD, 0xBB] {
+                    card.transmit(&[0x90, ins, 0, 0, 7, number, 0, 0, 0, 0, 0, 0, 0]);
+                }
+                card.transmit(&[0x90, 0x0C, 0, 0, 5, number, 1, 0, 0, 0, 0]);
+                card.transmit(&[0x90, 0xC7, 0, 0, 0]);
+                prop_assert!(Card::restore(&card.snapshot()).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn content_that_no_card_can_have_is_refused() {
+        let mut content = MAGIC.to_vec();
+        content.push(VERSION);
+        assert_eq!(
+            Card::restore(&with_checksum(content)).err(),
+            Some(SnapshotError::Content)
+        );
+        let mut card = card();
+        for application in &mut card.picc_mut().applications {
+            application.keys.clear();
+        }
+        assert_eq!(
+            Card::restore(&card.snapshot()).err(),
+            Some(SnapshotError::Content)
+        );
+    }
+
+    #[test]
+    fn a_record_longer_than_the_card_is_refused() {
+        let mut card = card();
+        for application in &mut card.picc_mut().applications {
+            if let Ok(File {
+                body: Body::Records(body),
+                ..
+            }) = application.file_mut(2)
+            {
+                body.record_len = usize::MAX;
+                body.records.clear();
+            }
+        }
+        assert_eq!(
+            Card::restore(&card.snapshot()).err(),
+            Some(SnapshotError::Content)
+        );
+    }
+
+    #[test]
+    fn bytes_behind_the_content_are_refused() {
+        let mut content = card().snapshot();
+        content.truncate(content.len().saturating_sub(CHECKSUM_LEN));
+        content.push(0);
+        assert_eq!(
+            Card::restore(&with_checksum(content)).err(),
+            Some(SnapshotError::Content)
+        );
     }
 }

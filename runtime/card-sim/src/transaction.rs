@@ -3,7 +3,8 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use card::crypto;
+use card::crypto::{self, Block};
+use zeroize::Zeroizing;
 
 use crate::fault::Fault;
 use crate::file::{Body, TransactionMacBody};
@@ -130,8 +131,39 @@ impl Application {
 
 /// MAC over the noted commands under the key of this counter value.
 fn transaction_mac(body: &TransactionMacBody, uid: &[u8; 7], input: &[u8]) -> [u8; 8] {
-    let counter = body.counter.to_le_bytes();
-    let vector: [&[u8]; 3] = [&[0x5A, 0x00, 0x01, 0x00, 0x80], &counter, uid];
-    let session_key = zeroize::Zeroizing::new(crypto::cmac(&body.key.key, &vector));
-    crypto::truncate(&crypto::cmac(&session_key, &[input]))
+    let key = session_mac_key(&body.key.key, body.counter, uid);
+    crypto::truncate(&crypto::cmac(&key, &[input]))
+}
+
+/// Key of one transaction: CMAC over `5A 00 01 00 80 || counter 4 || UID 7`.
+fn session_mac_key(key: &Block, counter: u32, uid: &[u8; 7]) -> Zeroizing<Block> {
+    let counter = counter.to_le_bytes();
+    Zeroizing::new(crypto::cmac(
+        key,
+        &[&[0x5A, 0x00, 0x01, 0x00, 0x80], &counter, uid],
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use data_encoding::HEXUPPER;
+
+    #[test]
+    fn the_published_keys_of_a_transaction_mac_hold() {
+        let vectors = include_str!("../tests/vectors/transaction-mac.txt");
+        for line in vectors.lines().filter(|line| !line.starts_with('#')) {
+            let words: Vec<Vec<u8>> = line
+                .split(' ')
+                .map(|word| HEXUPPER.decode(word.as_bytes()).expect("hex"))
+                .collect();
+            let [key, counter, uid, expected] = &words[..] else {
+                panic!("four words")
+            };
+            let counter = u32::from_le_bytes(counter[..].try_into().expect("4 bytes"));
+            let key = key[..].try_into().expect("16 bytes");
+            let uid = uid[..].try_into().expect("7 bytes");
+            assert_eq!(session_mac_key(key, counter, uid)[..], expected[..]);
+        }
+    }
 }
