@@ -23,11 +23,11 @@ impl Write for Written {
     }
 }
 
+/// One frame: kind and payload.
+type Sent = (Kind, Vec<u8>);
+
 /// Serves these frames and returns the runner's, each as kind and payload.
-fn served(
-    frames: &[(Kind, Vec<u8>)],
-    budget: Budget,
-) -> (Result<(), LinkLost>, Vec<(Kind, Vec<u8>)>) {
+fn served(frames: &[Sent], budget: Budget) -> (Result<(), LinkLost>, Vec<Sent>) {
     let mut input = Vec::new();
     for (kind, payload) in frames {
         frame::write(&mut input, *kind, payload).expect("within limits");
@@ -48,7 +48,7 @@ fn served(
     (result, sent)
 }
 
-fn program(bytes: Vec<u8>) -> Vec<(Kind, Vec<u8>)> {
+fn program(bytes: Vec<u8>) -> Vec<Sent> {
     vec![(Kind::Program, bytes), (Kind::Go, vec![])]
 }
 

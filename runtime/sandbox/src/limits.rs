@@ -133,6 +133,44 @@ pub const NETWORK_CALL: Duration = Duration::from_millis(NETWORK_CALL_MS_MAX);
 mod tests {
     use super::*;
 
+    fn with_commas(value: u64) -> String {
+        let digits = value.to_string();
+        let mut text = String::new();
+        for (place, digit) in digits.char_indices() {
+            if place > 0 && (digits.len() - place).is_multiple_of(3) {
+                text.push(',');
+            }
+            text.push(digit);
+        }
+        text
+    }
+
+    #[test]
+    fn the_documentation_has_the_same_table() {
+        let rows: Vec<_> = include_str!("../../../docs/sandbox.md")
+            .lines()
+            .skip_while(|line| *line != "## Limits")
+            .filter(|line| line.starts_with("| `"))
+            .collect();
+        let expected: Vec<_> = TABLE
+            .iter()
+            .map(|limit| {
+                let Limit {
+                    name,
+                    value,
+                    unit,
+                    code,
+                    reason,
+                } = limit;
+                format!(
+                    "| `{name}` | {} | {unit} | `{code}` | {reason} |",
+                    with_commas(*value)
+                )
+            })
+            .collect();
+        assert_eq!(rows, expected);
+    }
+
     #[test]
     fn the_table_names_each_limit_once_with_its_reason() {
         let mut names: Vec<_> = TABLE.iter().map(|limit| limit.name).collect();

@@ -201,7 +201,12 @@ impl Runner {
     }
 
     fn receive(&self, deadline: Deadline, late: RunError) -> Result<Frame, RunError> {
-        match self.frames.recv_timeout(deadline.left()) {
+        // Without this a frame that already waits would be served after the deadline.
+        let left = deadline.left();
+        if left.is_zero() {
+            return Err(late);
+        }
+        match self.frames.recv_timeout(left) {
             Ok(Ok(frame)) => Ok(frame),
             Ok(Err(FrameError::Kind(_) | FrameError::Length(_))) => Err(RunError::Protocol),
             Ok(Err(FrameError::Closed | FrameError::Io(_))) => Err(RunError::Lost),

@@ -105,7 +105,12 @@ fn a_child_that_speaks_something_else_is_ended() {
 #[test]
 fn a_child_that_asks_without_end_is_ended() {
     let asks = format!("{READY} while :; do printf '\\202\\001\\000\\000\\000\\000'; done");
-    ends_with(&asks, "E_LIMIT_CALLS");
+    // It reads no answers, so the queue of these may be full before its patience is used up.
+    let code = script(&asks, Deadlines::default()).code();
+    assert!(
+        ["E_LIMIT_CALLS", "E_RUNNER_PROTOCOL"].contains(&code),
+        "{code}"
+    );
 }
 
 #[test]
