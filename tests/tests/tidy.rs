@@ -26,7 +26,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("mailer", &["money"]),
     ("card-reader", &["card-sim"]),
     ("sandbox", &["card", "program", "wire"]),
-    ("card-app", &["card-reader", "card-sim"]),
+    ("card-app", &["card", "card-reader", "card-sim"]),
     (
         "terminal",
         &["card-reader", "money", "program", "sandbox", "wire"],
