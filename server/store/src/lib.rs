@@ -10,7 +10,7 @@ mod error;
 mod record;
 mod traits;
 
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod contract;
 pub mod sqlite;
 

@@ -13,6 +13,8 @@ mod outbox;
 mod read;
 mod rows;
 mod store;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -78,6 +80,12 @@ impl SqliteStore {
             writer: Writer::start(connection)?,
             readers: Arc::new(readers),
         })
+    }
+
+    /// Transactions committed since the file was opened; fewer than the calls that caused them.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.writer.commits()
     }
 
     /// Runs one read on a connection of its own; all of it sees one instant.

@@ -14,13 +14,13 @@ use crate::sqlite::fault::Fault;
 use crate::sqlite::{SqliteStore, admin, audit, outbox, read, rows};
 use crate::traits::{LEASES_MAX, Store};
 
-type Answer = Result<Outcome, Refusal>;
+pub(super) type Answer = Result<Outcome, Refusal>;
 
 impl SqliteStore {
     async fn write<T, F>(&self, write: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&rusqlite::Connection) -> Result<T, Fault> + Send + 'static,
+        F: Fn(&rusqlite::Connection) -> Result<T, Fault> + Send + 'static,
     {
         self.writer
             .write(move |transaction| write(transaction).map_err(StoreError::from))
@@ -84,13 +84,13 @@ impl Store for SqliteStore {
 
     async fn add_holder(&self, holder: NewHolder) -> Result<(), AdminError> {
         self.writer
-            .write(move |transaction| admin::add_holder(transaction, &holder))
+            .write(move |connection| admin::add_holder(connection, &holder))
             .await
     }
 
     async fn set_email(&self, holder: HolderId, email: Option<String>) -> Result<(), AdminError> {
         self.writer
-            .write(move |transaction| admin::set_email(transaction, holder, email.as_ref()))
+            .write(move |connection| admin::set_email(connection, holder, email.as_ref()))
             .await
     }
 
@@ -115,13 +115,13 @@ impl Store for SqliteStore {
 
     async fn begin_issue(&self, card: NewCard) -> Result<(), AdminError> {
         self.writer
-            .write(move |transaction| admin::begin_issue(transaction, &card))
+            .write(move |connection| admin::begin_issue(connection, &card))
             .await
     }
 
     async fn finish_issue(&self, card: CardId, now: Timestamp) -> Result<(), AdminError> {
         self.writer
-            .write(move |transaction| admin::finish_issue(transaction, card, now))
+            .write(move |connection| admin::finish_issue(connection, card, now))
             .await
     }
 
@@ -157,7 +157,7 @@ impl Store for SqliteStore {
 
     async fn put_template(&self, hash: [u8; 32], bytes: Vec<u8>) -> Result<(), AdminError> {
         self.writer
-            .write(move |transaction| admin::put_template(transaction, hash, &bytes))
+            .write(move |connection| admin::put_template(connection, hash, &bytes))
             .await
     }
 

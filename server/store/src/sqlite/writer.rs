@@ -1,9 +1,11 @@
 //! The one thread that writes: concurrent callers share its commits.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use ledger::{Command, Outcome, Refusal, Timestamp};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::StoreError;
@@ -16,40 +18,59 @@ use crate::traits::COMMANDS_MAX;
 const QUEUE_MAX: usize = 4_096;
 
 type Answer = Result<Outcome, Refusal>;
+type Jobs = Vec<Box<dyn Job>>;
 
-enum Job {
-    /// Commands, which share a transaction with those of other callers.
-    Apply(Call),
-    /// Anything else; it opens its own transaction.
-    Run(Box<dyn FnOnce(&mut Connection) + Send>),
-}
+/// One caller's part of a shared transaction.
+trait Job: Send {
+    /// How many commands it counts for.
+    fn len(&self) -> usize;
 
-struct Call {
-    commands: Vec<Command>,
-    reply: oneshot::Sender<Result<Vec<Answer>, StoreError>>,
+    /// Does its part. It may be asked again, after the transaction of the first time was rolled
+    /// back. `now`: the ledger's time, to be raised by the caller's clock.
+    fn run(&mut self, connection: &Connection, now: &mut Timestamp) -> Result<(), Fault>;
+
+    /// Answers the caller, once the commit has succeeded or failed.
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
 /// A handle to the writer thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     // `None` only while dropping: closing the queue ends the thread
-    queue: Option<mpsc::Sender<Job>>,
+    queue: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
+    commits: Arc<AtomicU64>,
 }
 
 impl Writer {
     pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
+        let commits = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&commits);
         let thread = std::thread::Builder::new()
             .name("ledger-writer".to_owned())
-            .spawn(move || serve(connection, jobs))
+            .spawn(move || serve(connection, jobs, &counter))
             .map_err(|error| StoreError::Unavailable {
                 reason: error.to_string(),
             })?;
         Ok(Self {
             queue: Some(queue),
             thread: Some(thread),
+            commits,
         })
+    }
+
+    /// Transactions committed so far.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Calls that wait for the writer.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.queue
+            .as_ref()
+            .map_or(0, |queue| QUEUE_MAX - queue.capacity())
     }
 
     /// See [`crate::Store::apply`].
@@ -58,26 +79,30 @@ impl Writer {
             return Err(StoreError::TooManyCommands);
         }
         let (reply, answers) = oneshot::channel();
-        self.send(Job::Apply(Call { commands, reply })).await?;
+        let done = Vec::new();
+        let job = Apply {
+            commands,
+            done,
+            reply,
+        };
+        self.send(Box::new(job)).await?;
         answers.await.map_err(|_| gone())?
     }
 
-    /// Runs a write in a transaction of its own; it is committed only if it succeeds.
+    /// Runs another write in the shared transaction; what it wrote stays only if it succeeds.
     pub(super) async fn write<T, E, F>(&self, write: F) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<StoreError> + From<Fault> + Send + 'static,
-        F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Fn(&Connection) -> Result<T, E> + Send + 'static,
     {
         let (reply, result) = oneshot::channel();
-        let job = move |connection: &mut Connection| {
-            let _ = reply.send(in_transaction(connection, write));
-        };
-        self.send(Job::Run(Box::new(job))).await?;
+        let done = None;
+        self.send(Box::new(Other { write, done, reply })).await?;
         result.await.map_err(|_| gone())?
     }
 
-    async fn send(&self, job: Job) -> Result<(), StoreError> {
+    async fn send(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
         let queue = self.queue.as_ref().ok_or_else(gone)?;
         queue.send(job).await.map_err(|_| gone())
     }
@@ -93,102 +118,140 @@ impl Drop for Writer {
     }
 }
 
-fn in_transaction<T, E: From<Fault>>(
-    connection: &mut Connection,
-    write: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
-) -> Result<T, E> {
-    let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
-    let transaction = begun.map_err(Fault::from)?;
-    let value = write(&transaction)?;
-    transaction.commit().map_err(Fault::from)?;
-    Ok(value)
+/// Commands of one call.
+struct Apply {
+    commands: Vec<Command>,
+    done: Vec<Answer>,
+    reply: oneshot::Sender<Result<Vec<Answer>, StoreError>>,
 }
 
-fn serve(mut connection: Connection, mut jobs: mpsc::Receiver<Job>) {
-    let mut next = jobs.blocking_recv();
-    while let Some(job) = next.take() {
-        match job {
-            Job::Run(run) => run(&mut connection),
-            Job::Apply(call) => {
-                let (calls, other) = gather(call, &mut jobs);
-                commit(&mut connection, calls);
-                next = other;
-            }
+impl Job for Apply {
+    fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    fn run(&mut self, connection: &Connection, now: &mut Timestamp) -> Result<(), Fault> {
+        self.done = Vec::with_capacity(self.commands.len());
+        for command in &self.commands {
+            *now = command.now().max(*now);
+            self.done.push(apply::apply(connection, command, *now)?);
         }
-        if next.is_none() {
-            next = jobs.blocking_recv();
-        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        // a caller that went away asks again by id
+        let Self { done, reply, .. } = *self;
+        let _ = reply.send(committed.map(|()| done));
     }
 }
 
-/// Takes what waits in the queue, up to one commit's worth or to the first job of another kind.
-fn gather(first: Call, jobs: &mut mpsc::Receiver<Job>) -> (Vec<Call>, Option<Job>) {
-    let mut count = first.commands.len();
-    let mut calls = vec![first];
+/// A write that is no command.
+struct Other<T, E, F> {
+    write: F,
+    done: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E, F> Job for Other<T, E, F>
+where
+    T: Send,
+    E: From<StoreError> + Send,
+    F: Fn(&Connection) -> Result<T, E> + Send,
+{
+    fn len(&self) -> usize {
+        1
+    }
+
+    fn run(&mut self, connection: &Connection, now: &mut Timestamp) -> Result<(), Fault> {
+        // writes that are no commands read and raise the stored floor themselves
+        rows::raise_time_floor(connection, *now)?;
+        connection.prepare_cached("SAVEPOINT job")?.execute([])?;
+        let result = (self.write)(connection);
+        if result.is_err() {
+            // a failing disk may have ended the whole transaction; then this fails as well
+            connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
+        }
+        connection.prepare_cached("RELEASE job")?.execute([])?;
+        self.done = Some(result);
+        *now = rows::time_floor(connection)?;
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        let result = match (committed, self.done) {
+            (Ok(()), Some(result)) => result,
+            (Ok(()), None) => Err(gone().into()),
+            (Err(error), _) => Err(error.into()),
+        };
+        let _ = self.reply.send(result);
+    }
+}
+
+fn serve(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Job>>, commits: &AtomicU64) {
+    let mut next = queue.blocking_recv();
+    while let Some(first) = next.take() {
+        let (jobs, left) = gather(first, &mut queue);
+        commit(&mut connection, jobs, commits);
+        next = left.or_else(|| queue.blocking_recv());
+    }
+}
+
+/// Takes what waits in the queue, up to one commit's worth; gives the job that no longer fits.
+fn gather(
+    first: Box<dyn Job>,
+    queue: &mut mpsc::Receiver<Box<dyn Job>>,
+) -> (Jobs, Option<Box<dyn Job>>) {
+    let mut count = first.len();
+    let mut jobs = vec![first];
     while count < COMMANDS_MAX {
-        match jobs.try_recv() {
-            Ok(Job::Apply(call)) if count + call.commands.len() <= COMMANDS_MAX => {
-                count += call.commands.len();
-                calls.push(call);
+        match queue.try_recv() {
+            Ok(job) if count + job.len() > COMMANDS_MAX => return (jobs, Some(job)),
+            Ok(job) => {
+                count += job.len();
+                jobs.push(job);
             }
-            Ok(other) => return (calls, Some(other)),
             Err(_) => break,
         }
     }
-    (calls, None)
+    (jobs, None)
 }
 
-/// Carries out all calls in one commit and answers them after it.
-fn commit(connection: &mut Connection, calls: Vec<Call>) {
-    match batch(connection, &calls) {
-        Ok(answers) => {
-            for (call, answers) in calls.into_iter().zip(answers) {
-                let _ = call.reply.send(Ok(answers));
-            }
+/// Carries out all jobs in one commit and answers them after it.
+fn commit(connection: &mut Connection, mut jobs: Jobs, commits: &AtomicU64) {
+    match batch(connection, &mut jobs) {
+        Ok(()) => {
+            commits.fetch_add(1, Ordering::Relaxed);
+            jobs.into_iter().for_each(|job| job.answer(Ok(())));
         }
-        Err(fault) if fault.is_of_one_command() && calls.len() > 1 => {
+        Err(fault) if fault.is_of_one_command() && jobs.len() > 1 => {
             tracing::error!(
                 ?fault,
                 "a command broke its batch: committing each call alone"
             );
-            for call in calls {
-                commit(connection, vec![call]);
+            for job in jobs {
+                commit(connection, vec![job], commits);
             }
         }
         Err(fault) => {
-            tracing::error!(?fault, calls = calls.len(), "a batch was rolled back");
+            tracing::error!(?fault, calls = jobs.len(), "a batch was rolled back");
             let error = StoreError::from(fault);
-            for call in calls {
-                let _ = call.reply.send(Err(error.clone()));
+            for job in jobs {
+                job.answer(Err(error.clone()));
             }
         }
     }
 }
 
-fn batch(connection: &mut Connection, calls: &[Call]) -> Result<Vec<Vec<Answer>>, Fault> {
-    in_transaction(connection, |transaction| {
-        let floor = rows::time_floor(transaction)?;
-        let mut now = floor;
-        let answers = calls
-            .iter()
-            .map(|call| apply_call(transaction, call, &mut now))
-            .collect::<Result<_, Fault>>()?;
-        if now > floor {
-            rows::raise_time_floor(transaction, now)?;
-        }
-        Ok(answers)
-    })
-}
-
-fn apply_call(
-    transaction: &Transaction<'_>,
-    call: &Call,
-    now: &mut Timestamp,
-) -> Result<Vec<Answer>, Fault> {
-    let mut answers = Vec::with_capacity(call.commands.len());
-    for command in &call.commands {
-        *now = command.now().max(*now);
-        answers.push(apply::apply(transaction, command, *now)?);
+fn batch(connection: &mut Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let floor = rows::time_floor(&transaction)?;
+    let mut now = floor;
+    for job in jobs {
+        job.run(&transaction, &mut now)?;
     }
-    Ok(answers)
+    if now > floor {
+        rows::raise_time_floor(&transaction, now)?;
+    }
+    Ok(transaction.commit()?)
 }
