@@ -9,6 +9,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use rustix::termios::{QueueSelector, tcflush};
 use terminal::consent;
+use terminal::escape;
 use terminal::lang::Lang;
 use terminal::report::Report;
 use terminal::ui::{Answer, Person};
@@ -25,7 +26,7 @@ impl Console {
     /// on stderr in both.
     pub(crate) fn print(&self, report: &Report, json: bool, lang: Lang) {
         if json {
-            println!("{:#}", report.document(lang));
+            println!("{}", escape::json(&format!("{:#}", report.document(lang))));
         } else {
             for line in &report.lines {
                 println!("{line}");

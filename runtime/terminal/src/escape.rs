@@ -55,6 +55,26 @@ pub fn quoted(text: &str) -> String {
     format!("\"{}\"", shown(text))
 }
 
+/// Returns a printed JSON document with the same meaning and nothing in it that could deceive.
+///
+/// Such characters stand in its strings only; they become `\uXXXX`, in UTF-16 as JSON has it (RFC
+/// 8259 section 7). Line breaks between fields stay.
+#[must_use]
+pub fn json(document: &str) -> String {
+    let mut out = String::with_capacity(document.len());
+    for c in document.chars() {
+        if c != '\n' && deceives(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string cannot fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// Whether `c` can change how other characters are displayed, or is displayed as nothing.
 fn deceives(c: char) -> bool {
     c.is_control()
@@ -79,7 +99,7 @@ fn is_combining(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{COMBINING_MAX, SHOWN_CHARS_MAX, quoted, shown};
+    use super::{COMBINING_MAX, SHOWN_CHARS_MAX, json, quoted, shown};
 
     #[test]
     fn deceiving_characters_become_visible_escapes() {
@@ -124,6 +144,20 @@ mod tests {
         let exact = "x".repeat(SHOWN_CHARS_MAX);
         assert_eq!(shown(&exact), exact);
         assert_eq!(shown(&format!("{exact}y")), format!("{exact}…"));
+    }
+
+    #[test]
+    fn a_document_says_the_same_in_harmless_characters() {
+        let value = serde_json::json!({ "note": "a\u{202e}\u{9b}b\u{e0041}\n\u{1b}山田" });
+        let printed = json(&format!("{value:#}"));
+        assert_eq!(
+            printed,
+            "{\n  \"note\": \"a\\u202e\\u009bb\\udb40\\udc41\\n\\u001b山田\"\n}"
+        );
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&printed).unwrap(),
+            value
+        );
     }
 
     #[test]

@@ -38,8 +38,17 @@ fn list(terminal: &Terminal<'_>, report: &mut Report) -> Result<(), Failure> {
         let Some(bytes) = terminal.journal.receipt(&key)? else {
             continue;
         };
-        let proof = check(terminal, bytes)?;
-        let receipt = &proof.receipt;
+        let receipt = match check(terminal, bytes) {
+            Ok(proof) => proof.receipt,
+            Err(failure) => {
+                // Stored after it was checked; since then its issuer or key was given up.
+                let id = hex::id(&key.remittance);
+                report.lines.push(format!("{id}  {}", failure.code));
+                documents
+                    .push(json!({ "remittance": id, "issuer": key.issuer, "code": failure.code }));
+                continue;
+            }
+        };
         report.lines.push(format!(
             "{}  {}  {}  {}",
             hex::id(&receipt.remittance),

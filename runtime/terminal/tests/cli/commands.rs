@@ -1,6 +1,6 @@
 //! The other commands: trust, inspect, receipt, and wrong command lines.
 
-use crate::world::{ISSUER, World, signing};
+use crate::world::{Answer, ISSUER, World, signing};
 use wire::descriptor::fingerprint;
 
 fn root_fingerprint(seed: u8) -> String {
@@ -149,6 +149,26 @@ fn an_unknown_receipt_has_a_code() {
         world.run(&["receipt"]).document["receipts"],
         serde_json::json!([])
     );
+}
+
+#[test]
+fn a_receipt_that_no_longer_verifies_is_listed_as_such() {
+    let world = World::trusting();
+    let order = world.order();
+    world.script([Answer::receipt(&world.receipt(&order))]);
+    world
+        .open(&world.program("p", &order, 10))
+        .expect_outcome("already-credited");
+    let list = world.run(&["receipt"]).document;
+    assert_eq!(list["receipts"][0]["amount_minor"], 2500);
+    world.publish(&world.signed_descriptor(1, Vec::new(), world.now + 1));
+    world
+        .run(&["trust", "add", "--dev", &world.base])
+        .expect_outcome("trusted");
+    let list = world.run(&["receipt"]).document;
+    assert_eq!(list["receipts"][0]["code"], "E_RECEIPT");
+    let id = list["receipts"][0]["remittance"].as_str().unwrap();
+    world.run(&["receipt", id]).expect(1, "E_RECEIPT");
 }
 
 #[test]
