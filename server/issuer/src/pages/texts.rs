@@ -83,6 +83,7 @@ texts! {
 }
 
 /// What is wrong, in a sentence that a sender can act on.
+#[expect(clippy::too_many_lines, reason = "one table")]
 pub(super) fn problem(code: ProblemCode, language: Language) -> &'static str {
     let (en, ja) = match code {
         ProblemCode::Unauthorized => ("Please sign in again.", "もう一度ログインしてください。"),
