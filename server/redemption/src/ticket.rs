@@ -140,3 +140,44 @@ impl Ticket {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use ed25519_dalek::SigningKey;
+
+    #[test]
+    fn a_ticket_of_one_step_is_none_of_the_other_even_with_its_step_byte_changed() {
+        let (seal_key, receipt_key) = (SealKey::new([1; 32]), SigningKey::from_bytes(&[2; 32]));
+        let context = Context {
+            issuer: "money.example",
+            seal_key: &seal_key,
+            receipt_key: &receipt_key,
+            incarnation: Incarnation([3; 16]),
+            now: Timestamp::EPOCH,
+        };
+        let remittance = RemittanceId::new(1, [4; 10]);
+        let ticket = Ticket {
+            epoch: 5,
+            uid: [6; 7],
+            expires: Timestamp::EPOCH,
+            secret: Zeroizing::new(vec![7; 40]),
+        };
+        for (step, other) in [
+            (TicketStep::Handshake, TicketStep::Decide),
+            (TicketStep::Decide, TicketStep::Handshake),
+        ] {
+            let binding = Binding {
+                step,
+                remittance,
+                incarnation: context.incarnation,
+            };
+            let mut sealed = ticket.seal(&seal_key, &[8; 24], binding);
+            assert!(matches!(Ticket::open(context, &sealed, remittance), Ok((s, _)) if s == step));
+            sealed[0] = other.number();
+            let opened = Ticket::open(context, &sealed, remittance);
+            assert_eq!(opened.err(), Some(TicketError::Invalid));
+        }
+    }
+}

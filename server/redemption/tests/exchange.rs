@@ -4,7 +4,7 @@
 
 mod world;
 
-use ledger::{CardStatus, Proven, ReturnReason, Status};
+use ledger::{CardStatus, InFlight, Proven, ReturnReason, Status};
 use wire::exchange::{Refusal, Reply, Request};
 use world::{AMOUNT, LIFE_S, START, UID, World, answered, receipt, refusal, step};
 
@@ -341,6 +341,23 @@ fn a_card_blocked_between_two_exchanges_is_refused() {
 }
 
 #[test]
+fn a_blocked_card_settles_nothing_but_by_its_genuine_proof() {
+    let mut world = World::new();
+    let id = world.order(AMOUNT);
+    world.until_batch_sent(id);
+    let third = world.until_state_read(id);
+    world.card.status = CardStatus::Blocked;
+    assert_eq!(refusal(&world.serve(third)), Refusal::CardBlocked);
+    assert_eq!(
+        world.status(id),
+        Status::CommitSent {
+            cancel_asked: false
+        }
+    );
+    assert!(world.in_flight.is_some());
+}
+
+#[test]
 fn what_expires_between_two_exchanges_is_not_credited() {
     let mut world = World::new();
     let id = world.order(AMOUNT);
@@ -348,7 +365,13 @@ fn what_expires_between_two_exchanges_is_not_credited() {
     let third = world.until_state_read(id);
     world.now = START.plus_s(LIFE_S);
     assert_eq!(refusal(&world.serve(third)), Refusal::Expired);
+    let exchanges = world.exchanges;
     assert_eq!(world.run(id), Reply::Refusal(Refusal::Expired));
+    assert_eq!(
+        world.exchanges,
+        exchanges + 1,
+        "refused before the card is challenged"
+    );
     assert_eq!(world.value(), 0);
 }
 
@@ -482,20 +505,36 @@ fn what_can_not_be_explained_freezes_the_card_and_credits_nothing() {
 }
 
 #[test]
-fn an_id_in_flight_with_another_value_freezes_instead_of_posting() {
+fn an_id_in_flight_with_another_figure_freezes_instead_of_posting() {
+    type Change = fn(&mut InFlight);
+    let changes: [(&str, Change); 3] = [
+        ("value", |f| f.balance_before += 1),
+        ("number", |f| f.seq += 1),
+        ("payment number", |f| f.payment_seq += 1),
+    ];
+    for (name, change) in changes {
+        let mut world = World::new();
+        let id = world.order(AMOUNT);
+        let batch = world.until_batch_sent(id);
+        world.perform(id, &batch).unwrap();
+        change(world.in_flight.as_mut().unwrap());
+        assert_eq!(world.run(id), Reply::Refusal(Refusal::CardFrozen), "{name}");
+        let status = Status::CommitSent {
+            cancel_asked: false,
+        };
+        assert_eq!(world.status(id), status, "{name}");
+    }
+}
+
+#[test]
+fn a_proven_commit_with_another_value_stays_in_doubt() {
     let mut world = World::new();
     let id = world.order(AMOUNT);
     let batch = world.until_batch_sent(id);
     let proof = world.perform(id, &batch).unwrap();
     world.in_flight.as_mut().unwrap().balance_before += 1;
     assert_eq!(refusal(&world.serve(proof)), Refusal::InDoubt);
-    assert_eq!(world.run(id), Reply::Refusal(Refusal::CardFrozen));
-    assert_eq!(
-        world.status(id),
-        Status::CommitSent {
-            cancel_asked: false
-        }
-    );
+    assert!(world.in_flight.is_some());
 }
 
 #[test]

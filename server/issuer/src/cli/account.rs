@@ -36,7 +36,7 @@ pub struct Fund {
     #[arg(long, value_name = "ID")]
     holder: String,
     /// How much, in major units with exactly the currency's decimals
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     amount: String,
     /// Id of this transfer, to repeat a command safely [default: a new one]
     #[arg(long, value_name = "ID")]

@@ -4,6 +4,7 @@ use axum::{
     Router,
     body::Body,
     http::{HeaderMap, Request, StatusCode, header},
+    response::Response,
 };
 use card_sim::Card as Chip;
 use guest_logic::{Host, NetworkError, ReaderError};
@@ -80,6 +81,8 @@ pub(crate) struct Bench {
     pub(crate) recipient: Person,
     /// Start the server anew before each exchange of a program.
     pub(crate) restarts: bool,
+    /// Send each request of a program twice at once, and compare the replies from the third on.
+    pub(crate) twice: bool,
     /// Every request that a program sent.
     pub(crate) requests: Vec<Vec<u8>>,
 }
@@ -125,6 +128,7 @@ impl Bench {
             sender,
             recipient,
             restarts: false,
+            twice: false,
             requests: Vec::new(),
         }
     }
@@ -221,6 +225,25 @@ impl Bench {
         self.call(request.unwrap())
     }
 
+    fn exchange_twice(&self, request: &[u8]) -> Vec<u8> {
+        let post = || {
+            let request = Request::post("/v1/exchange")
+                .header(header::CONTENT_TYPE, wire::exchange::MEDIA_TYPE)
+                .body(Body::from(request.to_vec()));
+            self.router().oneshot(request.unwrap())
+        };
+        self.runtime.block_on(async {
+            let (one, two) = tokio::join!(post(), post());
+            let body = |response: Response| axum::body::to_bytes(response.into_body(), usize::MAX);
+            let one = body(one.unwrap()).await.unwrap();
+            let two = body(two.unwrap()).await.unwrap();
+            if self.requests.len() > 2 {
+                assert_eq!(one, two, "exchange {}", self.requests.len());
+            }
+            two.to_vec()
+        })
+    }
+
     pub(crate) fn add_holder(&self, name: &str, email: Option<&str>) -> Person {
         add_holder(&self.runtime, &self.app, name, email)
     }
@@ -249,6 +272,9 @@ impl Host for Bench {
             self.restart();
         }
         self.requests.push(request.to_vec());
+        if self.twice {
+            return Ok(self.exchange_twice(request));
+        }
         let answer = Self::exchange(self, request.to_vec());
         if answer.status == StatusCode::OK {
             Ok(answer.body)

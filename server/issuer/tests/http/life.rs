@@ -58,6 +58,17 @@ fn every_request_may_come_twice() {
 }
 
 #[test]
+fn every_request_may_come_twice_at_once() {
+    let mut bench = Bench::new();
+    bench.twice = true;
+    let id = bench.order("a");
+    bench.run(&id).unwrap();
+    assert_eq!(bench.requests.len(), 4);
+    assert_eq!(bench.chip.balances()[0].2, 2_500);
+    bench.assert_balanced();
+}
+
+#[test]
 fn a_card_pulled_at_the_commit_is_settled_at_its_next_contact() {
     for after in [false, true] {
         let mut bench = Bench::new();

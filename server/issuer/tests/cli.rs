@@ -1,0 +1,172 @@
+//! The command line as an office uses it: real processes on a temporary folder.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets an error is over")]
+
+use serde_json::Value;
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+use tempfile::TempDir;
+
+fn server(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tegata-server"))
+        .args(args)
+        .current_dir(dir)
+        .env_clear()
+        .output()
+        .unwrap()
+}
+
+/// Runs a command that must succeed; gives its document.
+fn done(dir: &Path, args: &[&str]) -> Value {
+    let output = server(dir, &[args, &["--data", "d", "--json"]].concat());
+    let talk = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{args:?}: {talk}");
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["version"], 1);
+    document
+}
+
+/// Runs a command that must fail with exit code 1; gives what it said.
+fn failed(dir: &Path, args: &[&str]) -> String {
+    let output = server(dir, &[args, &["--data", "d"]].concat());
+    assert_eq!(output.status.code(), Some(1), "{args:?}");
+    assert!(output.stdout.is_empty(), "{args:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn office() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    done(dir.path(), &["init", "--issuer", "money.example"]);
+    dir
+}
+
+fn text(document: &Value, field: &str) -> String {
+    document[field].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_issuer_is_made_once_and_only_under_a_dns_name() {
+    let dir = office();
+    let said = failed(dir.path(), &["init", "--issuer", "money.example"]);
+    assert!(said.contains("issuer already"), "{said}");
+    let other = tempfile::tempdir().unwrap();
+    let said = failed(other.path(), &["init", "--issuer", "Money Example"]);
+    assert!(said.contains("DNS name"), "{said}");
+    let said = failed(other.path(), &["audit"]);
+    assert!(said.contains("init"), "{said}");
+}
+
+#[test]
+fn funding_needs_the_currencys_decimals_and_counts_once() {
+    let dir = office();
+    let dir = dir.path();
+    let holder = text(
+        &done(dir, &["holder", "add", "--name", "Aiko Sato"]),
+        "holder",
+    );
+    let fund = |amount: &'static str| {
+        ["account", "fund", "--holder", &holder, "--amount", amount].map(str::to_owned)
+    };
+    for amount in ["0", "-1", "1.5", "x"] {
+        let args = fund(amount);
+        failed(dir, &args.each_ref().map(String::as_str));
+    }
+    let args = fund("10000");
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let first = done(dir, &args);
+    assert_eq!(first["balance_minor"], 10_000);
+    let transfer = text(&first, "transfer");
+    let again = done(dir, &[&args[..], &["--transfer", &transfer]].concat());
+    assert_eq!(again["balance_minor"], 10_000);
+    let audit = done(dir, &["audit"]);
+    assert_eq!(audit["balanced"], true);
+    assert_eq!(audit["totals"][0]["float"], "-10000");
+}
+
+#[test]
+fn emulated_cards_need_their_flag_to_be_issued_and_to_be_served() {
+    let dir = office();
+    let dir = dir.path();
+    let chip = card_sim::Card::new([4, 1, 2, 3, 4, 5, 6], [1; 32]);
+    card_reader::create(&dir.join("card"), &chip).unwrap();
+    let holder = text(&done(dir, &["holder", "add", "--name", "Ben"]), "holder");
+    let issue = [
+        "card",
+        "issue",
+        "--reader",
+        "emulated:card",
+        "--holder",
+        &holder,
+    ];
+    assert!(failed(dir, &issue).contains("--accept-emulated-cards"));
+    let issued = done(dir, &[&issue[..], &["--accept-emulated-cards"]].concat());
+    assert!(text(&issued, "masked").ends_with(&text(&issued, "number")[15..]));
+    assert!(failed(dir, &["serve"]).contains("--accept-emulated-cards"));
+
+    let cards = done(dir, &["card", "list"]);
+    assert_eq!(cards["cards"][0]["status"], "active");
+    done(dir, &["card", "block", &text(&issued, "card")]);
+    let cards = done(dir, &["card", "list"]);
+    assert_eq!(cards["cards"][0]["status"], "blocked");
+}
+
+#[test]
+fn a_server_outside_of_loopback_needs_a_proxy() {
+    let dir = office();
+    let said = failed(dir.path(), &["serve", "--listen", "0.0.0.0:0"]);
+    assert!(said.contains("--behind-proxy"), "{said}");
+}
+
+#[test]
+fn signing_keys_are_listed_rotated_and_revoked() {
+    let dir = office();
+    let dir = dir.path();
+    let listed = done(dir, &["keys", "list"]);
+    assert_eq!(listed["keys"].as_array().unwrap().len(), 3);
+    assert_eq!(text(&listed, "fingerprint").len(), 19);
+    let added = done(dir, &["keys", "rotate", "program"]);
+    let id = text(&added["key"], "key_id");
+    assert_eq!(
+        done(dir, &["keys", "revoke", &id])["key"]["state"],
+        "revoked"
+    );
+    assert_eq!(
+        done(dir, &["keys", "list"])["keys"]
+            .as_array()
+            .unwrap()
+            .len(),
+        4
+    );
+    assert!(failed(dir, &["keys", "rotate", "root"]).contains("root"));
+    assert!(failed(dir, &["keys", "revoke", "00"]).contains("00"));
+}
+
+#[test]
+fn names_and_addresses_with_line_breaks_are_refused() {
+    let dir = office();
+    let dir = dir.path();
+    failed(dir, &["holder", "add", "--name", "Ben\r\nBcc: x@y"]);
+    failed(
+        dir,
+        &[
+            "holder",
+            "add",
+            "--name",
+            "Ben",
+            "--email",
+            "a@b\r\nBcc: x@y",
+        ],
+    );
+    failed(dir, &["holder", "add", "--name", ""]);
+    failed(dir, &["holder", "add", "--name", &"n".repeat(65)]);
+    done(dir, &["holder", "add", "--name", &"n".repeat(64)]);
+    assert_eq!(
+        done(dir, &["holder", "list"])["holders"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}
