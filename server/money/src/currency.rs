@@ -99,10 +99,9 @@ impl Currency {
     /// How many minor units make one major unit: `10^exponent`.
     #[must_use]
     pub const fn minor_per_major(self) -> u64 {
-        match self.exponent() {
-            0 => 1,
-            2 => 100,
-            _ => 1000,
+        match 10u64.checked_pow(self.exponent()) {
+            Some(minor) => minor,
+            None => u64::MAX, // no exponent is anywhere near 20
         }
     }
 
