@@ -37,10 +37,6 @@ fn failed(outcome: Result<Vec<u8>, Failure>) -> Result<Failure> {
 }
 
 #[test]
-#[expect(
-    clippy::print_stdout,
-    reason = "the figures are collected by `make bench`"
-)]
 fn a_plain_redemption_takes_four_exchanges_and_at_most_twelve_apdus() -> Result<()> {
     let (_dir, world, server, program) = with_order()?;
     let mut recipient = Recipient::new(&program, &server.base, &world.card)?;

@@ -1,6 +1,8 @@
 //! House rules as tests: dependency direction, the home of each third party, the layout, module
 //! docs, file length, and a coverage table that names every feature row.
 
+#![expect(clippy::unwrap_used, reason = "a failed read is a failed test")]
+
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use std::{
     collections::{BTreeMap, BTreeSet},
