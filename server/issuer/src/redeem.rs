@@ -55,17 +55,13 @@ async fn instruct(office: &Office, instruction: &Instruction) -> anyhow::Result<
     };
     let revision = standing.as_ref().map_or(0, |s| s.remittance.revision);
     let claim_token = office.keys.claim_token(&instruction.remittance, revision);
-    let presented = office.store.card_by_uid(Uid(instruction.uid)).await?;
+    let presented = presented(office, standing.as_ref(), instruction.uid).await?;
     let now = office.now_of(standing.as_ref());
     let rows = BeginRows {
         remittance: standing.as_ref().map(|s| (&s.remittance, &s.card)),
         claim_token: &claim_token,
         in_flight: standing.as_ref().and_then(|s| s.in_flight.as_ref()),
-        presented: if presented.is_some() {
-            Presented::Known
-        } else {
-            Presented::Unknown
-        },
+        presented,
     };
     Ok(match begin(instruction, rows, now) {
         Begun::Receipt(receipt) => Reply::Receipt(receipt),
@@ -76,6 +72,20 @@ async fn instruct(office: &Office, instruction: &Instruction) -> anyhow::Result<
             admitted.challenge(office.context(now)?, &key, rnd_a, &random(&*office.random))
         }
     })
+}
+
+/// Whether a card other than the bound one is ours; the bound one needs no further look.
+async fn presented(
+    office: &Office,
+    standing: Option<&Standing>,
+    uid: [u8; 7],
+) -> anyhow::Result<Presented> {
+    let bound = standing.is_none_or(|standing| standing.card.uid == Uid(uid));
+    if bound || office.store.card_by_uid(Uid(uid)).await?.is_some() {
+        Ok(Presented::Known)
+    } else {
+        Ok(Presented::Unknown)
+    }
 }
 
 /// Exchange 2: no row is read or written.
