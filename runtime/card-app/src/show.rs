@@ -128,7 +128,7 @@ impl fmt::Display for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "UID              {}", self.uid)?;
         let Some(purse) = &self.purse else {
-            return writeln!(f, "Purse            none: a blank card");
+            return writeln!(f, "Purse            none, the card was not personalised");
         };
         let number = purse.card_number.as_deref().unwrap_or("none");
         writeln!(f, "Card number      {number}")?;

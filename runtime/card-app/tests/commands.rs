@@ -30,7 +30,8 @@ fn folder_with_card() -> TempDir {
 fn a_new_card_is_blank_and_shows_its_uid() {
     let folder = folder_with_card();
     let shown = tegata_card(folder.path(), &["show", "a.card"]).success();
-    let expected = "UID              04A1B2C3D4E5F6\nPurse            none: a blank card\n";
+    let expected =
+        "UID              04A1B2C3D4E5F6\nPurse            none, the card was not personalised\n";
     assert_eq!(stdout(&shown), expected);
     let shown = tegata_card(folder.path(), &["show", "a.card", "--json"]).success();
     let json: serde_json::Value = serde_json::from_str(&stdout(&shown)).unwrap();
