@@ -142,12 +142,8 @@ fn check(frame_len: usize) {
     let lines = VECTORS
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let mut played = 0;
-    for line in lines {
-        play(line, &mut card, &mut answer, frame_len);
-        played += 1;
-    }
-    assert_eq!(played, 71);
+    let played = lines.map(|line| play(line, &mut card, &mut answer, frame_len));
+    assert_eq!(played.count(), 71);
 }
 
 #[test]
