@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::{
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::Duration,
@@ -42,6 +43,28 @@ pub fn run(name: &str, args: &[&str]) -> Result<Output> {
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("starting {name}"))
+}
+
+/// Runs a binary to its end with bytes on its standard input.
+///
+/// # Errors
+/// If it cannot be started, or ends before it has read them.
+pub fn run_with_input(name: &str, args: &[&str], input: &[u8]) -> Result<Output> {
+    let mut child = Command::new(binary(name)?)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("starting {name}"))?;
+    // What is sent here is read whole before anything is printed; dropping the pipe ends it.
+    child
+        .stdin
+        .take()
+        .context("a pipe")?
+        .write_all(input)
+        .with_context(|| format!("writing to {name}"))?;
+    Ok(child.wait_with_output()?)
 }
 
 /// Runs a binary that must succeed and returns the JSON document it printed.
@@ -120,6 +143,17 @@ impl Server {
         self.child.id()
     }
 
+    /// Kills the server and puts the one that `start` gives in its place.
+    ///
+    /// # Errors
+    /// If the process cannot be ended, or those of `start`.
+    pub fn restart(&mut self, start: impl FnOnce() -> Result<Self>) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        *self = start()?;
+        Ok(())
+    }
+
     /// Ends the server at once, as a crash would.
     ///
     /// # Errors
@@ -136,6 +170,89 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Any other process that runs beside a test; killed when dropped.
+#[derive(Debug)]
+pub struct Running(Child);
+
+impl Running {
+    /// Starts a command without input, its talk thrown away.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("starting {command:?}"))?;
+        Ok(Self(child))
+    }
+
+    /// Process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Its exit status, if it has ended.
+    ///
+    /// # Errors
+    /// If it cannot be waited for.
+    pub fn ended(&mut self) -> Result<Option<std::process::ExitStatus>> {
+        Ok(self.0.try_wait()?)
+    }
+
+    /// Ends it at once (SIGKILL) and waits for its end.
+    ///
+    /// # Errors
+    /// If it cannot be signalled or waited for.
+    pub fn kill(mut self) -> Result<()> {
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The processes that `parent` has started and that still run.
+///
+/// # Errors
+/// If `/proc` cannot be listed.
+pub fn children_of(parent: u32) -> Result<Vec<u32>> {
+    let mut children = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        if let Some(pid) = name.to_str().and_then(|name| name.parse().ok())
+            && status_of(pid).is_some_and(|(_, its_parent)| its_parent == parent)
+        {
+            children.push(pid);
+        }
+    }
+    Ok(children)
+}
+
+/// Whether a process still runs; one that only waits to be collected does not.
+#[must_use]
+pub fn runs(pid: u32) -> bool {
+    status_of(pid).is_some_and(|(state, _)| state != 'Z')
+}
+
+/// State and parent of a process, from `/proc/<pid>/stat` (proc(5)).
+fn status_of(pid: u32) -> Option<(char, u32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name stands in parentheses and may hold anything.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?.chars().next()?;
+    Some((state, fields.next()?.parse().ok()?))
 }
 
 /// Looks again and again until `look` finds something.

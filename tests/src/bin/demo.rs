@@ -52,6 +52,7 @@ fn main() -> Result<()> {
             fs::metadata(&eml)?.len()
         ),
     );
+    fs::write(dir.join("remittance.tegata"), world.program(1)?)?;
     let first = open(&world, &eml, "credited")?;
     balances(&world, "after", AMOUNT, SENDER_START - AMOUNT)?;
     let again = open(&world, &eml, "already-credited")?;
@@ -114,7 +115,10 @@ fn open(world: &World, eml: &str, outcome: &str) -> Result<serde_json::Value> {
 
 fn returned(world: &World, server: &Server, id: &str, status: &str) -> Result<()> {
     world.wait_for_status(server, id, status)?;
-    say("returned", &format!("{id}: {status}, the money is back with Alice"));
+    say(
+        "returned",
+        &format!("{id}: {status}, the money is back with Alice"),
+    );
     Ok(())
 }
 
