@@ -52,12 +52,12 @@ pub enum Refusal {
     /// The card changed since the facts were read: read them again. Nothing was concluded.
     #[error("the card's record has moved on")]
     Stale,
-    /// The command contradicts the record; only a defect of the caller can cause it.
-    #[error("the command contradicts the record")]
-    Contradictory,
     /// No commit of this remittance is waiting for a proof.
     #[error("the remittance is not in flight")]
     NotInFlight,
+    /// The command contradicts the record; only a defect of the caller can cause it.
+    #[error("the command contradicts the record")]
+    Contradictory,
     /// The remittance was credited to its card.
     #[error("the remittance was credited")]
     AlreadyCredited,
@@ -108,8 +108,8 @@ impl Refusal {
         Self::RecipientWithoutAddress,
         Self::CurrencyMismatch,
         Self::Stale,
-        Self::Contradictory,
         Self::NotInFlight,
+        Self::Contradictory,
         Self::AlreadyCredited,
         Self::Cancelled,
         Self::Expired,
@@ -141,8 +141,8 @@ impl Refusal {
             Self::RecipientWithoutAddress => "recipient-without-address",
             Self::CurrencyMismatch => "currency-mismatch",
             Self::Stale => "stale",
-            Self::Contradictory => "contradictory",
             Self::NotInFlight => "not-in-flight",
+            Self::Contradictory => "contradictory",
             Self::AlreadyCredited => "already-credited",
             Self::Cancelled => "cancelled",
             Self::Expired => "expired",

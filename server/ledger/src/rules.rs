@@ -399,8 +399,8 @@ pub enum SettlePlan {
 /// Decides exchange 4; no time limit, and no regard to the card being blocked or frozen.
 ///
 /// # Errors
-/// `RemittanceUnknown`, `WrongCard`, `Contradictory` (a value other than before + amount),
-/// `NotInFlight`, in this order.
+/// `RemittanceUnknown`, `WrongCard`, `NotInFlight`, `Contradictory` (a value other than before +
+/// amount), in this order.
 pub fn settle(
     command: &Settle,
     facts: &SettleFacts<'_>,

@@ -10,12 +10,14 @@
 
 mod beside;
 mod decisive;
+mod doubt;
 mod money;
 mod order;
 mod world;
 
 pub use beside::*;
 pub use decisive::*;
+pub use doubt::*;
 pub use money::*;
 pub use order::*;
 pub use world::{Funded, World};
