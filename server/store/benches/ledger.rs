@@ -1,7 +1,7 @@
 //! Durable transfers per second through `Store::apply`, 100,000 accounts, one transfer per call.
 //!
-//! Prints one JSON line per measurement, which `make bench` collects. A closed loop: each caller
-//! waits for its answer, which comes after the commit is on the disk.
+//! Prints lines `BENCH name value unit`, which `make bench` collects. A closed loop: each caller waits
+//! for its answer, which comes after the commit is on the disk.
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -9,18 +9,19 @@
     reason = "a benchmark reads the clock, prints its result and stops at the first error"
 )]
 
-use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, Throughput};
 use ledger::{AccountRef, Command, HolderId, Language, Outcome, Timestamp, TransferId};
 use money::{Amount, Currency};
 use store::{NewHolder, SqliteStore, Store};
 
 const ACCOUNTS: u64 = 100_000;
-const CALLERS: [u64; 2] = [32, 1_024];
+/// Callers in a closed loop, and the name of the figure.
+const CALLERS: [(u64, &str); 2] = [(32, "ledger_sqlite_per_s"), (1_024, "ledger_peak_per_s")];
+const WARM_UP: Duration = Duration::from_secs(1);
+const MEASURE: Duration = Duration::from_secs(6);
 const NOW: Timestamp = Timestamp::from_unix_s(1_767_225_600);
 
 /// An id of the `count`-th millisecond; `mark` keeps callers apart.
@@ -85,37 +86,44 @@ async fn fill(path: &Path) -> Arc<dyn Store> {
     store
 }
 
-/// `transfers` in all, from so many callers; gives how long they took.
-async fn transfers(store: &Arc<dyn Store>, callers: u64, transfers: u64, round: u64) -> Duration {
+/// Lets so many callers transfer for a while; gives transfers per second.
+async fn measure(store: &Arc<dyn Store>, callers: u64, round: u64, spend: Duration) -> u128 {
     let begin = Instant::now();
-    let mut tasks = Vec::new();
-    for caller in 0..callers {
-        let store = Arc::clone(store);
-        let mine = transfers / callers + u64::from(caller < transfers % callers);
-        tasks.push(tokio::spawn(async move {
-            let mut choice = Choice((round << 20 | caller) + 1);
-            for count in 0..mine {
-                let (from, to) = (choice.account(), choice.account());
-                if from == to {
-                    continue;
+    let tasks: Vec<_> = (0..callers)
+        .map(|caller| {
+            let store = Arc::clone(store);
+            tokio::spawn(async move {
+                let mut choice = Choice((round << 20 | caller) + 1);
+                let mut done = 0_u64;
+                while begin.elapsed() < spend {
+                    let (from, to) = (choice.account(), choice.account());
+                    if from != to {
+                        transfer(store.as_ref(), from, to, round * 10_000_000 + done, caller).await;
+                        done += 1;
+                    }
                 }
-                let (ms, random) = id_parts(round * 1_000_000 + count, caller);
-                let command = Command::Transfer {
-                    id: TransferId::new(ms, random),
-                    from: AccountRef::Holder(from),
-                    to: AccountRef::Holder(to),
-                    amount: Amount::new(1, Currency::Jpy).unwrap(),
-                    now: NOW,
-                };
-                let answers = store.apply(vec![command]).await.unwrap();
-                assert_eq!(black_box(answers), [Ok(Outcome::Transferred)]);
-            }
-        }));
-    }
+                done
+            })
+        })
+        .collect();
+    let mut done = 0_u128;
     for task in tasks {
-        task.await.unwrap();
+        done += u128::from(task.await.unwrap());
     }
-    begin.elapsed()
+    done * 1_000_000 / begin.elapsed().as_micros()
+}
+
+async fn transfer(store: &dyn Store, from: HolderId, to: HolderId, count: u64, caller: u64) {
+    let (ms, random) = id_parts(count, caller);
+    let command = Command::Transfer {
+        id: TransferId::new(ms, random),
+        from: AccountRef::Holder(from),
+        to: AccountRef::Holder(to),
+        amount: Amount::new(1, Currency::Jpy).unwrap(),
+        now: NOW,
+    };
+    let answers = store.apply(vec![command]).await.unwrap();
+    assert_eq!(answers, [Ok(Outcome::Transferred)]);
 }
 
 fn main() {
@@ -125,39 +133,11 @@ fn main() {
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let store = runtime.block_on(fill(&folder.path().join("ledger.db")));
-    let mut criterion = Criterion::default()
-        .sample_size(10)
-        .measurement_time(Duration::from_secs(8))
-        .configure_from_args();
-    let mut round = 1;
-    for callers in CALLERS {
-        let mut group = criterion.benchmark_group("durable_transfers");
-        group.throughput(Throughput::Elements(1));
-        let (mut count, mut spent) = (0_u64, Duration::ZERO);
-        group.bench_function(BenchmarkId::new("callers", callers), |bencher| {
-            bencher.iter_custom(|transfers_now| {
-                round += 1;
-                let begin_count = transfers_now.max(callers);
-                let took = runtime.block_on(transfers(&store, callers, begin_count, round));
-                count += begin_count;
-                spent += took;
-                took.mul_f64(ratio(transfers_now, begin_count))
-            });
-        });
-        group.finish();
-        if let Some(per_s) = (u128::from(count) * 1_000_000).checked_div(spent.as_micros()) {
-            println!(
-                "{{\"name\": \"ledger_sqlite_{callers}_callers_per_s\", \"value\": {per_s}, \
-                 \"unit\": \"transfers/s\", \"lower_is_better\": false}}"
-            );
-        }
+    for (round, (callers, name)) in (1_u64..).zip(CALLERS) {
+        runtime.block_on(measure(&store, callers, 2 * round - 1, WARM_UP));
+        let per_s = runtime.block_on(measure(&store, callers, 2 * round, MEASURE));
+        println!("BENCH {name} {per_s} 1/s");
     }
     let report = runtime.block_on(store.audit()).unwrap();
     assert!(report.is_balanced(), "{report:?}");
-}
-
-/// How much of a run counts where fewer transfers were asked for than there are callers.
-fn ratio(asked: u64, made: u64) -> f64 {
-    f64::from(u32::try_from(asked).unwrap_or(u32::MAX))
-        / f64::from(u32::try_from(made).unwrap_or(u32::MAX))
 }
