@@ -16,7 +16,8 @@ pub struct Config {
     pub issuer: String,
     /// The currency of all its cards and accounts.
     pub currency: Currency,
-    /// Changes when a backup is restored, which voids every ticket given out before.
+    /// Which life of the database this is: another one voids every ticket given out before. Nothing
+    /// changes it yet; whoever restores a backup does (docs/server.md, "Restoring").
     pub incarnation: Incarnation,
 }
 

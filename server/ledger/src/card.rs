@@ -20,8 +20,8 @@ pub const SESSION_LEN_MAX: usize = 512;
 /// Longest encoded batch of card commands, in bytes: it travels as one reply of the exchange.
 pub const BATCH_LEN_MAX: usize = 8_192;
 
-/// Longest evidence of a freeze, in bytes: STATE, VALUE and the eight readable log records take
-/// below 400.
+/// Longest evidence of a freeze, in bytes: STATE and VALUE take 28; with the eight readable log
+/// records it would be below 400.
 pub const EVIDENCE_LEN_MAX: usize = 4_096;
 
 /// The card's unique identifier: 7 bytes, as the reader reports them. It identifies the chip and
@@ -82,7 +82,7 @@ impl CardStatus {
 
 /// The card's own record of the last operations: its STATE file.
 ///
-/// Source: `docs/card.md`.
+/// Source: `docs/card-protocol.md`, section "Purse layout".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CardState {
     /// Id of the last remittance; zeros before the first.
@@ -203,7 +203,7 @@ pub struct FreezeCase {
     pub card: CardId,
     /// The operation that was in flight then.
     pub in_flight: Option<RemittanceId>,
-    /// STATE, VALUE and LOG as the caller encoded them.
+    /// What the card said, as the caller encoded it.
     pub evidence: Vec<u8>,
     /// When.
     pub at: Timestamp,

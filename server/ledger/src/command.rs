@@ -164,7 +164,7 @@ pub enum Settlement {
     Absent,
     /// Anything else: conclude nothing, keep what was seen.
     Freeze {
-        /// STATE, VALUE and LOG, encoded by the caller.
+        /// What the card said, encoded by the caller.
         evidence: Vec<u8>,
     },
 }

@@ -43,8 +43,8 @@ use ledger::{Remittance, Timestamp};
 use sha2::{Digest, Sha256};
 use wire::{exchange::Reply, receipt::Receipt};
 
-/// Which life of the database this is; 16 random bytes, new when a backup is restored, so that a
-/// ticket from before the restore opens nothing.
+/// Which life of the database this is; 16 random bytes. With other ones than before, as after a
+/// restore, a ticket from before opens nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Incarnation(pub [u8; 16]);
 
