@@ -17,6 +17,9 @@ mod store;
 mod tests;
 mod writer;
 
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -57,7 +60,7 @@ pub struct SqliteStore {
 struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
 }
 
 impl SqliteStore {
@@ -68,13 +71,14 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Unavailable`], [`StoreError::NotOurs`], [`StoreError::SchemaTooNew`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        create_private(path)?;
         let mut connection = connect(path)?;
         migrate::migrate(&mut connection)?;
         prepare_writer(&connection)?;
         let readers = Readers {
             path: path.to_owned(),
             idle: Mutex::new(Vec::new()),
-            permits: Semaphore::new(READERS),
+            permits: Arc::new(Semaphore::new(READERS)),
         };
         Ok(Self {
             writer: Writer::start(connection)?,
@@ -89,20 +93,25 @@ impl SqliteStore {
     }
 
     /// Runs one read on a connection of its own; all of it sees one instant.
+    ///
+    /// The permit belongs to the read and not to whoever waits for it: a read goes on when its
+    /// caller has hung up, and callers who hang up must not be able to start more of them.
     async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
         let readers = Arc::clone(&self.readers);
-        let _permit = self
-            .readers
-            .permits
-            .acquire()
+        let permit = Arc::clone(&readers.permits)
+            .acquire_owned()
             .await
             .map_err(|_| fault::gone())?;
-        let done = tokio::task::spawn_blocking(move || readers.run(read)).await;
-        done.map_err(|_| fault::gone())?
+        let done = tokio::task::spawn_blocking(move || {
+            let value = readers.run(read);
+            drop(permit);
+            value
+        });
+        done.await.map_err(|_| fault::gone())?
     }
 }
 
@@ -133,6 +142,19 @@ impl Readers {
             .pragma_update(None, "query_only", true)
             .map_err(Fault::from)?;
         Ok(connection)
+    }
+}
+
+/// Creates the file, where there is none, so that only its owner reads it: it names people, their
+/// addresses, and the claim token of every order. SQLite gives its log the same rights.
+fn create_private(path: &Path) -> Result<(), StoreError> {
+    let mut options = OpenOptions::new();
+    match options.write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::Unavailable {
+            reason: error.to_string(),
+        }),
     }
 }
 

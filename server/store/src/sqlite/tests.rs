@@ -1,5 +1,6 @@
 //! What is particular to SQLite: crashes, full and read-only disks, shared commits, the schema.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,7 +13,8 @@ use tokio::task::JoinHandle;
 
 use crate::contract::{Funded, World};
 use crate::error::StoreError;
-use crate::sqlite::{SqliteStore, migrate};
+use crate::sqlite::fault::Fault;
+use crate::sqlite::{READERS, SqliteStore, migrate};
 use crate::traits::Store;
 
 struct Case {
@@ -336,6 +338,47 @@ fn a_file_of_a_newer_version_or_of_another_program_is_refused() {
             "{refused:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn only_the_owner_reads_the_file_and_its_log() {
+    let case = case();
+    case.world.funded().await;
+    for suffix in ["", "-wal", "-shm"] {
+        let mut path = case.path.clone().into_os_string();
+        path.push(suffix);
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{suffix}");
+    }
+}
+
+#[tokio::test]
+async fn callers_who_hang_up_start_no_more_reads_than_callers_who_wait() {
+    let case = case();
+    let (entered, inside) = channel();
+    let mut going = Vec::new();
+    for _ in 0..READERS {
+        let (go, wait) = channel::<()>();
+        going.push(go);
+        let (sqlite, entered) = (Arc::clone(&case.sqlite), entered.clone());
+        let caller = tokio::spawn(async move {
+            let read = move |_: &Connection| -> Result<(), Fault> {
+                entered.send(()).unwrap();
+                // ends when the test lets go of the other side
+                let _ = wait.recv();
+                Ok(())
+            };
+            sqlite.read(read).await
+        });
+        while inside.try_recv().is_err() {
+            tokio::task::yield_now().await;
+        }
+        caller.abort();
+        assert!(caller.await.unwrap_err().is_cancelled());
+    }
+    assert_eq!(case.sqlite.readers.permits.available_permits(), 0);
+    drop(going);
+    case.sqlite.time_floor().await.unwrap();
 }
 
 #[tokio::test]
