@@ -14,8 +14,7 @@ lint:    ## formatting, lints as errors, licences and sources of dependencies
 	@.ci/setup build
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	@command -v cargo-deny >/dev/null && cargo deny --locked check bans licenses sources \
-	  || echo "cargo-deny is not installed (cargo install cargo-deny --locked): dependency checks not run"
+	@.ci/deny
 
 guests:  ## rebuild the guest templates under guest-programs/prebuilt
 	@.ci/setup guests
