@@ -65,8 +65,14 @@ impl Config {
             incarnation: HEXLOWER_PERMISSIVE.encode(&self.incarnation.0),
         };
         let path = data.join("issuer.json");
+        ensure!(
+            !path.exists(),
+            "{}: there is an issuer already; choose another folder, or remove this one if its `init` \
+             broke off before it printed a fingerprint",
+            path.display()
+        );
         files::write_new(&path, &serde_json::to_vec_pretty(&file)?)
-            .with_context(|| format!("{}: is there an issuer already?", path.display()))
+            .with_context(|| path.display().to_string())
     }
 
     /// Reads `issuer.json`.

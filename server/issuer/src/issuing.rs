@@ -82,7 +82,7 @@ pub async fn issue(
             id,
             ..
         }) => *id,
-        Some(_) => bail!("this card is in use already"),
+        Some(_) => bail!("this card was issued already; `tegata-server card list` shows it"),
         None => {
             let (ms, bits) = id_parts(office.clock.now(), &*office.random);
             CardId::new(ms, bits)

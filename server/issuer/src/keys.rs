@@ -199,7 +199,7 @@ impl Keys {
             .into_iter()
             .find(|s| HEXLOWER.encode(&s.id()) == id);
         let Some(mut signer) = found else {
-            bail!("no signing key has the id {id}")
+            bail!("no signing key has the id {id}; `tegata-server keys list` shows them")
         };
         signer.revoked_at.get_or_insert(now);
         files::replace(&signer_path(dir, &signer), &signer_json(&signer)?)?;

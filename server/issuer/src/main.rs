@@ -33,5 +33,8 @@ fn main() -> ExitCode {
 #[expect(clippy::print_stderr, reason = "the last words of a command line")]
 fn failed(error: &anyhow::Error) -> ExitCode {
     eprintln!("tegata-server: {error:#}");
+    if let Some(next) = cli::next_step(error) {
+        eprintln!("{next}");
+    }
     ExitCode::FAILURE
 }

@@ -170,3 +170,60 @@ fn names_and_addresses_with_line_breaks_are_refused() {
         1
     );
 }
+
+#[test]
+fn a_failure_says_what_to_do_next() {
+    let dir = office();
+    let dir = dir.path();
+    let nobody = "0192f0c1-2a3b-7c4d-8e5f-0123456789ab";
+    let issue = |reader| {
+        [
+            "card",
+            "issue",
+            "--reader",
+            reader,
+            "--holder",
+            nobody,
+            "--value-max",
+            "5",
+        ]
+    };
+    let missing = issue("emulated:none");
+    let mut beyond = missing;
+    beyond[7] = "1000001";
+    for (args, next) in [
+        (
+            &["init", "--issuer", "a.example", "--currency", "XXX"][..],
+            "JPY",
+        ),
+        (&["init", "--issuer", "a.example"], "choose another folder"),
+        (&["holder", "add", "--name", ""], "1 to 64"),
+        (
+            &["account", "fund", "--holder", nobody, "--amount", "1"],
+            "holder list",
+        ),
+        (&missing, "tegata-card new"),
+        (&beyond, "1 to 1000000"),
+        (&["card", "block", nobody], "card list"),
+        (&["keys", "revoke", "00"], "keys list"),
+        (&["order", "show", nobody], "order list"),
+    ] {
+        let said = failed(dir, args);
+        assert!(said.contains(next), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn help_gives_examples_and_exit_codes() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [&["--help"][..], &["serve", "--help"], &["audit", "--help"]] {
+        let output = server(dir.path(), args);
+        let help = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success() && help.contains("Example"),
+            "{help}"
+        );
+    }
+    let help = server(dir.path(), &["--help"]).stdout;
+    assert!(String::from_utf8(help).unwrap().contains("Exit codes"));
+}

@@ -18,7 +18,7 @@ pub enum Account {
   tegata-server account fund --data ./issuer --holder 0192... --amount 10000
   tegata-server account fund --data ./issuer --holder 0192... --amount 12.50 --transfer 0192...")]
     Fund(Fund),
-    /// List all accounts: the float, holders, cards, escrow
+    /// List the accounts: the float, holders, cards (escrow is a total of `audit`)
     #[command(after_help = "Example:\n  tegata-server account list --data ./issuer")]
     List {
         /// Data folder and form of the output.

@@ -79,6 +79,10 @@ pub(super) async fn run(command: Card) -> anyhow::Result<ExitCode> {
 
 async fn issue(args: Issue) -> anyhow::Result<()> {
     let holder: HolderId = args.holder.parse().context("--holder")?;
+    ensure!(
+        (1..=CARD_VALUE_MAX).contains(&args.value_max),
+        "--value-max: 1 to {CARD_VALUE_MAX}"
+    );
     let office = open(&args.common)?;
     let number = match &args.number {
         Some(digits) => NewNumber::Given(CardNumber::parse(digits).context("--number")?),

@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::{Context, ensure};
 use clap::Subcommand;
-use ledger::{Holder as Row, HolderId, Language};
+use ledger::{Holder as Row, HolderId, Language, rules::SENDER_NAME_CHARS_MAX};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use store::{NewHolder, PAGE_MAX};
@@ -55,8 +55,9 @@ pub(super) async fn run(command: Holder) -> anyhow::Result<ExitCode> {
 
 async fn add(args: Add) -> anyhow::Result<()> {
     ensure!(
-        !args.name.chars().any(char::is_control),
-        "a name holds no control characters"
+        (1..=SENDER_NAME_CHARS_MAX).contains(&args.name.chars().count())
+            && !args.name.chars().any(char::is_control),
+        "--name: 1 to {SENDER_NAME_CHARS_MAX} characters, none of them a control character"
     );
     let language = Language::from_code(&args.language)
         .with_context(|| format!("language `{}` is neither en nor ja", args.language))?;

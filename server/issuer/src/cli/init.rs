@@ -30,12 +30,17 @@ pub struct Args {
     currency: String,
 }
 
+/// The codes of all currencies.
+fn currencies() -> String {
+    Currency::ALL.map(Currency::code).join(" ")
+}
+
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let data = &args.common.data;
     let config = Config {
         issuer: args.issuer.clone(),
         currency: Currency::from_code(&args.currency)
-            .with_context(|| format!("currency {}", args.currency))?,
+            .with_context(|| format!("--currency {}; one of {}", args.currency, currencies()))?,
         incarnation: Incarnation(random(&SystemRandom)),
     };
     files::create_private_dir(data).with_context(|| data.display().to_string())?;

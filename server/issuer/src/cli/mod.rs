@@ -4,6 +4,7 @@
 //! on the machine itself only; nothing of it is reachable over HTTP.
 
 pub mod account;
+mod advice;
 pub mod audit;
 pub mod card;
 pub mod holder;
@@ -20,6 +21,7 @@ use crate::{
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
+pub use advice::next_step;
 pub use output::Output;
 
 /// The e-money server: ledger, cards, programs, mail.
@@ -28,7 +30,15 @@ pub use output::Output;
     name = "tegata-server",
     version,
     max_term_width = 100,
-    propagate_version = true
+    propagate_version = true,
+    after_help = "Examples:
+  tegata-server init --data ./issuer --issuer money.example
+  tegata-server holder add --data ./issuer --name 'Aiko Sato' --email aiko@example.org
+  tegata-server card issue --data ./issuer --reader pcsc --holder 0192...
+  tegata-server serve --data ./issuer --listen 127.0.0.1:8080
+  tegata-server audit --data ./issuer
+
+Each command has examples of its own. Exit codes: 0 done, 1 failed, 2 usage."
 )]
 pub struct Cli {
     /// What to do.

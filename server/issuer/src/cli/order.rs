@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use std::process::ExitCode;
 use store::PAGE_MAX;
 
+const UNKNOWN: &str = "no such order; `tegata-server order list --sender ID` shows a sender's";
+
 /// Remittances.
 #[derive(Debug, Subcommand)]
 pub enum Order {
@@ -84,11 +86,7 @@ async fn list(sender: &str, common: &Common) -> anyhow::Result<()> {
 async fn show(id: &str, common: &Common) -> anyhow::Result<()> {
     let id: RemittanceId = id.parse().context("the order's id")?;
     let office = open(common)?;
-    let order = office
-        .store
-        .remittance(id)
-        .await?
-        .context("no such order")?;
+    let order = office.store.remittance(id).await?.context(UNKNOWN)?;
     print(common, &order)
 }
 
@@ -99,7 +97,7 @@ async fn cancel(id: &str, common: &Common) -> anyhow::Result<()> {
         .store
         .remittance(remittance)
         .await?
-        .context("no such order")?;
+        .context(UNKNOWN)?;
     let (sender, now) = (order.sender, office.clock.now());
     office
         .store
@@ -113,7 +111,7 @@ async fn cancel(id: &str, common: &Common) -> anyhow::Result<()> {
         .store
         .remittance(remittance)
         .await?
-        .context("no such order")?;
+        .context(UNKNOWN)?;
     print(common, &order)
 }
 
