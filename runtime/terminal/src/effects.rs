@@ -2,7 +2,7 @@
 
 use card_reader::Connection;
 use sandbox::{Effects, NetworkError, ReaderError};
-use wire::exchange::{Reply, Request};
+use wire::exchange::{Refusal, Reply, Request};
 
 use crate::channel::{Channel, ChannelError};
 use crate::failure::Failure;
@@ -31,6 +31,8 @@ pub struct Live<'a> {
     pub watch: Watch,
     /// Why the last effect failed; none if it worked.
     pub trouble: Option<Failure>,
+    /// Why the card could not be reached, if that ever happened in this run.
+    pub card_trouble: Option<Failure>,
 }
 
 impl Effects for Live<'_> {
@@ -39,6 +41,7 @@ impl Effects for Live<'_> {
         self.watch.apdus = self.watch.apdus.saturating_add(1);
         self.card.transmit(command).map_err(|error| {
             self.trouble = Some(reader_failure(&error));
+            self.card_trouble.clone_from(&self.trouble);
             reader_shown(&error)
         })
     }
@@ -125,12 +128,21 @@ const fn shown(error: ChannelError) -> NetworkError {
 
 /// Why a run ended without a good receipt: the most telling of what is known.
 ///
-/// The server's refusal first; then doubt, if the batch that moves value was handed out; then the
-/// effect that failed last; then what the sandbox says.
+/// The server's refusal first, unless it only says that the card fell silent and the reader has
+/// said why; then doubt, if the batch that moves value was handed out; then the effect that failed
+/// last; then what the sandbox says.
 #[must_use]
-pub fn verdict(watch: &Watch, trouble: Option<Failure>, sandbox: Failure) -> Failure {
+pub fn verdict(
+    watch: &Watch,
+    trouble: Option<Failure>,
+    card_trouble: Option<Failure>,
+    sandbox: Failure,
+) -> Failure {
     if let Some(refusal) = watch.refusal {
-        Failure::new(refusal.code())
+        match (refusal, card_trouble) {
+            (Refusal::CardStopped, Some(failure)) => failure,
+            _ => Failure::new(refusal.code()),
+        }
     } else if watch.commit_handed_out {
         let mut doubt = Failure::new("E_IN_DOUBT");
         doubt.detail = trouble.map(|failure| failure.to_string());
@@ -175,7 +187,25 @@ mod tests {
                 commit_handed_out,
                 ..Watch::default()
             };
-            assert_eq!(verdict(&watch, trouble, sandbox()).code, expected);
+            assert_eq!(verdict(&watch, trouble, None, sandbox()).code, expected);
+        }
+    }
+
+    #[test]
+    fn a_card_that_was_taken_away_explains_why_it_stopped_and_nothing_else() {
+        let sandbox = || Failure::new("E_PROGRAM_REFUSED");
+        let removed = || Some(Failure::new("E_READER_REMOVED"));
+        for (refusal, card_trouble, expected) in [
+            (Refusal::CardStopped, removed(), "E_READER_REMOVED"),
+            (Refusal::CardStopped, None, "E_CARD_STOPPED"),
+            (Refusal::InDoubt, removed(), "E_IN_DOUBT"),
+        ] {
+            let watch = Watch {
+                refusal: Some(refusal),
+                ..Watch::default()
+            };
+            let verdict = verdict(&watch, None, card_trouble, sandbox());
+            assert_eq!(verdict.code, expected);
         }
     }
 }

@@ -285,9 +285,10 @@ fn run(
         },
         watch: Watch::default(),
         trouble: None,
+        card_trouble: None,
     };
     let ended = runner.run(&mut live);
-    let (watch, trouble) = (live.watch, live.trouble);
+    let (watch, trouble, card_trouble) = (live.watch, live.trouble, live.card_trouble);
     report.fact("exchanges", watch.exchanges);
     report.fact("apdus", watch.apdus);
     // The receipt as the server sent it counts, whatever the program makes of it.
@@ -309,7 +310,7 @@ fn run(
         Ok(_) => Failure::new("E_RECEIPT"),
         Err(error) => sandbox_failure(&error),
     };
-    Err(effects::verdict(&watch, trouble, sandbox))
+    Err(effects::verdict(&watch, trouble, card_trouble, sandbox))
 }
 
 /// Connects to the card, and waits for it while there is a person to put it there.
