@@ -208,8 +208,8 @@ impl Running {
     /// Ends it at once (SIGKILL) and waits for its end.
     ///
     /// # Errors
-    /// If it cannot be signalled or waited for.
-    pub fn kill(mut self) -> Result<()> {
+    /// If the process cannot be signalled or waited for.
+    pub fn end(&mut self) -> Result<()> {
         self.0.kill()?;
         self.0.wait()?;
         Ok(())
@@ -253,6 +253,19 @@ fn status_of(pid: u32) -> Option<(char, u32)> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?.chars().next()?;
     Some((state, fields.next()?.parse().ok()?))
+}
+
+/// Whether this is root; if not, says which part of the tests is therefore not run, past the
+/// capture of the test harness.
+///
+/// # Errors
+/// If neither can be found out or said.
+pub fn is_root(part: &str) -> Result<bool> {
+    let root = Command::new("id").arg("-u").output()?.stdout == b"0\n";
+    if !root {
+        writeln!(std::io::stdout(), "not run: {part} needs root")?;
+    }
+    Ok(root)
 }
 
 /// Looks again and again until `look` finds something.

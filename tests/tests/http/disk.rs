@@ -10,6 +10,7 @@ use std::{
     process::Command,
 };
 use tests::{
+    processes::is_root,
     recipient::{Fate, Recipient},
     world::{Balances, SENDER_START},
 };
@@ -37,9 +38,7 @@ fn a_redemption_that_meets_a_full_disk_is_credited_once_afterwards() -> Result<(
 
 /// Runs the named test again in a namespace whose mounts end with it; there, runs `inside`.
 fn with_mounts_of_its_own(name: &str, inside: fn() -> Result<()>) -> Result<()> {
-    let root = Command::new("id").arg("-u").output()?.stdout == b"0\n";
-    if !root {
-        println!("not run: a disk of its own needs root");
+    if !is_root("a disk of its own")? {
         return Ok(());
     }
     if std::env::vars_os().any(|(name, _)| name == INSIDE) {

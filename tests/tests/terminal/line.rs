@@ -176,11 +176,11 @@ fn killed_at(at: usize, fault: Fault, between: Balances, exchanges: usize) -> Re
     let (desk, proxy) = Desk::behind_proxy()?;
     let mail = desk.ordered()?;
     proxy.rule(move |n| if n == at { fault } else { Fault::Deliver });
-    let terminal = opening(&desk.world, &mail)?;
+    let mut terminal = opening(&desk.world, &mail)?;
     ensure!(proxy.wait_for_held(), "exchange {at} was not reached");
     let runners = children_of(terminal.pid())?;
     assert_eq!(runners.len(), 1, "one sandboxed child");
-    terminal.kill()?;
+    terminal.end()?;
     wait_until("the end of the sandboxed child", || {
         Ok((!runs(runners[0])).then_some(()))
     })?;
@@ -228,9 +228,9 @@ fn a_terminal_that_lost_its_memory_after_the_kill_credits_once_by_the_card() -> 
             Fault::Deliver
         }
     });
-    let terminal = opening(&desk.world, &mail)?;
+    let mut terminal = opening(&desk.world, &mail)?;
     ensure!(proxy.wait_for_held(), "exchange 4 was not reached");
-    terminal.kill()?;
+    terminal.end()?;
     fs::remove_dir_all(&desk.world.state)?;
     assert_eq!(desk.world.balances()?, in_doubt());
     proxy.rule(|_| Fault::Deliver);
