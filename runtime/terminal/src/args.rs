@@ -39,16 +39,30 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 declined, 4 not a valid program, 5 issu
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Verify a program, show it, ask, and run it on the card in the reader.
+    #[command(after_help = "Examples:
+  tegata open letter.eml
+  tegata open remittance.tegata --reader 'pcsc:ACME Reader 00 00'
+  cat letter.eml | tegata open - --reader emulated:my.card --yes --json
+
+It can be given again at any time: nothing is credited twice, and what broke off is finished.")]
     Open(OpenArgs),
     /// Show what a program or mail contains and whether a trusted issuer signed it; run nothing.
+    #[command(after_help = "Examples:
+  tegata inspect letter.eml
+  tegata inspect remittance.tegata --json | jq .verdict")]
     Inspect {
         /// A .tegata file, a mail (.eml), or - for standard input.
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
     /// List card readers and whether they hold a card.
+    #[command(after_help = "Example:\n  tegata cards")]
     Cards,
     /// List stored receipts, or show and check one.
+    #[command(after_help = "Examples:
+  tegata receipt
+  tegata receipt 0192f0c1-2a3b-7c4d-8e5f-0123456789ab
+  tegata receipt from-a-friend.receipt")]
     Receipt {
         /// Remittance id, or a file with a receipt.
         #[arg(value_name = "ID|FILE")]
@@ -117,8 +131,12 @@ impl OpenArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TrustCommand {
     /// Fetch an issuer's keys and trust them, by fingerprint or on first use.
+    #[command(after_help = "Examples:
+  tegata trust add pay.example.org --fingerprint ABCD-EFGH-IJKL-MNOP
+  tegata trust add --dev http://127.0.0.1:8080 --yes")]
     Add(TrustAddArgs),
     /// List the trusted issuers.
+    #[command(after_help = "Example:\n  tegata trust list")]
     List,
 }
 

@@ -177,3 +177,28 @@ fn a_state_folder_that_cannot_be_used_is_an_error() {
     std::fs::write(world.state(), b"a file").unwrap();
     world.run(&["trust", "list"]).expect(1, "E_STATE");
 }
+
+#[test]
+fn every_command_has_examples_in_its_help() {
+    for command in [
+        &[][..],
+        &["open"],
+        &["inspect"],
+        &["cards"],
+        &["receipt"],
+        &["trust", "add"],
+        &["trust", "list"],
+    ] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_tegata"))
+            .args(command)
+            .arg("--help")
+            .output()
+            .unwrap();
+        let help = String::from_utf8(output.stdout).unwrap();
+        let example = format!("  tegata {}", command.join(" "));
+        assert!(
+            output.status.success() && help.contains("Example") && help.contains(&example),
+            "{command:?}: {help}"
+        );
+    }
+}
