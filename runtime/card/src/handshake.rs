@@ -16,8 +16,6 @@ use zeroize::Zeroizing;
 
 /// INS of the authentication that opens a session.
 pub const INS_FIRST: u8 = 0x71;
-/// INS of the authentication inside a session.
-pub const INS_NON_FIRST: u8 = 0x77;
 
 /// Length of a pending handshake as bytes.
 pub const PENDING_LEN: usize = 48;
@@ -32,12 +30,6 @@ const SV_FIXED: [u8; 4] = [0x00, 0x01, 0x00, 0x80];
 #[must_use]
 pub fn first(key_no: u8) -> Vec<u8> {
     apdu::native(INS_FIRST, &[key_no, 0])
-}
-
-/// First command of a handshake inside a session: `90 77 00 00 01 key_no 00`.
-#[must_use]
-pub fn non_first(key_no: u8) -> Vec<u8> {
-    apdu::native(INS_NON_FIRST, &[key_no])
 }
 
 /// The card's enciphered random number.
