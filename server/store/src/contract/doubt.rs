@@ -189,3 +189,18 @@ pub async fn an_absent_commit_reopens_or_returns_the_remittance(store: Arc<dyn S
     );
     world.holds(&of, late, [10_000, 0, 0]).await;
 }
+
+/// The sweep may be late; the instant counts. That the amount would not fit either says less.
+pub async fn an_expired_remittance_is_not_sent_though_nobody_swept_it(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    let of = world.funded().await;
+    let (first, full) = (world.placed(&of, 1).await, world.placed(&of, 5_000).await);
+    world.sent(of.card, first).await;
+    let proof = world.proof(of.card).await;
+    assert!(world.apply(Command::Settle(proof)).await.is_ok());
+    for (now, expected) in [(3_599, Refusal::CardFull), (3_600, Refusal::Expired)] {
+        let step = world.decide(of.card, None, Some(full), world.at(now)).await;
+        assert_eq!(step.unwrap().commit, CommitOutcome::Refused(expected));
+        assert_eq!(world.status(full).await, Status::Open);
+    }
+}

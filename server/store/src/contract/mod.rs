@@ -61,6 +61,7 @@ macro_rules! contract_tests {
             a_frozen_card_keeps_its_evidence_and_concludes_nothing
             a_blocked_card_still_settles_but_sends_nothing
             a_return_waits_for_the_proof
+            an_expired_remittance_is_not_sent_though_nobody_swept_it
             holders_are_found_by_id_and_token
             a_holder_has_own_ids_and_bounded_texts
             a_card_is_issued_in_two_steps_and_can_resume

@@ -130,6 +130,25 @@ async fn a_thousand_callers_share_one_commit() {
 }
 
 #[tokio::test]
+async fn the_writer_flushes_each_commit_and_checks_foreign_keys() {
+    let case = case();
+    let settings = |connection: &Connection| -> Result<[String; 3], StoreError> {
+        Ok(["journal_mode", "synchronous", "foreign_keys"].map(|name| {
+            let value = connection.pragma_query_value(None, name, |row| {
+                Ok(row
+                    .get_ref(0)?
+                    .as_str()
+                    .map_or_else(|_| String::new(), str::to_owned))
+            });
+            let number = connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            number.map_or_else(|_| value.unwrap(), |number| number.to_string())
+        }))
+    };
+    let found = case.sqlite.writer.write(settings).await.unwrap();
+    assert_eq!(found, ["wal", "2", "1"], "2 is FULL");
+}
+
+#[tokio::test]
 async fn an_acknowledged_commit_survives_a_crash_and_a_torn_log_is_a_whole_number_of_commits() {
     let case = case();
     let of = case.world.funded().await;
