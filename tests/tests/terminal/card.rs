@@ -10,6 +10,16 @@ fn without_a_reader_or_a_card_the_program_stays_usable() -> Result<()> {
     let mail = desk.ordered()?;
     let missing = desk.world.open_with(&mail, &desk.path("no.card"))?;
     assert_refused(&missing, 6, "E_CARD_FILE_MISSING");
+    // With or without a card service on this computer: not this reader.
+    let no_reader = desk.world.terminal(&[
+        "open",
+        &mail,
+        "--reader",
+        "pcsc:No such reader",
+        "--yes",
+        "--json",
+    ])?;
+    assert_eq!(no_reader.exit, 6, "{no_reader:?}");
     let no_card = desk.file("note.txt", b"not a card")?;
     let damaged = desk.world.open_with(&mail, &no_card)?;
     assert_eq!(damaged.exit, 6, "{damaged:?}");
