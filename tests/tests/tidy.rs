@@ -77,7 +77,6 @@ const HOMES: &[(&str, &str)] = &[
     ("wasmtime", "sandbox"),
     ("axum", "issuer"),
     ("rusqlite", "store"),
-    ("sqlx", "store"),
     ("lettre", "mailer"),
     ("pcsc", "card-reader"),
     ("mail-parser", "terminal"),
