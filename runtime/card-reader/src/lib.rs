@@ -18,6 +18,7 @@ mod spec;
 pub use card_file::{CardFileError, create, load};
 pub use emulated::EmulatedReader;
 pub use error::ReaderError;
+pub use pcsc_reader::ANSWER_TIMEOUT;
 pub use spec::{ReaderSpec, ReaderSpecError};
 
 use pcsc_reader::PcscConnection;

@@ -16,9 +16,9 @@ use crate::error::ReaderError;
 
 /// How long finding and powering a card may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long one answer may take: many times what the slowest command needs, so that only a dead
-/// reader meets it.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one answer of a reader may take: many times what the slowest command needs, so that
+/// only a dead reader meets it. Programs are promised no longer wait (`wit/terminal`).
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Answer = Result<Vec<u8>, ReaderError>;
 

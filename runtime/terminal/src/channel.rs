@@ -23,7 +23,7 @@ const DESCRIPTOR_PATH: &str = "/.well-known/tegata-issuer";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time for one whole exchange; the sandbox allows a program's call as long.
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(15);
+const EXCHANGE_TIMEOUT: Duration = sandbox::limits::NETWORK_CALL;
 
 /// Why an exchange brought no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -9,6 +9,10 @@ use crate::failure::Failure;
 use crate::journal::{Facts, Journal, Key, Unanswered};
 use crate::watch::{Scope, Watch, Weight, concludes};
 
+// A program is promised an answer of the card within this time; `Channel` keeps the issuer's.
+const _: () =
+    assert!(card_reader::ANSWER_TIMEOUT.as_millis() <= sandbox::limits::READER_CALL.as_millis());
+
 /// Reader, channel and journal of one run.
 ///
 /// The card is the one the connection was opened with: a card that was taken away is not looked
