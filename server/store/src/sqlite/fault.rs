@@ -68,9 +68,9 @@ impl From<rusqlite::Error> for AdminError {
     }
 }
 
-/// The answer when the writer thread has ended: only after a defect, or while the process stops.
+/// The answer when a read or a batch was given up: only after a defect, or while the process stops.
 pub(super) fn gone() -> StoreError {
     StoreError::Unavailable {
-        reason: "the writer has stopped".to_owned(),
+        reason: "the call was given up".to_owned(),
     }
 }

@@ -360,6 +360,23 @@ fn a_file_of_a_newer_version_or_of_another_program_is_refused() {
 }
 
 #[tokio::test]
+async fn a_call_that_panics_is_rolled_back_and_the_next_one_is_carried_out() {
+    let case = case();
+    let of = case.world.funded().await;
+    let broken = |connection: &Connection| -> Result<(), StoreError> {
+        connection.execute("DELETE FROM outbox", []).unwrap();
+        connection
+            .execute("UPDATE account SET balance = 0", [])
+            .unwrap();
+        panic!("a defect");
+    };
+    let refused = case.sqlite.writer.write(broken).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable { .. })));
+    case.world.placed(&of, 100).await;
+    case.world.balanced().await;
+}
+
+#[tokio::test]
 async fn only_the_owner_reads_the_file_and_its_log() {
     let case = case();
     case.world.funded().await;

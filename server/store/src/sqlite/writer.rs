@@ -1,5 +1,6 @@
 //! The one thread that writes: concurrent callers share its commits.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -112,7 +113,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.queue = None;
         if let Some(thread) = self.thread.take() {
-            // a panic of the writer was already reported to its callers
+            // it ends with the queue; every batch was answered
             let _ = thread.join();
         }
     }
@@ -192,7 +193,13 @@ fn serve(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Job>>, co
     let mut next = queue.blocking_recv();
     while let Some(first) = next.take() {
         let (jobs, left) = gather(first, &mut queue);
-        commit(&mut connection, jobs, commits);
+        // A defect in one call must not end the writer: its unwinding rolled the batch back, and its
+        // callers hear that nothing is known. Without this the process would live on and refuse
+        // every order, proof and return until somebody restarts it.
+        let whole = AssertUnwindSafe(|| commit(&mut connection, jobs, commits));
+        if catch_unwind(whole).is_err() {
+            tracing::error!("a call met a broken invariant: its batch was rolled back");
+        }
         next = left.or_else(|| queue.blocking_recv());
     }
 }
