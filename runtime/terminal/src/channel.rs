@@ -58,6 +58,7 @@ impl From<ChannelError> for Failure {
 pub struct Channel {
     client: Client,
     origin: Origin,
+    timeout: Duration,
 }
 
 impl Channel {
@@ -68,6 +69,10 @@ impl Channel {
     /// # Errors
     /// [`ChannelError::Offline`] if no admitted address is known.
     pub fn new(origin: &Origin) -> Result<Self, ChannelError> {
+        Self::with_timeout(origin, EXCHANGE_TIMEOUT)
+    }
+
+    fn with_timeout(origin: &Origin, timeout: Duration) -> Result<Self, ChannelError> {
         let name = origin.host().trim_matches(['[', ']']);
         let addresses: Vec<_> = (name, origin.port())
             .to_socket_addrs()
@@ -83,13 +88,13 @@ impl Channel {
             .redirect(Policy::none())
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(EXCHANGE_TIMEOUT)
             .user_agent(concat!("tegata/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|_| ChannelError::Offline)?;
         Ok(Self {
             client,
             origin: origin.clone(),
+            timeout,
         })
     }
 
@@ -102,6 +107,7 @@ impl Channel {
         let response = self
             .client
             .post(self.origin.url(EXCHANGE_PATH))
+            .timeout(self.timeout)
             .header(CONTENT_TYPE, MEDIA_TYPE)
             .header(ACCEPT, MEDIA_TYPE)
             .body(request.to_vec())
@@ -121,6 +127,7 @@ impl Channel {
     /// [`ChannelError`].
     pub fn descriptor(&self) -> Result<Vec<u8>, ChannelError> {
         let request = self.client.get(self.origin.url(DESCRIPTOR_PATH));
+        let request = request.timeout(self.timeout);
         let response = request.send().map_err(|error| classify(&error))?;
         check_status(&response)?;
         read_bounded(response, DESCRIPTOR_LEN_MAX)
@@ -138,7 +145,8 @@ fn check_status(response: &Response) -> Result<(), ChannelError> {
 fn read_bounded(response: Response, len_max: usize) -> Result<Vec<u8>, ChannelError> {
     let limit = u64::try_from(len_max).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
-    // The time limit of the client covers the body; what breaks off here was on its way.
+    // The request's time limit covers the whole body, as the client's would not: that one begins
+    // anew with each read. What breaks off here was on its way.
     response
         .take(limit)
         .read_to_end(&mut bytes)
@@ -158,5 +166,40 @@ fn classify(error: &reqwest::Error) -> ChannelError {
     } else {
         // Sent, or partly sent, and the connection broke.
         ChannelError::Offline
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Channel, ChannelError};
+    use crate::origin::{Access, Origin};
+    use core::time::Duration;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+
+    #[test]
+    fn a_server_that_answers_byte_by_byte_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let (given_up, until) = mpsc::channel::<()>();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            let head = b"HTTP/1.1 200 X\r\nContent-Length: 2000\r\n\r\n";
+            let mut sent = stream.write_all(head);
+            // Each pause is far shorter than the time limit, their sum far longer.
+            let pause = Duration::from_millis(10);
+            while sent.is_ok() && until.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout)
+            {
+                sent = stream.write_all(b"x");
+            }
+        });
+        let origin = Origin::parse(&origin, Access::Dev).unwrap();
+        let channel = Channel::with_timeout(&origin, Duration::from_millis(400)).unwrap();
+        let answer = channel.descriptor().map(|bytes| bytes.len());
+        assert_eq!(answer, Err(ChannelError::Timeout));
+        drop(given_up);
+        server.join().unwrap();
     }
 }
