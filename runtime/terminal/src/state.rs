@@ -47,7 +47,15 @@ impl StateDir {
         let path = self.root.join(name);
         let file = match File::open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // A name longer than the file system takes has no file either.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename
+                ) =>
+            {
+                return Ok(None);
+            }
             Err(error) => return Err(failed(&path, &error)),
         };
         let mut bytes = Vec::new();
@@ -89,12 +97,19 @@ impl StateDir {
     /// The names of the files below the folder `name` that end in `.suffix`, sorted.
     ///
     /// # Errors
-    /// `E_STATE`; a missing folder has no files.
+    /// `E_STATE`; a missing folder has no files, nor has what is no folder.
     pub fn list(&self, name: &Path, suffix: &str) -> Result<Vec<PathBuf>, Failure> {
         let folder = self.root.join(name);
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Ok(Vec::new());
+            }
             Err(error) => return Err(failed(&folder, &error)),
         };
         let mut names = Vec::new();

@@ -27,7 +27,8 @@ pub struct Request {
 /// Fetches the issuer's descriptor and stores it, if the person trusts it.
 ///
 /// By comparison if a fingerprint is given; else on first use, after being asked. An issuer that
-/// is trusted already keeps its root; its origin and keys are brought up to date.
+/// is trusted already keeps its root; its origin and keys are brought up to date, but a public
+/// issuer never becomes a test issuer.
 pub fn add(terminal: &mut Terminal<'_>, request: &Request) -> Report {
     let mut report = Report::new("trust-add");
     match steps(terminal, request, &mut report) {
@@ -54,6 +55,13 @@ fn steps(
         return Err(Failure::with("E_FINGERPRINT", met.fingerprint()));
     }
     let entry = match terminal.trust.find(met.name())? {
+        // Its descriptor is public, so showing it on this computer proves nothing.
+        Some(known)
+            if known.origin.access() == Access::Public && origin.access() == Access::Dev =>
+        {
+            let reason = format!("{} is trusted at its public address", known.name());
+            return Err(Failure::with("E_ORIGIN", reason));
+        }
         Some(known) => {
             report.fact("basis", "known root");
             known.refreshed(signed, terminal.now)?.moved_to(origin)

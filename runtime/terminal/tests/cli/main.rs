@@ -7,6 +7,7 @@
 
 mod commands;
 mod documents;
+mod hostile;
 mod open;
 mod person;
 mod world;
