@@ -278,7 +278,7 @@ fn a_card_in_use_is_not_issued_again() {
     let mut transmit = |apdu: &[u8]| Ok(bench.chip.transmit(apdu).answer);
     let issue = issuer::issuing::issue(&bench.app.office, &mut transmit, order);
     let error = bench.runtime.block_on(issue).unwrap_err();
-    assert!(error.to_string().contains("in use"));
+    assert!(error.to_string().contains("issued already"));
 }
 
 #[test]
