@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     files, http, jobs,
 };
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use mailer::{SmtpConfig, SmtpTls, Transport};
 use std::{
     net::SocketAddr,
@@ -117,13 +117,24 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         write_ready(path, &format!("http://{address}"))?;
     }
     let service = http::router(app).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service)
-        .with_graceful_shutdown(signal())
-        .await?;
+    let serving = axum::serve(listener, service).with_graceful_shutdown(signal());
+    whole(serving.into_future(), &mut tasks).await?;
     stop.send_replace(true);
     while tasks.join_next().await.is_some() {}
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Serves as long as the jobs do. A job ends early only by a defect, and a server that looks healthy
+/// while no money is returned and no mail goes out is worse than one that is started again.
+async fn whole(
+    serving: impl Future<Output = std::io::Result<()>>,
+    jobs: &mut JoinSet<()>,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        served = serving => Ok(served?),
+        Some(_) = jobs.join_next() => bail!("a job has ended: see the log, and start the server again"),
+    }
 }
 
 fn write_ready(path: &Path, url: &str) -> anyhow::Result<()> {
@@ -176,5 +187,20 @@ async fn signal() {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         () = terminate => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_that_ends_early_ends_the_server() {
+        let mut jobs = JoinSet::new();
+        jobs.spawn(std::future::pending());
+        jobs.spawn(async { panic!("a defect") });
+        assert!(whole(std::future::pending(), &mut jobs).await.is_err());
+        let served = async { Ok(()) };
+        assert!(whole(served, &mut jobs).await.is_ok());
     }
 }
