@@ -273,12 +273,12 @@ pub(super) async fn place(
 /// The typed texts as an order: the amount in major units of the holder's currency.
 fn check(app: &App, holder: &Holder, form: &OrderForm) -> Result<NewOrder, Refused> {
     let currency = holder.balance.currency();
-    let typed = form.amount.trim().replace(',', "");
-    let amount = Amount::parse(&typed, currency).map_err(|error| match error {
-        AmountError::TooManyDigits { .. } => ProblemCode::AmountExponent,
-        AmountError::TooLarge => ProblemCode::AmountOverLimit,
-        _ => ProblemCode::AmountNotPositive,
-    })?;
+    let amount =
+        Amount::parse(&ungrouped(form.amount.trim()), currency).map_err(|error| match error {
+            AmountError::TooManyDigits { .. } => ProblemCode::AmountExponent,
+            AmountError::TooLarge => ProblemCode::AmountOverLimit,
+            _ => ProblemCode::AmountNotPositive,
+        })?;
     let note = form.note.trim();
     let body = CreateOrder {
         recipient_card: form.card.clone(),
@@ -288,6 +288,21 @@ fn check(app: &App, holder: &Holder, form: &OrderForm) -> Result<NewOrder, Refus
         expires_in_s: None,
     };
     NewOrder::check(app, body)
+}
+
+/// `1,250.50` as `1250.50`. A comma that does not group thousands stays, and is then refused: whoever
+/// means `12,50` must not order a hundred times as much.
+fn ungrouped(typed: &str) -> String {
+    let (major, decimals) = typed.split_at(typed.find('.').unwrap_or(typed.len()));
+    let mut groups = major.split(',');
+    let first = groups
+        .next()
+        .is_some_and(|group| (1..=3).contains(&group.len()));
+    if first && groups.all(|group| group.len() == 3) {
+        major.replace(',', "") + decimals
+    } else {
+        typed.to_owned()
+    }
 }
 
 /// `Hanako Sato` as `H•••• S•••`: enough to recognise, not enough to learn.
@@ -365,6 +380,24 @@ mod tests {
         assert_eq!(masked_name("Hanako  Sato"), "H••••• S•••");
         assert_eq!(masked_name("佐藤 花子"), "佐• 花•");
         assert_eq!(masked_name(""), "");
+    }
+
+    #[test]
+    fn a_comma_groups_thousands_or_is_refused() {
+        for (typed, read) in [
+            ("1,250", Some(125_000)),
+            ("12,345,678.90", Some(1_234_567_890)),
+            ("1250", Some(125_000)),
+            ("12,50", None),
+            ("1,2", None),
+            (",250", None),
+            ("1250,000", None),
+            ("1.250,00", None),
+            ("12.3,4", None),
+        ] {
+            let amount = Amount::parse(&ungrouped(typed), money::Currency::Usd);
+            assert_eq!(amount.ok().map(Amount::minor), read, "{typed}");
+        }
     }
 
     #[test]
