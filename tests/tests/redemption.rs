@@ -405,3 +405,28 @@ fn a_cancelled_expired_or_blocked_remittance_is_refused_with_its_own_code() -> R
     world.audit()?;
     Ok(())
 }
+
+#[test]
+fn a_program_of_a_revoked_key_is_refused_by_the_server_too() -> Result<()> {
+    let (_dir, world, server, program) = with_order()?;
+    let keys = world.admin(&["keys", "list"])?;
+    let list = keys["keys"].as_array().context("a list of keys")?;
+    let key = list
+        .iter()
+        .find(|k| k["purpose"] == "program")
+        .context("a program key")?;
+    world.admin(&["keys", "revoke", &text(key, "key_id")?])?;
+    drop(server);
+    let server = world.serve()?;
+    let mut recipient = Recipient::new(&program, &server.base, &world.card)?;
+    assert_eq!(failed(recipient.run())?, Failure::Refused);
+    assert_eq!(recipient.refusal()?, "E_PROGRAM_REVOKED");
+    drop(recipient);
+    let untouched = Balances {
+        on_card: 0,
+        card_account: 0,
+        sender: SENDER_START - AMOUNT,
+    };
+    assert_eq!(world.balances()?, untouched);
+    Ok(())
+}

@@ -6,6 +6,8 @@
 
 use core::fmt::Write as _;
 
+use wire::text::is_deceiving;
+
 /// Characters of one foreign text that are shown before it is cut with `…`.
 ///
 /// A note has at most 140 characters; 200 shows every lawful text whole and keeps a hostile one
@@ -39,7 +41,7 @@ pub fn shown(text: &str) -> String {
         if matches!(c, '\\' | '"') {
             out.push('\\');
             out.push(c);
-        } else if deceives(c) || combining > COMBINING_MAX {
+        } else if is_deceiving(c) || combining > COMBINING_MAX {
             // Writing to a string cannot fail.
             let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
         } else {
@@ -63,7 +65,7 @@ pub fn quoted(text: &str) -> String {
 pub fn json(document: &str) -> String {
     let mut out = String::with_capacity(document.len());
     for c in document.chars() {
-        if c != '\n' && deceives(c) {
+        if c != '\n' && is_deceiving(c) {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 // Writing to a string cannot fail.
                 let _ = write!(out, "\\u{unit:04x}");
@@ -73,19 +75,6 @@ pub fn json(document: &str) -> String {
         }
     }
     out
-}
-
-/// Whether `c` can change how other characters are displayed, or is displayed as nothing.
-fn deceives(c: char) -> bool {
-    c.is_control()
-        || matches!(u32::from(c),
-            0x00AD | 0x034F | 0x0600..=0x0605 | 0x061C | 0x06DD | 0x070F | 0x0890 | 0x0891 | 0x08E2
-            | 0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x180B..=0x180F
-            | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0x2800
-            | 0x3164 | 0xE000..=0xF8FF | 0xFDD0..=0xFDEF | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0
-            | 0xFFF0..=0xFFFF
-            | 0x110BD | 0x110CD | 0x13430..=0x1345F | 0x1BCA0..=0x1BCAF | 0x1D173..=0x1D17A
-            | 0xE0000..=0x0010_FFFF)
 }
 
 /// Whether `c` is drawn over the character before it (the combining blocks, and the Japanese

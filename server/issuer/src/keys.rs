@@ -241,6 +241,16 @@ impl Keys {
             .max_by_key(|s| s.not_before)
     }
 
+    /// Whether the signing key with this public half was revoked.
+    #[must_use]
+    pub fn is_revoked(&self, public: &[u8; 32]) -> bool {
+        let same = |s: &&Signer| s.key.verifying_key().as_bytes() == public;
+        self.signers
+            .iter()
+            .find(same)
+            .is_some_and(|s| s.revoked_at.is_some())
+    }
+
     /// The cards' masters: of the PICC level, and of the purse's keys 0, 1 and 2.
     #[must_use]
     pub fn card_masters(&self) -> [Key; 4] {

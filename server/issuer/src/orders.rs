@@ -20,6 +20,7 @@ use store::ApplyError;
 use wire::{
     api::{CreateOrder, OrderView, ProblemCode},
     descriptor::Purpose,
+    text::is_deceiving,
 };
 
 /// Most minor units in one order: what a card can hold at all.
@@ -51,7 +52,7 @@ impl NewOrder {
     ///
     /// # Errors
     /// In this order: `currency-unknown`, `amount-not-positive`, `amount-over-limit`,
-    /// `note-too-long`, `body-malformed` for control characters in the note,
+    /// `note-too-long`, `body-malformed` for line breaks and deceiving characters in the note,
     /// `expiry-out-of-range`, `card-number-malformed`.
     pub fn check(app: &App, order: CreateOrder) -> Result<Self, Refused> {
         let currency = Currency::from_code(&order.currency)
@@ -67,8 +68,8 @@ impl NewOrder {
         if note.chars().count() > NOTE_CHARS_MAX {
             return Err(ProblemCode::NoteTooLong.into());
         }
-        if note.chars().any(char::is_control) {
-            let detail = "the note holds control characters, such as a line break";
+        if note.chars().any(is_deceiving) {
+            let detail = "the note holds line breaks, or characters that hide or turn text";
             return Err(Refused::with(ProblemCode::BodyMalformed, detail));
         }
         let expires_in_s = order.expires_in_s.unwrap_or(EXPIRES_IN_DEFAULT_S);

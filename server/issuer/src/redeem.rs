@@ -9,7 +9,7 @@ use ledger::{
     Command, CommitOutcome, Decide, Decided, Outcome, RemittanceId, Settlement, Timestamp, Uid,
 };
 use redemption::{
-    Accepted, BeginRows, Begun, CardAnswered, Context, DecideRows, Decision, Presented,
+    Accepted, BeginRows, Begun, CardAnswered, Context, DecideRows, Decision, Presented, ProgramKey,
     ProofAnswered, ProofRows, Proved, StateAnswered, accept, begin, wire_refusal,
 };
 use store::{ApplyError, Standing};
@@ -62,6 +62,7 @@ async fn instruct(office: &Office, instruction: &Instruction) -> anyhow::Result<
         claim_token: &claim_token,
         in_flight: standing.as_ref().and_then(|s| s.in_flight.as_ref()),
         presented,
+        program_key: office.program_key(standing.as_ref()),
     };
     Ok(match begin(instruction, rows, now) {
         Begun::Receipt(receipt) => Reply::Receipt(receipt),
@@ -114,6 +115,7 @@ async fn decide(office: &Office, state: &StateAnswered) -> anyhow::Result<Vec<u8
             remittance: &standing.remittance,
             card: &standing.card,
             in_flight: standing.in_flight.as_ref().map(|f| (f, flying)),
+            program_key: office.program_key(Some(&standing)),
         };
         let nonce = random(&*office.random);
         let verdict = match state.decide(office.context(now)?, rows, &nonce) {
@@ -188,6 +190,16 @@ impl Office {
     fn now_of(&self, standing: Option<&Standing>) -> Timestamp {
         let clock = self.clock.now();
         standing.map_or(clock, |s| clock.max(s.time_floor))
+    }
+
+    /// Programs of a revoked key are refused here too: a terminal may not have heard of it yet.
+    fn program_key(&self, standing: Option<&Standing>) -> ProgramKey {
+        let revoked = |s: &Standing| self.keys.is_revoked(&s.remittance.program_key);
+        if standing.is_some_and(revoked) {
+            ProgramKey::Revoked
+        } else {
+            ProgramKey::Honoured
+        }
     }
 
     fn context(&self, now: Timestamp) -> anyhow::Result<Context<'_>> {

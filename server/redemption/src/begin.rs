@@ -23,6 +23,25 @@ pub enum Presented {
     Unknown,
 }
 
+/// Whether programs signed by the key of this remittance's program are still honoured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgramKey {
+    /// They are.
+    Honoured,
+    /// The issuer revoked the key: a thief may have signed with it.
+    Revoked,
+}
+
+impl ProgramKey {
+    /// Why nothing new is sent for such a program. What is in flight is settled all the same.
+    pub(crate) const fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::Honoured => None,
+            Self::Revoked => Some(Refusal::ProgramRevoked),
+        }
+    }
+}
+
 /// What the server knows of an instruction. The card row, and with it the epoch, is read *before*
 /// `RndA` is made; [`Admitted`] keeps callers to that order.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +55,8 @@ pub struct BeginRows<'a> {
     pub in_flight: Option<&'a InFlight>,
     /// Whether the presented UID belongs to any card of this issuer.
     pub presented: Presented,
+    /// Whether the key that signed the remittance's program is honoured.
+    pub program_key: ProgramKey,
 }
 
 /// What becomes of an instruction.
@@ -61,7 +82,7 @@ pub struct Admitted {
 
 /// Checks an instruction against what is known.
 ///
-/// In this order: id, claim token, credited before, ended (unless this very card has an operation
+/// In this order: id, claim token, credited before, ended or its program's key revoked (unless this very card has an operation
 /// in flight, which its next session settles), card bound to, card's status.
 #[must_use]
 pub fn begin(instruction: &Instruction, rows: BeginRows<'_>, now: Timestamp) -> Begun {
@@ -77,7 +98,8 @@ pub fn begin(instruction: &Instruction, rows: BeginRows<'_>, now: Timestamp) -> 
     }
     let right_card = card.uid.0 == instruction.uid;
     let settles = right_card && rows.in_flight.is_some();
-    let ended = unredeemable(remittance.status, remittance.expires, now);
+    let ended =
+        unredeemable(remittance.status, remittance.expires, now).or(rows.program_key.refusal());
     if let (Some(refusal), false) = (ended, settles) {
         return Begun::Refused(refusal);
     }

@@ -11,7 +11,7 @@
 use crate::{
     Context,
     accept::StateAnswered,
-    begin::{unredeemable, unusable},
+    begin::{ProgramKey, unredeemable, unusable},
     encode, evidence, flight,
     seal::Nonce,
 };
@@ -32,6 +32,8 @@ pub struct DecideRows<'a> {
     pub card: &'a Card,
     /// What is in flight on that card, with its remittance: this one or another.
     pub in_flight: Option<(&'a InFlight, &'a Remittance)>,
+    /// Whether the key that signed the remittance's program is honoured.
+    pub program_key: ProgramKey,
 }
 
 /// What to do about exchange 3.
@@ -195,7 +197,8 @@ fn batch(
     if let Status::CommitSent { .. } = status {
         return Err(Refusal::Restart);
     }
-    if let Some(refusal) = unredeemable(status, remittance.expires, context.now) {
+    let ended = unredeemable(status, remittance.expires, context.now);
+    if let Some(refusal) = ended.or(rows.program_key.refusal()) {
         return Err(refusal);
     }
     let before = i64::from(heard.value);

@@ -30,7 +30,7 @@ mod seal;
 mod ticket;
 
 pub use accept::{Accepted, CardAnswered, ProofAnswered, StateAnswered, accept};
-pub use begin::{Admitted, BeginRows, Begun, Presented, begin};
+pub use begin::{Admitted, BeginRows, Begun, Presented, ProgramKey, begin};
 pub use decide::{DecideRows, Decision, Verdict, wire_refusal};
 pub use evidence::{EVIDENCE_LEN, evidence};
 pub use prove::{ProofRows, Proved};

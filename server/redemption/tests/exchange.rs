@@ -5,6 +5,7 @@
 mod world;
 
 use ledger::{CardStatus, InFlight, Proven, ReturnReason, Status};
+use redemption::ProgramKey;
 use wire::exchange::{Refusal, Reply, Request};
 use world::{AMOUNT, LIFE_S, START, UID, World, answered, receipt, refusal, step};
 
@@ -556,4 +557,30 @@ fn a_proof_of_what_is_not_in_flight_says_what_became_of_it() {
 #[test]
 fn the_uid_of_the_test_card_is_the_one_that_is_bound() {
     assert_eq!(World::new().chip.uid(), UID);
+}
+
+#[test]
+fn a_program_of_a_revoked_key_is_refused_at_exchanges_one_and_three() {
+    let mut world = World::new();
+    let id = world.order(AMOUNT);
+    world.program_key = ProgramKey::Revoked;
+    let begun = world.instruction(id);
+    assert_eq!(refusal(&world.serve(begun)), Refusal::ProgramRevoked);
+
+    world.program_key = ProgramKey::Honoured;
+    let third = world.until_state_read(id);
+    world.program_key = ProgramKey::Revoked;
+    assert_eq!(refusal(&world.serve(third)), Refusal::ProgramRevoked);
+    assert_eq!((world.value(), world.status(id)), (0, Status::Open));
+}
+
+#[test]
+fn what_is_in_flight_is_settled_whatever_became_of_the_programs_key() {
+    let mut world = World::new();
+    let id = world.order(AMOUNT);
+    let batch = world.until_batch_sent(id);
+    world.perform(id, &batch).unwrap();
+    world.program_key = ProgramKey::Revoked;
+    assert!(matches!(world.run(id), Reply::Receipt(_)));
+    assert_eq!(world.status(id), Status::Credited { at: START });
 }

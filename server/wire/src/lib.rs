@@ -21,6 +21,7 @@ pub mod exchange;
 pub mod receipt;
 pub mod refusal;
 pub mod signed;
+pub mod text;
 
 #[cfg(feature = "api")]
 pub mod api;

@@ -56,7 +56,7 @@ pub(super) async fn run(command: Holder) -> anyhow::Result<ExitCode> {
 async fn add(args: Add) -> anyhow::Result<()> {
     ensure!(
         (1..=SENDER_NAME_CHARS_MAX).contains(&args.name.chars().count())
-            && !args.name.chars().any(char::is_control),
+            && !args.name.chars().any(wire::text::is_deceiving),
         "--name: 1 to {SENDER_NAME_CHARS_MAX} characters, none of them a control character"
     );
     let language = Language::from_code(&args.language)

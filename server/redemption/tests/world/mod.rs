@@ -17,7 +17,7 @@ use ledger::{
 use money::{Amount, Currency};
 use redemption::{
     Accepted, BeginRows, Begun, Context, DecideRows, Decision, Incarnation, Nonce, Presented,
-    ProofRows, Proved, SealKey, accept, begin,
+    ProgramKey, ProofRows, Proved, SealKey, accept, begin,
 };
 use std::collections::BTreeMap;
 use wire::exchange::{Answers, Instruction, Refusal, Reply, Request, Step};
@@ -45,6 +45,7 @@ pub(crate) struct World {
     pub(crate) apdus: usize,
     seal_key: SealKey,
     receipt_key: SigningKey,
+    pub(crate) program_key: ProgramKey,
     drawn: u64,
 }
 
@@ -99,6 +100,7 @@ impl World {
             apdus: 0,
             seal_key: SealKey::new([5; 32]),
             receipt_key: SigningKey::from_bytes(&[6; 32]),
+            program_key: ProgramKey::Honoured,
             drawn: 0,
         }
     }
@@ -191,6 +193,7 @@ impl World {
             } else {
                 Presented::Known
             },
+            program_key: self.program_key,
         };
         match begin(instruction, rows, self.now) {
             Begun::Receipt(receipt) => Reply::Receipt(receipt),
@@ -213,6 +216,7 @@ impl World {
             remittance: &self.remittances[&state.remittance()],
             card: &self.card,
             in_flight: flying,
+            program_key: self.program_key,
         };
         match state.decide(self.context(), rows, &nonce) {
             Decision::Answer(bytes) => bytes,
