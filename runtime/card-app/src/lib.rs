@@ -114,7 +114,15 @@ fn new(
         }
     };
     let seed = seed.map_or_else(random, Ok)?;
-    card_reader::create(path, &Card::new(uid, seed)).map_err(|error| explain(&error))?;
+    card_reader::create(path, &Card::new(uid, seed)).map_err(|error| match &error {
+        CardFileError::Missing(folder) => {
+            anyhow!(
+                "E_CARD_FILE_IO: there is no folder {}; make it first",
+                folder.display()
+            )
+        }
+        _ => explain(&error),
+    })?;
     let uid = data_encoding::HEXUPPER.encode(&uid);
     writeln!(talk, "{}: blank card with UID {uid}", path.display())?;
     Ok(())

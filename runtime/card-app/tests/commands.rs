@@ -106,3 +106,11 @@ fn help_gives_examples_and_exit_codes() {
         help.contains("Examples:") && help.contains("Exit codes: 0 done, 1 failed, 2 wrong usage")
     );
 }
+
+#[test]
+fn a_new_card_in_a_folder_that_is_not_there_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = tegata_card(folder.path(), &["new", "none/a.card"]).code(1);
+    let said = String::from_utf8(ended.get_output().stderr.clone()).unwrap();
+    assert!(said.contains("there is no folder none"), "{said}");
+}
