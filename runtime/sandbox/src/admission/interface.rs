@@ -71,6 +71,49 @@ pub(super) fn check(types: TypesRef<'_>) -> Result<(), AdmitError> {
     Ok(())
 }
 
+/// Refuses a result within a result among the types of one component, at its end.
+///
+/// The interface needs none, and the engine panics on some while it writes the adapter between two
+/// components. A function can only be lifted with a type of its own component, so those that
+/// are only declared inside an instance type need no look.
+pub(super) fn flat(types: TypesRef<'_>) -> Result<(), AdmitError> {
+    for index in 0..types.component_type_count() {
+        let is_flat = match types.component_any_type_at(index) {
+            ComponentAnyTypeId::Defined(id) => is_flat(types, ComponentValType::Type(id)),
+            ComponentAnyTypeId::Func(id) => {
+                let function = &types[id];
+                let values = function.params.iter().map(|(_, value)| *value);
+                values
+                    .chain(function.result)
+                    .all(|value| is_flat(types, value))
+            }
+            ComponentAnyTypeId::Resource(_)
+            | ComponentAnyTypeId::Instance(_)
+            | ComponentAnyTypeId::Component(_) => true,
+        };
+        if !is_flat {
+            return Err(AdmitError::new(Rule::Canon, "a result within a result"));
+        }
+    }
+    Ok(())
+}
+
+fn is_flat(types: TypesRef<'_>, value: ComponentValType) -> bool {
+    let is_result = |value: &Option<ComponentValType>| match value {
+        Some(ComponentValType::Type(id)) => {
+            matches!(&types[*id], ComponentDefinedType::Result { .. })
+        }
+        Some(ComponentValType::Primitive(_)) | None => false,
+    };
+    match value {
+        ComponentValType::Type(id) => match &types[id] {
+            ComponentDefinedType::Result { ok, err, .. } => !is_result(ok) && !is_result(err),
+            _ => true,
+        },
+        ComponentValType::Primitive(_) => true,
+    }
+}
+
 impl Interface {
     fn matches(&self, types: TypesRef<'_>, item: Option<&ComponentItem>) -> bool {
         let Some(ComponentItem {

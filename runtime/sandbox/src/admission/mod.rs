@@ -237,12 +237,15 @@ fn pass(bytes: &[u8], features: WasmFeatures) -> Result<(), AdmitError> {
                 function.validate(&body).map_err(malformed)?;
                 allocations = function.into_allocations();
             }
-            ValidPayload::End(types) if policy.levels.is_empty() => {
-                policy.component.complete()?;
-                policy.module.complete()?;
-                interface::check(types.as_ref())?;
+            ValidPayload::End(types) => {
+                interface::flat(types.as_ref())?;
+                if policy.levels.is_empty() {
+                    policy.component.complete()?;
+                    policy.module.complete()?;
+                    interface::check(types.as_ref())?;
+                }
             }
-            ValidPayload::Ok | ValidPayload::Parser(_) | ValidPayload::End(_) => {}
+            ValidPayload::Ok | ValidPayload::Parser(_) => {}
         }
     }
     Ok(())

@@ -385,6 +385,24 @@ fn component_features_outside_the_list_are_refused() {
 }
 
 #[test]
+fn a_result_within_a_result_is_refused_wherever_a_function_could_have_it() {
+    for part in [
+        "(type $r (result (error u8))) (type (result $r))",
+        "(type $r (result u8)) (type (result u8 (error $r)))",
+        "(component (type $r (result u8)) (type (func (param \"a\" (result $r)))))",
+        "(type $r (result u8)) (component (alias outer 1 $r (type $s)) (type (result $s)))",
+        "(component (import \"i\" (instance $i
+           (type $r (result u8)) (type $f (func (result (result $r))))
+           (export \"f\" (type (eq $f)))))
+         (alias export $i \"f\" (type $g)))",
+    ] {
+        refused(&with_components(part).standalone(), "E_POLICY_CANON", part);
+    }
+    let flat = "(type $l (list u8)) (type (result $l (error u8)))";
+    assert_eq!(check(&with_components(flat).standalone()), Ok(()));
+}
+
+#[test]
 fn code_does_not_cross_between_components() {
     for part in [
         "(core type (module))",
