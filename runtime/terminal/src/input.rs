@@ -1,6 +1,6 @@
 //! Bounded reading of what the person wants to open.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -45,28 +45,31 @@ impl Source {
 /// [`MAIL_LEN_MAX`] + 1 of a mail.
 ///
 /// # Errors
-/// `E_INPUT` (also for folders, pipes by name and
-/// devices: they might never end), `E_SIZE`, `E_FORMAT`, and those of [`mail::program`].
+/// Those of [`regular_file`] and [`mail::program`], `E_SIZE`, `E_FORMAT`.
 pub fn program_bytes(source: &Source) -> Result<Vec<u8>, Failure> {
     match source {
         Source::Stdin => program_from(io::stdin().lock()),
-        Source::File(path) => {
-            let unreadable = |error: &dyn core::fmt::Display| {
-                Failure::with("E_INPUT", format!("{}: {error}", path.display()))
-            };
-            // Opening a named pipe would otherwise wait for a writer.
-            let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-            let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
-            let file = file.map_err(|error| unreadable(&error))?;
-            let kind = file
-                .metadata()
-                .map_err(|error| unreadable(&error))?
-                .file_type();
-            if !kind.is_file() {
-                return Err(unreadable(&"not a regular file"));
-            }
-            program_from(file)
-        }
+        Source::File(path) => program_from(regular_file(path)?),
+    }
+}
+
+/// Opens the regular file at `path`, or the one that a link there leads to, without ever waiting.
+///
+/// # Errors
+/// `E_INPUT`, also for folders, pipes and devices: they might never end.
+pub fn regular_file(path: &Path) -> Result<File, Failure> {
+    let unreadable = |error: &dyn core::fmt::Display| {
+        Failure::with("E_INPUT", format!("{}: {error}", path.display()))
+    };
+    // Opening a named pipe would otherwise wait for a writer.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = file.map_err(|error| unreadable(&error))?;
+    let metadata = file.metadata().map_err(|error| unreadable(&error))?;
+    if metadata.is_file() {
+        Ok(file)
+    } else {
+        Err(unreadable(&"not a regular file"))
     }
 }
 

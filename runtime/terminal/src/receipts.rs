@@ -1,6 +1,5 @@
 //! `tegata receipt`: the stored receipts, and the check of one from elsewhere.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -13,6 +12,7 @@ use crate::consent;
 use crate::escape;
 use crate::failure::Failure;
 use crate::hex;
+use crate::input;
 use crate::lang::Lang;
 use crate::report::Report;
 use crate::settle::Proof;
@@ -103,16 +103,14 @@ fn stored(terminal: &Terminal<'_>, id: [u8; 16]) -> Result<Option<Vec<u8>>, Fail
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let unreadable =
-        |error: std::io::Error| Failure::with("E_INPUT", format!("{}: {error}", path.display()));
     let mut bytes = Vec::new();
     let limit = u64::try_from(RECEIPT_LEN_MAX)
         .unwrap_or(u64::MAX)
         .saturating_add(1);
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(limit)
+    input::regular_file(path)?
+        .take(limit)
         .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+        .map_err(|error| Failure::with("E_INPUT", format!("{}: {error}", path.display())))?;
     Ok(bytes)
 }
 

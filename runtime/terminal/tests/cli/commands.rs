@@ -152,6 +152,17 @@ fn an_unknown_receipt_has_a_code() {
 }
 
 #[test]
+fn a_receipt_is_read_from_a_regular_file_only() {
+    let world = World::trusting();
+    let pipe = world.dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    for path in [pipe.to_str().unwrap(), "/dev/zero", "/"] {
+        world.run(&["receipt", path]).expect(1, "E_INPUT");
+    }
+}
+
+#[test]
 fn a_receipt_that_no_longer_verifies_is_listed_as_such() {
     let world = World::trusting();
     let order = world.order();
