@@ -54,24 +54,24 @@ pub struct Settled {
 
 /// Sends the unanswered last exchanges of earlier runs again, without card and program.
 ///
-/// One attempt each; after a server could not be reached, its other exchanges wait for the next
-/// start. A remittance that another process is working on is left to it.
+/// One attempt each; after a server could not be reached or gave no answer that means anything, its
+/// other exchanges wait for the next start. A remittance that another process is working on is left to it.
 ///
 /// # Errors
 /// `E_STATE` if the journal cannot be listed.
 pub fn unanswered(journal: &Journal, trust: &TrustStore) -> Result<Vec<Settled>, Failure> {
     let mut settled = Vec::new();
-    let mut unreachable: Vec<String> = Vec::new();
+    let mut unserved: Vec<String> = Vec::new();
     for key in journal.keys()? {
-        if unreachable.contains(&key.issuer) {
+        if unserved.contains(&key.issuer) {
             continue;
         }
         let result = match one(journal, trust, &key) {
             Ok(None) => continue,
             Ok(Some(proof)) => Ok(proof),
             Err(failure) => {
-                if matches!(failure.code, "E_OFFLINE" | "E_NETWORK_TIMEOUT") {
-                    unreachable.push(key.issuer.clone());
+                if is_no_answer(&failure) {
+                    unserved.push(key.issuer.clone());
                 }
                 Err(failure)
             }
@@ -79,6 +79,15 @@ pub fn unanswered(journal: &Journal, trust: &TrustStore) -> Result<Vec<Settled>,
         settled.push(Settled { key, result });
     }
     Ok(settled)
+}
+
+/// Whether the server said nothing about an exchange: then it will not about the next one either,
+/// and each more would let the person wait as long.
+fn is_no_answer(failure: &Failure) -> bool {
+    matches!(
+        failure.code,
+        "E_OFFLINE" | "E_NETWORK_TIMEOUT" | "E_SERVER_UNAVAILABLE" | "E_SERVER_REPLY"
+    )
 }
 
 /// Settles one remittance; `None` if there is nothing to do here.

@@ -1,6 +1,7 @@
 //! What issuers and files try that do not mean well.
 
-use crate::world::{DAY_S, ISSUER, World};
+use crate::world::{Answer, DAY_S, ISSUER, World};
+use program::Order;
 use std::fs;
 
 /// A world whose terminal trusts the issuer at its public address.
@@ -50,4 +51,39 @@ fn a_stray_file_in_the_state_folder_stops_nothing() {
     order.expires = world.now - 8 * DAY_S;
     let file = world.program("p", &order, 10);
     world.open(&file).expect(4, "E_TIME");
+}
+
+#[test]
+fn a_server_that_gives_no_answer_is_not_asked_about_the_next_exchange_at_this_start() {
+    let world = World::trusting();
+    for remittance in [0x11, 0x22] {
+        let order = Order {
+            remittance: [remittance; 16],
+            ..world.order()
+        };
+        world.script([Answer::last_step()]);
+        // The second start sends the first one again: no answer to that either.
+        if remittance == 0x22 {
+            world.script([Answer::Lost, Answer::last_step()]);
+        }
+        world
+            .open(&world.program("p", &order, 10))
+            .expect(9, "E_IN_DOUBT");
+    }
+    let mut over = world.order();
+    over.remittance = [0x33; 16];
+    over.created = world.now - 9 * DAY_S;
+    over.expires = world.now - 8 * DAY_S;
+    let over = world.program("over", &over, 10);
+    for answer in [
+        Answer::Lost,
+        Answer::Status(503),
+        Answer::Mistyped(Vec::new()),
+        Answer::Reply(vec![0]),
+        Answer::last_step(),
+    ] {
+        world.script([answer.clone()]);
+        world.open(&over).expect(4, "E_TIME");
+        assert_eq!(world.requests().len(), 1, "{answer:?}");
+    }
 }
