@@ -52,10 +52,11 @@ impl ClaimLimit {
     }
 }
 
-/// One household has a whole IPv6 network of 64 bits: count it as one caller.
+/// One household has a whole IPv6 network of 64 bits: count it as one caller. An IPv4 address in
+/// IPv6 form is no such network.
 fn network_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
+    match address.to_canonical() {
+        v4 @ IpAddr::V4(_) => v4,
         IpAddr::V6(v6) => {
             let network = u128::from(v6) & (u128::MAX << 64);
             IpAddr::V6(Ipv6Addr::from(network))
@@ -78,13 +79,24 @@ pub fn caller(headers: &HeaderMap, extensions: &Extensions, behind_proxy: bool) 
         .next_back()
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.rsplit(',').next())
-        .and_then(|value| value.trim().parse().ok());
+        .and_then(|value| forwarded_address(value.trim()));
     let seen = if behind_proxy {
         forwarded.or(peer)
     } else {
         peer
     };
     seen.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+/// An address as proxies write it: bare, in brackets, or with the caller's port.
+fn forwarded_address(written: &str) -> Option<IpAddr> {
+    let unbracketed = || written.strip_prefix('[')?.strip_suffix(']');
+    let with_port = || written.parse().map(|address: SocketAddr| address.ip());
+    unbracketed()
+        .unwrap_or(written)
+        .parse()
+        .or_else(|_| with_port())
+        .ok()
 }
 
 #[cfg(test)]
@@ -103,6 +115,34 @@ mod tests {
         assert!(limit.admits("2001:db8:0:1::1".parse().unwrap()));
         limit.forget_quiet_callers();
         assert!(!limit.admits(first));
+    }
+
+    #[test]
+    fn the_address_that_a_proxy_wrote_may_carry_a_port() {
+        for (written, read) in [
+            ("203.0.113.9", "203.0.113.9"),
+            ("203.0.113.9:50314", "203.0.113.9"),
+            ("2001:db8::7", "2001:db8::7"),
+            ("[2001:db8::7]:50314", "2001:db8::7"),
+            ("[2001:db8::7]", "2001:db8::7"),
+            ("unknown", "127.0.0.1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append("x-forwarded-for", written.parse().unwrap());
+            let mut extensions = Extensions::new();
+            extensions.insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 9))));
+            let caller = caller(&headers, &extensions, true);
+            assert_eq!(caller.to_string(), read, "{written}");
+        }
+    }
+
+    #[test]
+    fn ipv4_addresses_in_ipv6_form_are_not_one_network() {
+        let limit = ClaimLimit::new();
+        let first: IpAddr = "::ffff:203.0.113.9".parse().unwrap();
+        while limit.admits(first) {}
+        assert!(limit.admits("::ffff:203.0.113.10".parse().unwrap()));
+        assert!(!limit.admits("203.0.113.9".parse().unwrap()));
     }
 
     #[test]
