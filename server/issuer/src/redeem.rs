@@ -36,7 +36,8 @@ pub async fn exchange(app: &App, request: Request) -> anyhow::Result<Vec<u8>> {
 }
 
 async fn answer(office: &Office, answers: Answers) -> anyhow::Result<Vec<u8>> {
-    let now = office.clock.now();
+    // A clock set back would keep tickets open beyond their time: the ledger's floor holds it.
+    let now = office.ledger_now().await?;
     let accepted = accept(office.context(now)?, answers);
     match accepted {
         Err(refusal) => encode(&Reply::Refusal(refusal)),

@@ -7,7 +7,7 @@ use issuer::jobs::{expiry, outbox};
 use mailer::Transport;
 use program::{RawProgram, TrustedKey};
 use serde_json::json;
-use wire::{descriptor::Descriptor, exchange::Reply, receipt::Receipt};
+use wire::{descriptor::Descriptor, exchange::{Refusal, Reply}, receipt::Receipt};
 
 #[test]
 fn an_order_is_credited_once_and_its_receipt_is_kept() {
@@ -40,6 +40,22 @@ fn a_server_restarted_between_any_two_exchanges_credits_once() {
     bench.run(&id).unwrap();
     assert_eq!(bench.chip.balances()[0].2, 2_500);
     bench.assert_balanced();
+}
+
+#[test]
+fn a_clock_set_back_does_not_make_a_ticket_live_longer() {
+    let mut bench = Bench::new();
+    let id = bench.order("a");
+    bench.run(&id).unwrap();
+    let proves_key = bench.requests[1].clone();
+    let answer = bench.exchange(proves_key.clone());
+    assert!(matches!(Reply::decode(&answer.body), Ok(Reply::Step(_))));
+    bench.clock.set_s(START_S + 1_000);
+    bench.order("later");
+    bench.clock.set_s(START_S);
+    let answer = bench.exchange(proves_key);
+    let reply = Reply::decode(&answer.body).unwrap();
+    assert_eq!(reply, Reply::Refusal(Refusal::TicketExpired));
 }
 
 #[test]
