@@ -22,7 +22,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
   tegata-server serve --data ./issuer --mail-dir ./mails
   tegata-server serve --data ./issuer --listen 127.0.0.1:8080 --behind-proxy \\
       --public-origin https://money.example --smtp relay.example:587 --smtp-user tegata \\
-      --smtp-password-file /run/credentials/smtp")]
+      --smtp-password-file /etc/tegata/smtp-password")]
 pub struct Args {
     /// Data folder; `--json` changes nothing here.
     #[command(flatten)]
@@ -33,7 +33,8 @@ pub struct Args {
     /// Origin under which the outside reaches this server
     #[arg(long, value_name = "URL")]
     public_origin: Option<String>,
-    /// A proxy in front ends TLS and sets X-Forwarded-For; allows other addresses than loopback
+    /// A proxy in front ends TLS and sets X-Forwarded-For; allows other addresses than loopback,
+    /// wants --public-origin
     #[arg(long)]
     behind_proxy: bool,
     /// Credit emulated cards too: for tests and demonstrations
@@ -51,7 +52,7 @@ pub struct Args {
     /// User for SMTP AUTH
     #[arg(long, requires = "smtp_password_file", value_name = "USER")]
     smtp_user: Option<String>,
-    /// File with the password for SMTP AUTH
+    /// File with the password for SMTP AUTH, mode 0600
     #[arg(long, requires = "smtp_user", value_name = "FILE")]
     smtp_password_file: Option<PathBuf>,
     /// Sender address of mails [default: no-reply@ISSUER]
@@ -74,12 +75,7 @@ enum Tls {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    ensure!(
-        args.listen.ip().is_loopback() || args.behind_proxy,
-        "{} is no loopback address: bearer tokens need TLS; put a proxy in front and say \
-         --behind-proxy",
-        args.listen
-    );
+    check(&args)?;
     ensure!(
         args.accept_emulated_cards || !Config::emulated_mark(&args.common.data).exists(),
         "this issuer has issued emulated cards, which anyone can copy; \
@@ -125,6 +121,23 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Refuses flags that would put tokens or mails at risk.
+fn check(args: &Args) -> anyhow::Result<()> {
+    ensure!(
+        args.listen.ip().is_loopback() || args.behind_proxy,
+        "{} is no loopback address: bearer tokens need TLS; put a proxy in front and say \
+         --behind-proxy",
+        args.listen
+    );
+    // Mails would name a loopback address in the clear, and cookies would lack `Secure`.
+    ensure!(
+        args.public_origin.is_some() || !args.behind_proxy,
+        "behind a proxy nobody outside reaches this server by its own address: name the proxy's, \
+         such as --public-origin https://money.example"
+    );
+    Ok(())
+}
+
 /// Serves as long as the jobs do. A job ends early only by a defect, and a server that looks healthy
 /// while no money is returned and no mail goes out is worse than one that is started again.
 async fn whole(
@@ -153,7 +166,7 @@ fn transport(args: &Args) -> anyhow::Result<Transport> {
     let credentials = match (&args.smtp_user, &args.smtp_password_file) {
         (Some(user), Some(file)) => {
             let password =
-                std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+                files::read_secret(file).with_context(|| file.display().to_string())?;
             Some((
                 user.clone(),
                 password.trim_end_matches(['\r', '\n']).to_owned(),
@@ -193,6 +206,42 @@ async fn signal() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(flags: &[&str]) -> Args {
+        let line = [&["serve", "--data", "d"], flags].concat();
+        Line::try_parse_from(line).unwrap().args
+    }
+
+    #[test]
+    fn behind_a_proxy_the_origin_must_be_named() {
+        let said = check(&args(&["--behind-proxy"])).unwrap_err().to_string();
+        assert!(said.contains("--public-origin https://"), "{said}");
+        let named = ["--behind-proxy", "--public-origin", "https://money.example"];
+        check(&args(&named)).unwrap();
+        check(&args(&[])).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_mail_password_that_others_can_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("password");
+        files::write_new(&path, b"secret\n").unwrap();
+        let file = path.to_str().unwrap();
+        let relay = ["--smtp", "relay.example:587", "--smtp-user", "u"];
+        let args = args(&[&relay[..], &["--smtp-password-file", file]].concat());
+        transport(&args).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let said = format!("{:#}", transport(&args).unwrap_err());
+        assert!(said.contains("readable by others"), "{said}");
+    }
 
     #[tokio::test]
     async fn a_job_that_ends_early_ends_the_server() {
