@@ -67,10 +67,14 @@ impl Live<'_> {
         let not_kept = |failure| (failure, NetworkError::Failed);
         let weight = self
             .scope
-            .weigh(request)
+            .weigh(request, &self.watch)
             .ok_or((Failure::new("E_POLICY"), NetworkError::Denied))?;
         if weight == Weight::MoneyMayHaveMoved {
-            self.keep(request).map_err(not_kept)?;
+            let unanswered = Unanswered {
+                request: request.to_vec(),
+                facts: self.facts.clone(),
+            };
+            keep(self.journal, self.key, &mut self.watch, unanswered)?;
         }
         let bytes = self
             .channel
@@ -86,22 +90,34 @@ impl Live<'_> {
         }
         Ok(bytes)
     }
+}
 
-    /// Journals the last exchange; a repetition of the same bytes is there already.
-    fn keep(&self, request: &[u8]) -> Result<(), Failure> {
-        let entry = self
-            .journal
-            .entry(self.key)?
-            .ok_or(Failure::new("E_STATE"))?;
-        let unanswered = Unanswered {
-            request: request.to_vec(),
-            facts: self.facts.clone(),
-        };
-        if entry.unanswered.as_ref() == Some(&unanswered) {
-            return Ok(());
+/// Journals the last exchange before it is sent; a repetition of what stands there is sent as it is.
+///
+/// Another unanswered request of the same remittance may be the only proof that money moved, and is
+/// replaced at most once for each time that the server hands out the batch that moves value: the
+/// server then waits for new answers. Anything else is `E_POLICY`.
+fn keep(
+    journal: &Journal,
+    key: &Key,
+    watch: &mut Watch,
+    unanswered: Unanswered,
+) -> Result<(), (Failure, NetworkError)> {
+    let not_kept = |failure| (failure, NetworkError::Failed);
+    let entry = journal
+        .entry(key)
+        .and_then(|entry| entry.ok_or(Failure::new("E_STATE")))
+        .map_err(not_kept)?;
+    if entry.unanswered.as_ref() != Some(&unanswered) {
+        if entry.unanswered.is_some() && !watch.answers_due {
+            return Err((Failure::new("E_POLICY"), NetworkError::Denied));
         }
-        self.journal.put(self.key, &entry.awaiting(unanswered))
+        journal
+            .put(key, &entry.awaiting(unanswered))
+            .map_err(not_kept)?;
     }
+    watch.answers_due = false;
+    Ok(())
 }
 
 /// The words for a reader's error.
@@ -169,10 +185,53 @@ pub fn may_be_sent_again(request: &[u8], key: &Key) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::verdict;
+    use super::{keep, verdict};
     use crate::failure::Failure;
+    use crate::journal::{Entry, Facts, Journal, Key, Unanswered};
+    use crate::state::StateDir;
     use crate::watch::Watch;
     use wire::exchange::Refusal;
+
+    #[test]
+    fn a_proof_is_replaced_once_for_each_batch_that_was_handed_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::new(StateDir::open(&dir.path().join("state")).unwrap());
+        let key = Key {
+            issuer: "pay.example.org".to_owned(),
+            remittance: [1; 16],
+        };
+        let facts = Facts {
+            revision: 1,
+            order_sha256: [7; 32],
+            amount_minor: 2500,
+            currency: "JPY".to_owned(),
+        };
+        let entry = Entry::new(facts.clone(), [1; 32]);
+        journal.put(&key, &entry).unwrap();
+        let mut watch = Watch::default();
+        for (handed_out, request, expected) in [
+            // Nothing stands there: nothing is lost.
+            (false, 1, Ok(())),
+            (false, 2, Err("E_POLICY")),
+            (false, 1, Ok(())),
+            (true, 2, Ok(())),
+            (false, 2, Ok(())),
+            (false, 3, Err("E_POLICY")),
+            // The same bytes use up the hand-out too.
+            (true, 2, Ok(())),
+            (false, 3, Err("E_POLICY")),
+        ] {
+            watch.answers_due |= handed_out;
+            let unanswered = Unanswered {
+                request: vec![request],
+                facts: facts.clone(),
+            };
+            let kept = keep(&journal, &key, &mut watch, unanswered.clone());
+            assert_eq!(kept.map_err(|(failure, _)| failure.code), expected);
+            let stands = journal.entry(&key).unwrap().unwrap().unanswered;
+            assert_eq!(stands == Some(unanswered), expected.is_ok());
+        }
+    }
 
     #[test]
     fn the_most_telling_reason_is_given() {

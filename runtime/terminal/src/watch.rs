@@ -36,8 +36,10 @@ impl Scope {
     /// Reads a request that the program wants to send; `None` if it must not leave.
     ///
     /// A lawful request is well-formed and names this remittance, the first one also its token.
+    /// Answers without ticket are lawful only after `watch` saw the server hand out a step without
+    /// ticket in this run: before, there is nothing that they could answer.
     #[must_use]
-    pub fn weigh(&self, request: &[u8]) -> Option<Weight> {
+    pub fn weigh(&self, request: &[u8], watch: &Watch) -> Option<Weight> {
         match Request::decode(request).ok()? {
             Request::Instruction(instruction) => (instruction.remittance == self.remittance
                 && instruction.claim_token == self.claim_token)
@@ -45,10 +47,10 @@ impl Scope {
             Request::Answers(answers) if answers.remittance == self.remittance => {
                 // The step before the last has a ticket, the last one has none: from then on the
                 // server goes by its own row (docs/exchange.md).
-                Some(match answers.ticket {
-                    Some(_) => Weight::Light,
-                    None => Weight::MoneyMayHaveMoved,
-                })
+                match answers.ticket {
+                    Some(_) => Some(Weight::Light),
+                    None => watch.commit_handed_out.then_some(Weight::MoneyMayHaveMoved),
+                }
             }
             Request::Answers(_) => None,
         }
@@ -64,6 +66,8 @@ pub struct Watch {
     pub apdus: u32,
     /// The batch that moves value has been handed out.
     pub commit_handed_out: bool,
+    /// Nothing has been journalled yet since that batch was last handed out.
+    pub answers_due: bool,
     /// The receipt bytes that the server sent, unchecked.
     pub receipt: Option<Vec<u8>>,
     /// The refusal that the server sent.
@@ -75,7 +79,11 @@ impl Watch {
     pub fn replied(&mut self, reply: &Reply) {
         self.exchanges = self.exchanges.saturating_add(1);
         match reply {
-            Reply::Step(step) => self.commit_handed_out |= step.ticket.is_none(),
+            Reply::Step(step) if step.ticket.is_none() => {
+                self.commit_handed_out = true;
+                self.answers_due = true;
+            }
+            Reply::Step(_) => {}
             Reply::Receipt(receipt) => self.receipt = Some(receipt.clone()),
             Reply::Refusal(refusal) => self.refusal = Some(*refusal),
         }
@@ -164,8 +172,30 @@ mod tests {
             (vec![], None),
             (b"GET / HTTP/1.1".to_vec(), None),
         ] {
-            assert_eq!(SCOPE.weigh(&request), expected, "{request:?}");
+            let watch = Watch {
+                commit_handed_out: true,
+                ..Watch::default()
+            };
+            assert_eq!(SCOPE.weigh(&request, &watch), expected, "{request:?}");
         }
+    }
+
+    #[test]
+    fn answers_without_ticket_wait_for_a_step_without_ticket() {
+        let mut watch = Watch::default();
+        let step = |ticket| {
+            Reply::Step(Step {
+                ticket,
+                stop: StopRule::FirstFailure,
+                apdus: vec![vec![0x90; 5]],
+            })
+        };
+        assert_eq!(SCOPE.weigh(&answers(1, None), &watch), None);
+        watch.replied(&step(Some(vec![1])));
+        assert_eq!(SCOPE.weigh(&answers(1, None), &watch), None);
+        watch.replied(&step(None));
+        let weight = SCOPE.weigh(&answers(1, None), &watch);
+        assert_eq!(weight, Some(Weight::MoneyMayHaveMoved));
     }
 
     #[test]
