@@ -155,6 +155,18 @@ static TABLE: &[Explanation] = &[
         ],
     ),
     row(
+        "E_RECEIPT_AMBIGUOUS",
+        Exit::Failed,
+        [
+            "Receipts of several issuers with this number are stored here.",
+            "同じ番号の受領証が複数の発行者のものとして保存されています。",
+        ],
+        [
+            "Name the file in `receipts/` of the state folder, or list all with `tegata receipt`.",
+            "状態フォルダーの `receipts/` にあるファイルを指定するか、`tegata receipt` で一覧を表示してください。",
+        ],
+    ),
+    row(
         "E_PROGRAM_FAILED",
         Exit::Failed,
         [

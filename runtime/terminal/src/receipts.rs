@@ -93,13 +93,22 @@ fn show(terminal: &Terminal<'_>, which: &str, report: &mut Report) -> Result<(),
     Ok(())
 }
 
+/// The stored receipt of this id, if one issuer alone has it: ids of different issuers are
+/// unrelated, and none is chosen.
 fn stored(terminal: &Terminal<'_>, id: [u8; 16]) -> Result<Option<Vec<u8>>, Failure> {
-    for key in terminal.journal.receipts()? {
-        if key.remittance == id {
-            return terminal.journal.receipt(&key);
+    let mut keys = terminal.journal.receipts()?;
+    keys.retain(|key| key.remittance == id);
+    match &keys[..] {
+        [] => Ok(None),
+        [key] => terminal.journal.receipt(key),
+        several => {
+            let issuers: Vec<_> = several
+                .iter()
+                .map(|key| escape::shown(&key.issuer))
+                .collect();
+            Err(Failure::with("E_RECEIPT_AMBIGUOUS", issuers.join(", ")))
         }
     }
-    Ok(None)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -152,6 +152,30 @@ fn an_unknown_receipt_has_a_code() {
 }
 
 #[test]
+fn a_number_that_several_issuers_use_names_no_receipt() {
+    let world = World::trusting();
+    let order = world.order();
+    world.script([Answer::receipt(&world.receipt(&order))]);
+    let opened = world.open(&world.program("p", &order, 10));
+    let id = opened.document["remittance"].as_str().unwrap();
+    world.run(&["receipt", id]).expect_outcome("done");
+    let receipts = world.state().join("receipts");
+    let own = receipts.join(format!("{ISSUER}/{id}.receipt"));
+    let other = receipts.join("a.example.org");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::copy(&own, other.join(format!("{id}.receipt"))).unwrap();
+    let ambiguous = world.run(&["receipt", id]);
+    ambiguous.expect(1, "E_RECEIPT_AMBIGUOUS");
+    assert_eq!(
+        ambiguous.document["detail"],
+        format!("a.example.org, {ISSUER}")
+    );
+    world
+        .run(&["receipt", own.to_str().unwrap()])
+        .expect_outcome("done");
+}
+
+#[test]
 fn a_receipt_is_read_from_a_regular_file_only() {
     let world = World::trusting();
     let pipe = world.dir.path().join("pipe");
