@@ -113,6 +113,18 @@ static TABLE: &[Explanation] = &[
         CHECK_STATE,
     ),
     row(
+        "E_STATE_OWNER",
+        Exit::Failed,
+        [
+            "The state folder belongs to another user, or others may write to it.",
+            "状態フォルダーが別のユーザーのものであるか、他のユーザーが書き込める状態です。",
+        ],
+        [
+            "Make the folder your own with mode 0700, or name another one with `--state`.",
+            "フォルダーの所有者を自分にしてモード 0700 にするか、`--state` で別のフォルダーを指定してください。",
+        ],
+    ),
+    row(
         "E_ALREADY_RUNNING",
         Exit::Failed,
         [

@@ -4,7 +4,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
@@ -14,6 +14,9 @@ use crate::failure::Failure;
 /// A trust entry with a whole descriptor is the largest kind, a few KiB; the rest is room for
 /// issuers with many keys.
 pub const STATE_FILE_LEN_MAX: usize = 64 * 1024;
+
+/// The mode bits by which group and others may write.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// The terminal's own memory between runs: trust entries, journal and receipts.
 #[derive(Debug, Clone)]
@@ -31,9 +34,15 @@ impl StateDir {
     /// Opens the folder at `root` and makes it (mode 0700) if it is not there.
     ///
     /// # Errors
-    /// `E_STATE`.
+    /// `E_STATE`; `E_STATE_OWNER` for a folder that another user than the one of this process owns,
+    /// or that group or others may write to: they could give the person issuers to trust.
     pub fn open(root: &Path) -> Result<Self, Failure> {
         make_dir(root).map_err(|error| failed(root, &error))?;
+        let metadata = fs::metadata(root).map_err(|error| failed(root, &error))?;
+        let me = rustix::process::geteuid().as_raw();
+        if !is_private(metadata.uid(), metadata.mode(), me) {
+            return Err(Failure::with("E_STATE_OWNER", root.display()));
+        }
         Ok(Self {
             root: root.to_owned(),
         })
@@ -152,6 +161,11 @@ impl StateDir {
     }
 }
 
+/// Whether a folder with this owner and mode is written by user `me` alone.
+const fn is_private(owner: u32, mode: u32, me: u32) -> bool {
+    owner == me && mode & WRITABLE_BY_OTHERS == 0
+}
+
 fn make_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
@@ -162,7 +176,7 @@ fn failed(path: &Path, error: &io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::{STATE_FILE_LEN_MAX, StateDir};
+    use super::{STATE_FILE_LEN_MAX, StateDir, is_private};
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
@@ -200,6 +214,31 @@ mod tests {
                 .unwrap()
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn a_folder_in_which_others_may_write_is_refused() {
+        let (dir, _state) = state();
+        let root = dir.path().join("state");
+        for (mode, expected) in [
+            (0o700, None),
+            (0o755, None),
+            (0o720, Some("E_STATE_OWNER")),
+            (0o702, Some("E_STATE_OWNER")),
+            (0o1777, Some("E_STATE_OWNER")),
+        ] {
+            std::fs::set_permissions(&root, std::fs::Permissions::from_mode(mode)).unwrap();
+            let code = StateDir::open(&root).err().map(|failure| failure.code);
+            assert_eq!(code, expected, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_folder_of_another_user_is_refused() {
+        assert!(is_private(1000, 0o40700, 1000));
+        assert!(!is_private(1001, 0o40700, 1000));
+        // Not even the superuser's is this person's.
+        assert!(!is_private(0, 0o40700, 1000));
     }
 
     #[test]
