@@ -4,7 +4,7 @@ use crate::{
     clock::{Clock, Random},
     config::Config,
     keys::Keys,
-    limit::ClaimLimit,
+    limit::{ClaimLimit, OrderLimit},
 };
 use anyhow::Context;
 use data_encoding::BASE64URL_NOPAD;
@@ -134,6 +134,8 @@ pub struct App {
     pub template: Template,
     /// Guesses at claim codes.
     pub claim_limit: ClaimLimit,
+    /// Orders and previews of each holder.
+    pub order_limit: OrderLimit,
 }
 
 impl App {
@@ -153,6 +155,7 @@ impl App {
             settings,
             template,
             claim_limit: ClaimLimit::new(),
+            order_limit: OrderLimit::new(),
         })
     }
 

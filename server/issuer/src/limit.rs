@@ -1,10 +1,11 @@
-//! How often claim codes may be tried.
+//! How often claim codes may be tried, and orders be sent.
 
 use axum::{
     extract::ConnectInfo,
     http::{Extensions, HeaderMap},
 };
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use ledger::HolderId;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     num::NonZeroU32,
@@ -35,9 +36,7 @@ impl ClaimLimit {
     /// A limit nobody has used yet.
     #[must_use]
     pub fn new() -> Self {
-        let count = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::per_minute(count(CLAIMS_PER_MINUTE)).allow_burst(count(CLAIM_BURST));
-        Self(RateLimiter::keyed(quota))
+        Self(RateLimiter::keyed(quota(CLAIMS_PER_MINUTE, CLAIM_BURST)))
     }
 
     /// Counts one try; whether it is within the limit.
@@ -50,6 +49,53 @@ impl ClaimLimit {
     pub fn forget_quiet_callers(&self) {
         self.0.retain_recent();
     }
+}
+
+/// Orders and previews that one holder may send at once: a shop's payday list in one go, and fifty
+/// callers that repeat the same order side by side.
+pub const ORDER_BURST: u32 = 100;
+
+/// Orders and previews that one holder gets back each minute; nobody fills in a form each second. A
+/// preview tells initials for a card number: this is what makes guessing numbers slow.
+const ORDERS_PER_MINUTE: u32 = 60;
+
+/// A limit per holder.
+pub struct OrderLimit(DefaultKeyedRateLimiter<HolderId>);
+
+impl core::fmt::Debug for OrderLimit {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("OrderLimit")
+    }
+}
+
+impl Default for OrderLimit {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl OrderLimit {
+    /// A limit nobody has used yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(RateLimiter::keyed(quota(ORDERS_PER_MINUTE, ORDER_BURST)))
+    }
+
+    /// Counts one order or preview; whether it is within the limit.
+    #[must_use]
+    pub fn admits(&self, holder: HolderId) -> bool {
+        self.0.check_key(&holder).is_ok()
+    }
+
+    /// Forgets holders who have been quiet, so that memory stays bounded.
+    pub fn forget_quiet_holders(&self) {
+        self.0.retain_recent();
+    }
+}
+
+fn quota(per_minute: u32, burst: u32) -> Quota {
+    let count = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+    Quota::per_minute(count(per_minute)).allow_burst(count(burst))
 }
 
 /// One household has a whole IPv6 network of 64 bits: count it as one caller. An IPv4 address in
@@ -115,6 +161,17 @@ mod tests {
         assert!(limit.admits("2001:db8:0:1::1".parse().unwrap()));
         limit.forget_quiet_callers();
         assert!(!limit.admits(first));
+    }
+
+    #[test]
+    fn a_burst_of_orders_is_admitted_and_then_no_more() {
+        let limit = OrderLimit::new();
+        let [one, other] = [1, 2].map(|n| HolderId::new(n, [0; 10]));
+        assert!((0..ORDER_BURST).all(|_| limit.admits(one)));
+        assert!(!limit.admits(one));
+        limit.forget_quiet_holders();
+        assert!(!limit.admits(one));
+        assert!(limit.admits(other));
     }
 
     #[test]

@@ -165,8 +165,7 @@ fn transport(args: &Args) -> anyhow::Result<Transport> {
     let (host, port) = relay.rsplit_once(':').context("--smtp wants HOST:PORT")?;
     let credentials = match (&args.smtp_user, &args.smtp_password_file) {
         (Some(user), Some(file)) => {
-            let password =
-                files::read_secret(file).with_context(|| file.display().to_string())?;
+            let password = files::read_secret(file).with_context(|| file.display().to_string())?;
             Some((
                 user.clone(),
                 password.trim_end_matches(['\r', '\n']).to_owned(),

@@ -12,8 +12,8 @@ use crate::{
     app::App,
     clock,
     http::{
-        orders::cancel as api_cancel, orders::list::PAGE_LEN, orders::read::own,
-        principal::Principal, problem::Refused,
+        orders::cancel as api_cancel, orders::create::admit, orders::list::PAGE_LEN,
+        orders::read::own, principal::Principal, problem::Refused,
     },
     orders::{self, NewOrder},
 };
@@ -221,7 +221,8 @@ pub(super) async fn confirm(
         Ok(holder) => holder,
         Err(redirect) => return redirect.into_response(),
     };
-    let preview = match check(&app, holder, &form) {
+    let admitted = admit(&app, holder.id).and_then(|()| check(&app, holder, &form));
+    let preview = match admitted {
         Ok(order) => orders::preview(&app, holder, &order).await,
         Err(refused) => Err(refused),
     };
@@ -252,7 +253,8 @@ pub(super) async fn place(
         Ok(holder) => holder,
         Err(redirect) => return redirect.into_response(),
     };
-    let placed = match (check(&app, holder, &form), IdempotencyKey::new(&form.key)) {
+    let admitted = admit(&app, holder.id).and_then(|()| check(&app, holder, &form));
+    let placed = match (admitted, IdempotencyKey::new(&form.key)) {
         (Ok(order), Ok(key)) => orders::place(&app, holder, key, order).await,
         (Err(refused), _) => Err(refused),
         (_, Err(_)) => Err(ProblemCode::IdempotencyKeyMissing.into()),
@@ -261,8 +263,12 @@ pub(super) async fn place(
         Ok(remittance) => Redirect::to(&format!("/orders/{}", remittance.id)).into_response(),
         Err(refused) => {
             // The ledger remembers its refusals under their key: corrected, it is another order. An
-            // unknown outcome keeps its key, so that sending it again cannot pay twice.
-            if refused.code != ProblemCode::Unavailable {
+            // unknown outcome keeps its key, so that sending it again cannot pay twice; so does one try
+            // too many, which may be the repeat of an unknown outcome.
+            if !matches!(
+                refused.code,
+                ProblemCode::Unavailable | ProblemCode::RateLimited
+            ) {
                 form.key = new_key(&app);
             }
             form_page(&app, &visitor, holder, form, Some(&refused))

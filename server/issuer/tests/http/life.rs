@@ -1,13 +1,20 @@
 //! The life of an order, from its placing to its end, over HTTP.
 
-use crate::bench::{Bench, FUNDS, START_S};
-use axum::http::{StatusCode, header};
+use crate::bench::{Bench, FUNDS, Person, START_S};
+use axum::{
+    body::Body,
+    http::{Request, StatusCode, header},
+};
 use guest_logic::Failure;
 use issuer::jobs::{expiry, outbox};
 use mailer::Transport;
 use program::{RawProgram, TrustedKey};
 use serde_json::json;
-use wire::{descriptor::Descriptor, exchange::{Refusal, Reply}, receipt::Receipt};
+use wire::{
+    descriptor::Descriptor,
+    exchange::{Refusal, Reply},
+    receipt::Receipt,
+};
 
 #[test]
 fn an_order_is_credited_once_and_its_receipt_is_kept() {
@@ -250,6 +257,48 @@ fn the_mail_of_a_cancelled_order_is_not_sent() {
     );
     let answer = bench.get(&format!("/v1/orders/{id}"), &bench.sender.token);
     assert_eq!(answer.json()["mail"], "failed");
+}
+
+#[test]
+fn a_holder_over_the_limit_of_orders_is_refused_and_the_key_stays_free() {
+    let mut bench = Bench::new();
+    let post = |bench: &Bench, person: &Person, key: &str| {
+        bench.post(
+            "/v1/orders",
+            &person.token,
+            key,
+            bench.order_body().to_string(),
+        )
+    };
+    // repeats count: they come faster than one a second
+    let repeat = || post(&bench, &bench.sender, "a").status;
+    assert!((0..10 * issuer::limit::ORDER_BURST).any(|_| repeat() != StatusCode::CREATED));
+    let spend = |bench: &Bench| while bench.app.order_limit.admits(bench.sender.id) {};
+    spend(&bench);
+    let answer = post(&bench, &bench.sender, "b");
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(answer.json()["code"], "rate-limited");
+    for path in ["/orders/confirm", "/orders"] {
+        let form = format!("key=page-key&card={}&amount=2500", bench.number);
+        let request = Request::post(path)
+            .header(
+                header::COOKIE,
+                format!("__Host-tegata={}", bench.sender.token),
+            )
+            .header("sec-fetch-site", "same-origin")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        spend(&bench);
+        let answer = bench.call(request.body(Body::from(form)).unwrap());
+        assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
+        let html = String::from_utf8(answer.body).unwrap();
+        assert!(html.contains("page-key"), "{path}");
+    }
+    // another holder has a limit of his own
+    let answer = post(&bench, &bench.recipient, "b");
+    assert_eq!(answer.json()["code"], "self-remittance");
+    bench.restart();
+    let answer = post(&bench, &bench.sender, "b");
+    assert_eq!(answer.status, StatusCode::CREATED);
 }
 
 #[test]

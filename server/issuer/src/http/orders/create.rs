@@ -11,15 +11,27 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, StatusCode, header},
 };
-use ledger::IdempotencyKey;
+use ledger::{HolderId, IdempotencyKey};
 use std::sync::Arc;
 use wire::api::{CreateOrder, OrderView, ProblemCode};
+
+/// Counts one order or preview of this holder; a repeat under the same key is one more.
+///
+/// # Errors
+/// `rate-limited`; nothing is stored under the key.
+pub fn admit(app: &App, holder: HolderId) -> Result<(), Refused> {
+    if app.order_limit.admits(holder) {
+        Ok(())
+    } else {
+        Err(ProblemCode::RateLimited.into())
+    }
+}
 
 /// Answers 201 with the order, also when the same key and order come again: then with the order
 /// of the first time.
 ///
 /// # Errors
-/// `unauthorized`; `body-too-large`, `body-malformed`, `amount-exponent`;
+/// `unauthorized`; `rate-limited`; `body-too-large`, `body-malformed`, `amount-exponent`;
 /// `idempotency-key-missing`; those of [`NewOrder::check`] and of [`orders::place`].
 pub async fn create(
     State(app): State<Arc<App>>,
@@ -27,6 +39,8 @@ pub async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<OrderView>), Refused> {
+    // Counted before the body is read: a malformed order is an order.
+    admit(&app, holder.id)?;
     let body: CreateOrder = read(&headers, body).await?;
     let key = headers
         .get("idempotency-key")
