@@ -6,6 +6,7 @@
 
 use core::fmt::Write as _;
 
+use unicode_width::UnicodeWidthChar as _;
 use wire::text::is_deceiving;
 
 /// Characters of one foreign text that are shown before it is cut with `…`.
@@ -77,13 +78,9 @@ pub fn json(document: &str) -> String {
     out
 }
 
-/// Whether `c` is drawn over the character before it (the combining blocks, and the Japanese
-/// voicing marks).
+/// Whether `c` is drawn over the character before it: it takes no column and is not replaced anyway.
 fn is_combining(c: char) -> bool {
-    matches!(u32::from(c),
-        0x0300..=0x036F | 0x0483..=0x0489 | 0x0591..=0x05BD | 0x064B..=0x065F | 0x0E34..=0x0E3A
-        | 0x0E47..=0x0E4E | 0x1AB0..=0x1AFF | 0x1DC0..=0x1DFF | 0x20D0..=0x20FF
-        | 0x3099 | 0x309A | 0xFE20..=0xFE2F)
+    c.width() == Some(0) && !is_deceiving(c)
 }
 
 #[cfg(test)]
@@ -126,6 +123,46 @@ mod tests {
         assert_eq!(shown(&two), two);
         let three = format!("{two}\u{301}");
         assert_eq!(shown(&three), format!("{two}\\u{{301}}"));
+    }
+
+    #[test]
+    fn marks_of_every_script_count_as_combining_and_spacing_letters_do_not() {
+        for mark in [
+            '\u{301}',
+            '\u{488}',
+            '\u{5c1}',
+            '\u{670}',
+            '\u{6d6}',
+            '\u{730}',
+            '\u{941}',
+            '\u{e34}',
+            '\u{eb4}',
+            '\u{1037}',
+            '\u{1dfd}',
+            '\u{20dd}',
+            '\u{302a}',
+            '\u{3099}',
+            '\u{a66f}',
+            '\u{fe20}',
+            '\u{10376}',
+            '\u{1d167}',
+            '\u{1e8d0}',
+        ] {
+            let two = format!("e{mark}{mark}");
+            assert_eq!(shown(&two), two);
+            let third = format!("{two}\\u{{{:x}}}", u32::from(mark));
+            assert_eq!(shown(&format!("{two}{mark}")), third);
+        }
+        for text in [
+            "がぎぐ",
+            "ｶﾞﾞﾞ",
+            "हिन्दी",
+            "ภาษาที่นี่",
+            "한국어",
+            "\u{1112}\u{1161}\u{11ab}",
+        ] {
+            assert_eq!(shown(text), text);
+        }
     }
 
     #[test]
