@@ -4,6 +4,7 @@ use super::open;
 use crate::{
     app::{App, Settings},
     config::Config,
+    connections::{self, Limits},
     files, http, jobs,
 };
 use anyhow::{Context, bail, ensure};
@@ -112,9 +113,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.ready_file {
         write_ready(path, &format!("http://{address}"))?;
     }
-    let service = http::router(app).into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(signal());
-    whole(serving.into_future(), &mut tasks).await?;
+    let serving = connections::serve(listener, http::router(app), Limits::SERVER, signal());
+    whole(serving, &mut tasks).await?;
     stop.send_replace(true);
     while tasks.join_next().await.is_some() {}
     tracing::info!("stopped");
@@ -140,12 +140,9 @@ fn check(args: &Args) -> anyhow::Result<()> {
 
 /// Serves as long as the jobs do. A job ends early only by a defect, and a server that looks healthy
 /// while no money is returned and no mail goes out is worse than one that is started again.
-async fn whole(
-    serving: impl Future<Output = std::io::Result<()>>,
-    jobs: &mut JoinSet<()>,
-) -> anyhow::Result<()> {
+async fn whole(serving: impl Future<Output = ()>, jobs: &mut JoinSet<()>) -> anyhow::Result<()> {
     tokio::select! {
-        served = serving => Ok(served?),
+        () = serving => Ok(()),
         Some(_) = jobs.join_next() => bail!("a job has ended: see the log, and start the server again"),
     }
 }
@@ -248,7 +245,6 @@ mod tests {
         jobs.spawn(std::future::pending());
         jobs.spawn(async { panic!("a defect") });
         assert!(whole(std::future::pending(), &mut jobs).await.is_err());
-        let served = async { Ok(()) };
-        assert!(whole(served, &mut jobs).await.is_ok());
+        assert!(whole(async {}, &mut jobs).await.is_ok());
     }
 }
