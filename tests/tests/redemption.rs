@@ -36,6 +36,25 @@ fn failed(outcome: Result<Vec<u8>, Failure>) -> Result<Failure> {
         .context("this run should not have ended with a receipt")
 }
 
+/// A run whose requests stop getting through at the `exchange`-th.
+fn stopped_before(
+    exchange: usize,
+    program: &[u8],
+    world: &World,
+    server: &Server,
+) -> Result<Recipient<'static>> {
+    let hook = move |n| {
+        if n >= exchange {
+            Fate::LoseRequest
+        } else {
+            Fate::Deliver
+        }
+    };
+    let mut recipient = Recipient::new(program, &server.base, &world.card)?.with_hook(hook);
+    assert_eq!(failed(recipient.run())?, Failure::Network);
+    Ok(recipient)
+}
+
 #[test]
 fn a_plain_redemption_takes_four_exchanges_and_at_most_twelve_apdus() -> Result<()> {
     let (_dir, world, server, program) = with_order()?;
@@ -130,15 +149,7 @@ fn the_same_exchange_three_sent_twice_gets_the_same_bytes() -> Result<()> {
 
     world.order(&server, "two", 100, None)?;
     let program = world.program(2)?;
-    let stop = |n| {
-        if n >= 4 {
-            Fate::LoseRequest
-        } else {
-            Fate::Deliver
-        }
-    };
-    let mut recipient = Recipient::new(&program, &server.base, &world.card)?.with_hook(stop);
-    assert_eq!(failed(recipient.run())?, Failure::Network);
+    let recipient = stopped_before(4, &program, &world, &server)?;
     let again = recipient.send(&recipient.requests[2])?;
     assert_eq!(
         Some(&again),
@@ -151,15 +162,7 @@ fn the_same_exchange_three_sent_twice_gets_the_same_bytes() -> Result<()> {
 #[test]
 fn a_lost_last_exchange_is_settled_by_the_next_presentation() -> Result<()> {
     let (_dir, world, server, program) = with_order()?;
-    let stop = |n| {
-        if n >= 4 {
-            Fate::LoseRequest
-        } else {
-            Fate::Deliver
-        }
-    };
-    let mut first = Recipient::new(&program, &server.base, &world.card)?.with_hook(stop);
-    assert_eq!(failed(first.run())?, Failure::Network);
+    let first = stopped_before(4, &program, &world, &server)?;
     drop(first);
     let between = world.balances()?;
     assert_eq!(
@@ -179,15 +182,7 @@ fn a_lost_last_exchange_is_settled_by_the_next_presentation() -> Result<()> {
 #[test]
 fn a_late_proof_is_accepted_without_card_or_program() -> Result<()> {
     let (_dir, world, server, program) = with_order()?;
-    let stop = |n| {
-        if n >= 4 {
-            Fate::LoseRequest
-        } else {
-            Fate::Deliver
-        }
-    };
-    let mut recipient = Recipient::new(&program, &server.base, &world.card)?.with_hook(stop);
-    assert_eq!(failed(recipient.run())?, Failure::Network);
+    let recipient = stopped_before(4, &program, &world, &server)?;
     let proof = recipient.requests[3].clone();
     let reply = recipient.send(&proof)?;
     assert!(matches!(
@@ -204,15 +199,7 @@ fn a_late_proof_is_accepted_without_card_or_program() -> Result<()> {
 #[test]
 fn altered_answers_prove_nothing_and_harm_nothing() -> Result<()> {
     let (_dir, world, server, program) = with_order()?;
-    let stop = |n| {
-        if n >= 4 {
-            Fate::LoseRequest
-        } else {
-            Fate::Deliver
-        }
-    };
-    let mut recipient = Recipient::new(&program, &server.base, &world.card)?.with_hook(stop);
-    assert_eq!(failed(recipient.run())?, Failure::Network);
+    let recipient = stopped_before(4, &program, &world, &server)?;
     let genuine = recipient.requests[3].clone();
     let mut altered = genuine.clone();
     let last = altered.len() - 3;
@@ -237,15 +224,7 @@ fn altered_answers_prove_nothing_and_harm_nothing() -> Result<()> {
 #[test]
 fn a_ticket_altered_or_used_for_another_step_concludes_nothing() -> Result<()> {
     let (_dir, world, server, program) = with_order()?;
-    let stop = |n| {
-        if n >= 3 {
-            Fate::LoseRequest
-        } else {
-            Fate::Deliver
-        }
-    };
-    let mut recipient = Recipient::new(&program, &server.base, &world.card)?.with_hook(stop);
-    assert_eq!(failed(recipient.run())?, Failure::Network);
+    let recipient = stopped_before(3, &program, &world, &server)?;
     let second = wire::exchange::Request::decode(&recipient.requests[1])?;
     let third = wire::exchange::Request::decode(&recipient.requests[2])?;
     let (wire::exchange::Request::Answers(second), wire::exchange::Request::Answers(third)) =
@@ -279,27 +258,11 @@ fn a_ticket_altered_or_used_for_another_step_concludes_nothing() -> Result<()> {
 fn a_state_kept_back_past_another_sessions_commit_concludes_nothing() -> Result<()> {
     let (_dir, world, server, program) = with_order()?;
     // The first session stops with its STATE answer in hand.
-    let keep = |n| {
-        if n >= 3 {
-            Fate::LoseRequest
-        } else {
-            Fate::Deliver
-        }
-    };
-    let mut kept = Recipient::new(&program, &server.base, &world.card)?.with_hook(keep);
-    assert_eq!(failed(kept.run())?, Failure::Network);
+    let kept = stopped_before(3, &program, &world, &server)?;
     let old_state = kept.requests[2].clone();
     drop(kept);
     // The second session commits on the card, and its proof is withheld.
-    let withhold = |n| {
-        if n >= 4 {
-            Fate::LoseRequest
-        } else {
-            Fate::Deliver
-        }
-    };
-    let mut second = Recipient::new(&program, &server.base, &world.card)?.with_hook(withhold);
-    assert_eq!(failed(second.run())?, Failure::Network);
+    let second = stopped_before(4, &program, &world, &server)?;
     // The old STATE says "absent", and must not be believed.
     let reply = wire::exchange::Reply::decode(&second.send(&old_state)?)?;
     assert!(
@@ -324,15 +287,7 @@ fn two_programs_on_one_card_are_credited_one_after_the_other() -> Result<()> {
     world.order(&server, "two", 700, None)?;
     let second = world.program(2)?;
     // The first stops after its commit reached the card; the second then meets it in flight.
-    let stop = |n| {
-        if n >= 4 {
-            Fate::LoseRequest
-        } else {
-            Fate::Deliver
-        }
-    };
-    let mut one = Recipient::new(&first, &server.base, &world.card)?.with_hook(stop);
-    assert_eq!(failed(one.run())?, Failure::Network);
+    let one = stopped_before(4, &first, &world, &server)?;
     drop(one);
     let mut two = Recipient::new(&second, &server.base, &world.card)?;
     two.run().map_err(|f| anyhow::anyhow!("{f:?}"))?;
