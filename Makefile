@@ -3,7 +3,7 @@
 
 demo:    ## a remittance from order to credited card, through every real layer
 	@.ci/setup build
-	@cargo build --locked --quiet --bins
+	@cargo build --locked --bins
 	@target/debug/demo
 
 test:    ## every test of the workspace, against real parts
