@@ -21,6 +21,21 @@ pub trait Effects {
     ///
     /// [`NetworkError`], as the program will see it.
     fn exchange(&mut self, request: &[u8]) -> Result<Vec<u8>, NetworkError>;
+
+    /// Told of every call of the program after it was decided on, also of those that the policy
+    /// refused and that no effect saw: for the record of the run.
+    fn decided(&mut self, _call: Call) {}
+}
+
+/// One call of a program: sizes and outcome, never contents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// Which of the two functions: `transmit` or `exchange`.
+    pub function: &'static str,
+    /// Bytes that the program passed.
+    pub sent: usize,
+    /// Bytes that it got, or the name of the error in the interface.
+    pub answer: Result<usize, &'static str>,
 }
 
 /// Why a command to the card has no answer; `reader-error` of the interface.
@@ -52,6 +67,35 @@ pub enum ReaderError {
     #[error("the reader failed")]
     #[component(name = "failed")]
     Failed,
+}
+
+impl ReaderError {
+    /// Its name in the interface.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoCard => "no-card",
+            Self::Removed => "removed",
+            Self::Denied => "denied",
+            Self::Limit => "limit",
+            Self::Timeout => "timeout",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl NetworkError {
+    /// Its name in the interface.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Denied => "denied",
+            Self::Limit => "limit",
+            Self::Timeout => "timeout",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// Why a request to the issuer has no reply; `network-error` of the interface.

@@ -21,6 +21,6 @@ mod support;
 
 pub use admission::{AdmitError, AdmittedProgram, Rule, admit};
 pub use child::runner_main;
-pub use effects::{Effects, NetworkError, ReaderError};
+pub use effects::{Call, Effects, NetworkError, ReaderError};
 pub use outcome::{Failure, Fault};
 pub use runner::{Deadlines, RunError, Runner, RunnerCommand};

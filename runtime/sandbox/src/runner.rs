@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use program::Kind as OrderKind;
 
 use crate::admission::AdmittedProgram;
-use crate::effects::{Effects, NETWORK_ERRORS, READER_ERRORS, encode_answer};
+use crate::effects::{Call, Effects, NETWORK_ERRORS, READER_ERRORS, encode_answer};
 use crate::frame::{self, Frame, FrameError, Kind};
 use crate::limits;
 use crate::outcome::{Failure, Fault, Outcome};
@@ -182,14 +182,27 @@ impl Runner {
         loop {
             let Frame { kind, payload } = self.receive(deadline, RunError::Wall)?;
             let exhausted = |Exhausted| RunError::Calls;
+            let sent = payload.len();
             let answer = match kind {
                 Kind::Transmit => {
                     let answer = policy.transmit(&payload, |command| effects.transmit(command));
-                    encode_answer(answer.map_err(exhausted)?, &READER_ERRORS)
+                    let answer = answer.map_err(exhausted)?;
+                    effects.decided(Call {
+                        function: "transmit",
+                        sent,
+                        answer: answer.as_ref().map(Vec::len).map_err(|e| e.name()),
+                    });
+                    encode_answer(answer, &READER_ERRORS)
                 }
                 Kind::Exchange => {
                     let answer = policy.exchange(&payload, |request| effects.exchange(request));
-                    encode_answer(answer.map_err(exhausted)?, &NETWORK_ERRORS)
+                    let answer = answer.map_err(exhausted)?;
+                    effects.decided(Call {
+                        function: "exchange",
+                        sent,
+                        answer: answer.as_ref().map(Vec::len).map_err(|e| e.name()),
+                    });
+                    encode_answer(answer, &NETWORK_ERRORS)
                 }
                 Kind::Outcome => return finish(&payload),
                 Kind::Program | Kind::Go | Kind::Answer | Kind::Ready => {

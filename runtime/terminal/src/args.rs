@@ -8,7 +8,7 @@ use terminal::failure::Failure;
 use terminal::input::Source;
 use terminal::origin::Access;
 use terminal::terminal::Consent;
-use terminal::{open, trust_command};
+use terminal::{log_command, open, trust_command};
 
 /// Opens remittance programs from your mail and credits your card.
 #[derive(Debug, Parser)]
@@ -68,6 +68,21 @@ It can be given again at any time: nothing is credited twice, and what broke off
         #[arg(value_name = "ID|FILE")]
         which: Option<String>,
     },
+    /// Show what was opened here, or check that the log of it is whole.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:
+  tegata log
+  tegata log --last 3 --json
+  tegata log verify"
+    )]
+    Log {
+        #[command(subcommand)]
+        command: Option<LogCommand>,
+        /// How many records, newest last; at most 1000.
+        #[arg(long, value_name = "N", default_value_t = log_command::SHOWN_DEFAULT)]
+        last: usize,
+    },
     /// Say which issuers you trust.
     Trust {
         #[command(subcommand)]
@@ -92,6 +107,11 @@ impl Command {
             Self::Trust {
                 command: TrustCommand::List,
             } => "trust-list",
+            Self::Log { command: None, .. } => "log",
+            Self::Log {
+                command: Some(LogCommand::Verify),
+                ..
+            } => "log-verify",
             Self::Runner => "runner",
         }
     }
@@ -126,6 +146,13 @@ impl OpenArgs {
             consent: consent(self.yes),
         })
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Check every record against the chain and name the first that was altered, removed or moved.
+    #[command(after_help = "Example:\n  tegata log verify --json")]
+    Verify,
 }
 
 #[derive(Debug, Subcommand)]

@@ -125,6 +125,18 @@ static TABLE: &[Explanation] = &[
         ],
     ),
     row(
+        "E_LOG",
+        Exit::Failed,
+        [
+            "The run log was altered, or records are missing.",
+            "実行ログが変更されたか、記録が欠けています。",
+        ],
+        [
+            "Keep the log folder as it is and find out who changed it; opening programs still works.",
+            "ログのフォルダーをそのまま保管し、変更した人を確認してください。プログラムを開くことはできます。",
+        ],
+    ),
+    row(
         "E_ALREADY_RUNNING",
         Exit::Failed,
         [

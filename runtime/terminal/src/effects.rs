@@ -1,7 +1,7 @@
 //! What a running program causes in the world, through this terminal.
 
 use card_reader::Connection;
-use sandbox::{Effects, NetworkError, ReaderError};
+use sandbox::{Call, Effects, NetworkError, ReaderError};
 use wire::exchange::{Refusal, Reply, Request};
 
 use crate::channel::{Channel, ChannelError};
@@ -37,6 +37,8 @@ pub struct Live<'a> {
     pub trouble: Option<Failure>,
     /// Why the card could not be reached, if that ever happened in this run.
     pub card_trouble: Option<Failure>,
+    /// Every call of the program, in order, for the run log; the policy bounds their number.
+    pub calls: Vec<Call>,
 }
 
 impl Effects for Live<'_> {
@@ -48,6 +50,10 @@ impl Effects for Live<'_> {
             self.card_trouble.clone_from(&self.trouble);
             reader_shown(&error)
         })
+    }
+
+    fn decided(&mut self, call: Call) {
+        self.calls.push(call);
     }
 
     fn exchange(&mut self, request: &[u8]) -> Result<Vec<u8>, NetworkError> {

@@ -3,8 +3,8 @@
 //!
 //! The decisions are in modules without I/O: `escape`, `sniff`, `mail`, `origin`, `watch`,
 //! `consent`, `codes` and the rules of `journal` and `trust`. `input`, `state`, `channel` and
-//! `effects` are the edges; `open`, `settle`, `trust_command`, `receipts`, `inspect` and `cards`
-//! are the commands. Nothing here prints and nothing reads the clock or the environment: the
+//! `effects` are the edges, `log` and `record` what is remembered of every command; `open`, `settle`,
+//! `trust_command`, `receipts`, `inspect`, `log_command` and `cards` are the commands. Nothing here prints and nothing reads the clock or the environment: the
 //! binary does. See docs/terminal.md.
 
 pub mod cards;
@@ -20,10 +20,13 @@ pub mod input;
 pub mod inspect;
 pub mod journal;
 pub mod lang;
+pub mod log;
+pub mod log_command;
 pub mod mail;
 pub mod open;
 pub mod origin;
 pub mod receipts;
+pub mod record;
 pub mod report;
 pub mod settle;
 pub mod sniff;

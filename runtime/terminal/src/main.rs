@@ -12,9 +12,9 @@ use terminal::failure::Failure;
 use terminal::lang::Lang;
 use terminal::report::Report;
 use terminal::terminal::{Surroundings, Terminal};
-use terminal::{cards, inspect, open, receipts, trust_command};
+use terminal::{cards, inspect, log_command, open, receipts, trust_command};
 
-use crate::args::{Args, Command, TrustCommand};
+use crate::args::{Args, Command, LogCommand, TrustCommand};
 use crate::console::Console;
 
 fn main() -> ExitCode {
@@ -47,6 +47,14 @@ fn perform(terminal: &mut Terminal<'_>, command: &Command) -> Report {
         }
         Command::Cards => cards::cards(terminal),
         Command::Receipt { which } => receipts::receipt(terminal, which.as_deref()),
+        Command::Log {
+            command: None,
+            last,
+        } => log_command::list(terminal, *last),
+        Command::Log {
+            command: Some(LogCommand::Verify),
+            ..
+        } => log_command::verify(terminal),
         Command::Trust {
             command: TrustCommand::Add(args),
         } => trust_command::add(terminal, &args.request()),

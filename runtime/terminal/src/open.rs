@@ -7,9 +7,7 @@ use core::time::Duration;
 use std::ffi::OsString;
 
 use card_reader::{Connection, ReaderError, ReaderSpec};
-use program::{
-    CLOCK_TOLERANCE_S, Kind, Order, RawProgram, TrustedKey, VerifiedProgram, VerifyError,
-};
+use program::{CLOCK_TOLERANCE_S, Order, RawProgram, TrustedKey, VerifiedProgram, VerifyError};
 use sandbox::{Deadlines, Failure as GaveUp, Fault, RunError, Runner, RunnerCommand};
 
 use crate::channel::Channel;
@@ -19,6 +17,7 @@ use crate::failure::Failure;
 use crate::hex;
 use crate::input::{self, Source};
 use crate::journal::{Entry, Facts, Key};
+use crate::record::Record;
 use crate::report::Report;
 use crate::settle::{self, Proof};
 use crate::terminal::{Consent, Terminal};
@@ -61,23 +60,32 @@ enum Credited {
 /// Opens a program, asks, runs it and keeps the receipt; everything that happened is in the report.
 pub fn open(terminal: &mut Terminal<'_>, request: &Request) -> Report {
     let mut report = Report::new("open");
-    match steps(terminal, request, &mut report) {
+    // Without a place for its record nothing is opened.
+    if let Err(failure) = terminal.log.ready() {
+        return report.failed(failure);
+    }
+    let mut record = Record::new("open", terminal.now);
+    let report = match steps(terminal, request, &mut report, &mut record) {
         Ok((proof, credited)) => {
             show_receipt(terminal, &mut report, &proof, credited);
             report
         }
         Err(failure) => report.failed(failure),
-    }
+    };
+    record.close(terminal, report)
 }
 
 fn steps(
     terminal: &mut Terminal<'_>,
     request: &Request,
     report: &mut Report,
+    record: &mut Record,
 ) -> Result<(Proof, Credited), Failure> {
     let settled_now = settle_earlier(terminal, report)?;
     let bytes = input::program_bytes(&request.source)?;
+    record.file(&bytes);
     let opened = verify(terminal, bytes)?;
+    record.program(&opened.program);
     describe(report, opened.program.order());
     let _lock = terminal.journal.lock(&opened.key)?;
     let entry = remembered(terminal, &opened)?;
@@ -94,7 +102,7 @@ fn steps(
         .map_err(|error| sandbox_failure(&error))?;
     terminal.journal.put(&opened.key, &entry)?;
     agree(terminal, request.consent, &opened, report)?;
-    run(terminal, request, &opened, runner, report)
+    run(terminal, request, &opened, runner, report, record)
 }
 
 /// Sends the unanswered exchanges of earlier runs again and tells what became of them.
@@ -270,6 +278,7 @@ fn run(
     opened: &Opened,
     runner: Runner,
     report: &mut Report,
+    record: &mut Record,
 ) -> Result<(Proof, Credited), Failure> {
     let order = opened.program.order();
     let card = card(terminal, request)?;
@@ -286,8 +295,10 @@ fn run(
         watch: Watch::default(),
         trouble: None,
         card_trouble: None,
+        calls: Vec::new(),
     };
     let ended = runner.run(&mut live);
+    record.run(&live.calls);
     let (watch, trouble, card_trouble) = (live.watch, live.trouble, live.card_trouble);
     report.fact("exchanges", watch.exchanges);
     report.fact("apdus", watch.apdus);
@@ -361,12 +372,7 @@ fn sandbox_failure(error: &RunError) -> Failure {
 pub(crate) fn describe(report: &mut Report, order: &Order) {
     report.fact("remittance", hex::id(&order.remittance));
     report.fact("issuer", order.issuer.as_str());
-    report.fact(
-        "kind",
-        match order.kind {
-            Kind::Credit => "credit",
-        },
-    );
+    report.fact("kind", order.kind.name());
     report.fact("amount_minor", order.amount.minor());
     report.fact("currency", order.amount.currency().code());
     report.fact("amount", order.amount.to_string());

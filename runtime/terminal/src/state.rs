@@ -136,6 +136,67 @@ impl StateDir {
         Ok(names)
     }
 
+    /// Opens the file `name` for reading and for writing at its end, and makes it (mode 0600) if it is
+    /// not there.
+    ///
+    /// # Errors
+    /// `E_STATE`.
+    pub fn append(&self, name: &Path) -> Result<File, Failure> {
+        let path = self.root.join(name);
+        let open = || {
+            make_dir(path.parent().unwrap_or(&self.root))?;
+            OpenOptions::new()
+                .create(true)
+                .read(true)
+                .append(true)
+                .mode(0o600)
+                .open(&path)
+        };
+        open().map_err(|error: io::Error| failed(&path, &error))
+    }
+
+    /// Opens the file `name` for reading, whatever its length; `None` if there is none.
+    ///
+    /// # Errors
+    /// `E_STATE`.
+    pub fn open_file(&self, name: &Path) -> Result<Option<File>, Failure> {
+        let path = self.root.join(name);
+        match File::open(&path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(&path, &error)),
+        }
+    }
+
+    /// Removes the file `name`, durably; whether it was there.
+    ///
+    /// # Errors
+    /// `E_STATE`.
+    pub fn remove(&self, name: &Path) -> Result<bool, Failure> {
+        let path = self.root.join(name);
+        match fs::remove_file(&path) {
+            Ok(()) => {
+                let folder = path.parent().unwrap_or(&self.root);
+                let synced = File::open(folder).and_then(|folder| folder.sync_all());
+                synced.map_err(|error| failed(folder, &error))?;
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(failed(&path, &error)),
+        }
+    }
+
+    /// Takes the lock `name` and waits for it: only for locks that are held for one short write.
+    ///
+    /// # Errors
+    /// `E_STATE`.
+    pub fn lock(&self, name: &Path) -> Result<Lock, Failure> {
+        let file = self.append(name)?;
+        let locked = file.lock();
+        locked.map_err(|error| failed(&self.root.join(name), &error))?;
+        Ok(Lock { _file: file })
+    }
+
     /// Takes the lock `name`; `None` while another process holds it.
     ///
     /// The lock is on an empty file that stays: removing it would let two processes lock two files.
@@ -143,20 +204,11 @@ impl StateDir {
     /// # Errors
     /// `E_STATE`.
     pub fn try_lock(&self, name: &Path) -> Result<Option<Lock>, Failure> {
-        let path = self.root.join(name);
-        let open = || {
-            make_dir(path.parent().unwrap_or(&self.root))?;
-            OpenOptions::new()
-                .create(true)
-                .append(true)
-                .mode(0o600)
-                .open(&path)
-        };
-        let file = open().map_err(|error: io::Error| failed(&path, &error))?;
+        let file = self.append(name)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Lock { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(failed(&path, &error)),
+            Err(TryLockError::Error(error)) => Err(failed(&self.root.join(name), &error)),
         }
     }
 }

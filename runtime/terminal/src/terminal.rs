@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use crate::failure::Failure;
 use crate::journal::Journal;
 use crate::lang::Lang;
+use crate::log::Log;
 use crate::state::StateDir;
 use crate::trust::TrustStore;
 use crate::ui::Person;
@@ -26,6 +27,8 @@ pub struct Terminal<'a> {
     pub trust: TrustStore,
     /// Remittances seen, and receipts.
     pub journal: Journal,
+    /// What was opened here, and how it ended.
+    pub log: Log,
     /// Who is talked to.
     pub person: &'a mut dyn Person,
     /// In which language.
@@ -73,7 +76,8 @@ impl<'a> Terminal<'a> {
         let state = StateDir::open(&surroundings.state)?;
         Ok(Self {
             trust: TrustStore::new(state.clone()),
-            journal: Journal::new(state),
+            journal: Journal::new(state.clone()),
+            log: Log::new(state),
             person,
             lang: surroundings.lang,
             now: surroundings.now,

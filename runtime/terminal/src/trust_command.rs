@@ -6,6 +6,7 @@ use crate::channel::Channel;
 use crate::consent;
 use crate::failure::Failure;
 use crate::origin::{Access, Origin};
+use crate::record::Record;
 use crate::report::Report;
 use crate::terminal::{Consent, Terminal};
 use crate::trust::Trusted;
@@ -31,14 +32,16 @@ pub struct Request {
 /// issuer never becomes a test issuer.
 pub fn add(terminal: &mut Terminal<'_>, request: &Request) -> Report {
     let mut report = Report::new("trust-add");
-    match steps(terminal, request, &mut report) {
+    let record = Record::new("trust-add", terminal.now);
+    let report = match steps(terminal, request, &mut report) {
         Ok(entry) => {
             report.outcome = "trusted";
             describe(terminal, &mut report, &entry);
             report
         }
         Err(failure) => report.failed(failure),
-    }
+    };
+    record.close(terminal, report)
 }
 
 fn steps(

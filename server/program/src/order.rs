@@ -42,6 +42,14 @@ impl Kind {
             Self::Credit => 0,
         }
     }
+
+    /// The word for it in documents and records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Credit => "credit",
+        }
+    }
 }
 
 /// One order, as it is compiled into a program. `Debug` does not print the claim token.

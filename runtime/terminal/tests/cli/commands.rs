@@ -221,6 +221,8 @@ fn every_command_has_examples_in_its_help() {
         &["inspect"],
         &["cards"],
         &["receipt"],
+        &["log"],
+        &["log", "verify"],
         &["trust", "add"],
         &["trust", "list"],
     ] {

@@ -8,6 +8,7 @@
 mod commands;
 mod documents;
 mod hostile;
+mod log;
 mod open;
 mod person;
 mod world;

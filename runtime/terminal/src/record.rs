@@ -1,0 +1,93 @@
+//! What one command leaves in the run log.
+
+use program::VerifiedProgram;
+use sandbox::Call;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::consent;
+use crate::hex;
+use crate::report::Report;
+use crate::terminal::Terminal;
+
+/// The functions that a program may call; the same for every kind.
+const GRANTED: [&str; 2] = ["reader.transmit", "network.exchange"];
+
+/// One record in the making. Sizes, hashes, ids and outcomes; never the content of a call.
+#[derive(Debug, Clone)]
+pub struct Record {
+    fields: Map<String, Value>,
+}
+
+impl Record {
+    /// A record of `command`, begun at the Unix time `now`.
+    #[must_use]
+    pub fn new(command: &'static str, now: u64) -> Self {
+        let mut record = Self { fields: Map::new() };
+        record.set("command", command);
+        record.set("at", consent::utc(now));
+        record
+    }
+
+    /// Adds or replaces a field.
+    pub fn set(&mut self, name: &'static str, value: impl Into<Value>) {
+        self.fields.insert(name.to_owned(), value.into());
+    }
+
+    /// Notes which bytes were opened, before anything is known about them.
+    pub fn file(&mut self, bytes: &[u8]) {
+        self.set("file_sha256", hex::encode(&Sha256::digest(bytes)));
+        self.set("file_len", bytes.len());
+    }
+
+    /// Notes what a verified program is.
+    pub fn program(&mut self, program: &VerifiedProgram) {
+        let order = program.order();
+        self.set("issuer", order.issuer.as_str());
+        self.set("remittance", hex::id(&order.remittance));
+        self.set("revision", order.revision);
+        self.set("kind", order.kind.name());
+        self.set("template_sha256", hex::encode(&order.template_hash));
+        self.set("key", hex::encode(&program.key_id()));
+    }
+
+    /// Notes what a program was granted and each of its calls: function, bytes sent, bytes received or
+    /// the name of the error.
+    pub fn run(&mut self, calls: &[Call]) {
+        self.set("granted", json!(GRANTED));
+        let calls: Vec<Value> = calls
+            .iter()
+            .map(|call| match call.answer {
+                Ok(received) => json!([call.function, call.sent, received]),
+                Err(name) => json!([call.function, call.sent, name]),
+            })
+            .collect();
+        self.set("calls", calls);
+    }
+
+    /// Closes the record with the report's outcome and appends it to the log.
+    ///
+    /// A log that cannot be written does not undo what happened: the report says so as a fact,
+    /// and the person is told.
+    #[must_use]
+    pub fn close(mut self, terminal: &mut Terminal<'_>, mut report: Report) -> Report {
+        self.set("outcome", report.outcome);
+        self.set("exit", report.exit().status());
+        if let Some(failure) = &report.failure {
+            self.set("code", failure.code);
+        }
+        for (name, value) in &report.facts {
+            if ["consent", "basis", "fingerprint", "issuer"].contains(&name.as_str()) {
+                self.fields.insert(name.clone(), value.clone());
+            }
+        }
+        if let Err(failure) = terminal.log.append(self.fields) {
+            report.fact("log", failure.to_string());
+            terminal.tell(
+                &format!("This command could not be written to the run log ({failure})."),
+                &format!("このコマンドを実行ログに記録できませんでした({failure})。"),
+            );
+        }
+        report
+    }
+}
