@@ -19,7 +19,6 @@ const TABLES: &[&str] = &["runtime/terminal/src/codes.rs"];
 /// Who may depend on whom in the product (dev-dependencies are free). One line per crate, base first.
 const DIRECTION: &[(&str, &[&str])] = &[
     ("money", &[]),
-    ("crashpoint", &[]),
     ("guest-logic", &[]),
     ("pack", &[]),
     ("wire", &["money"]),
@@ -28,28 +27,22 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("card-sim", &["card"]),
     ("program", &["money", "wire"]),
     ("redemption", &["card", "ledger", "money", "wire"]),
-    ("store", &["crashpoint", "ledger", "money"]),
+    ("audit-log", &["ledger", "money", "wire"]),
+    ("store", &["audit-log", "ledger", "money"]),
     ("mailer", &["money"]),
-    ("card-reader", &["card-sim", "crashpoint"]),
+    ("card-reader", &["card-sim"]),
     ("sandbox", &["card", "program", "wire"]),
     ("card-app", &["card", "card-reader", "card-sim"]),
     (
         "terminal",
-        &[
-            "card-reader",
-            "crashpoint",
-            "money",
-            "program",
-            "sandbox",
-            "wire",
-        ],
+        &["card-reader", "money", "program", "sandbox", "wire"],
     ),
     (
         "issuer",
         &[
+            "audit-log",
             "card",
             "card-reader",
-            "crashpoint",
             "ledger",
             "mailer",
             "money",
@@ -62,6 +55,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     (
         "tests",
         &[
+            "audit-log",
             "card",
             "card-reader",
             "card-sim",
@@ -88,7 +82,6 @@ const HOMES: &[(&str, &str)] = &[
     ("rusqlite", "store"),
     ("lettre", "mailer"),
     ("pcsc", "card-reader"),
-    ("fail", "crashpoint"),
     ("mail-parser", "terminal"),
     ("reqwest", "terminal"),
     ("mailin-embedded", "tests"),
@@ -99,6 +92,7 @@ const CORES: &[&str] = &[
     "money",
     "wire",
     "ledger",
+    "audit-log",
     "program",
     "redemption",
     "card",

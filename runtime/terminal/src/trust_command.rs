@@ -195,6 +195,7 @@ const fn purpose(purpose: wire::descriptor::Purpose) -> &'static str {
         Purpose::Program => "program",
         Purpose::Receipt => "receipt",
         Purpose::Status => "status",
+        Purpose::Audit => "audit",
     }
 }
 

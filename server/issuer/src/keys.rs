@@ -99,19 +99,21 @@ pub const fn purpose_name(purpose: Purpose) -> &'static str {
         Purpose::Program => "program",
         Purpose::Receipt => "receipt",
         Purpose::Status => "status",
+        Purpose::Audit => "audit",
     }
 }
 
 /// The purpose with this name.
 ///
 /// # Errors
-/// The name is none of `program`, `receipt`, `status`.
+/// The name is none of `program`, `receipt`, `status`, `audit`.
 pub fn purpose_from_name(name: &str) -> anyhow::Result<Purpose> {
     match name {
         "program" => Ok(Purpose::Program),
         "receipt" => Ok(Purpose::Receipt),
         "status" => Ok(Purpose::Status),
-        other => bail!("`{other}` is no purpose; use program, receipt or status"),
+        "audit" => Ok(Purpose::Audit),
+        other => bail!("`{other}` is no purpose; use program, receipt, status or audit"),
     }
 }
 
@@ -125,7 +127,7 @@ pub struct Keys {
     card_number: Secret,
     /// Signs the descriptor, nothing else.
     pub root: SigningKey,
-    /// Program, receipt and status keys, all that ever were.
+    /// Program, receipt, status and audit keys, all that ever were.
     pub signers: Vec<Signer>,
 }
 
@@ -159,7 +161,12 @@ impl Keys {
         for name in ["ticket", "claim", "card-number", "root"] {
             write_hex(dir, name, &random::<32>(rng))?;
         }
-        for purpose in [Purpose::Program, Purpose::Receipt, Purpose::Status] {
+        for purpose in [
+            Purpose::Program,
+            Purpose::Receipt,
+            Purpose::Status,
+            Purpose::Audit,
+        ] {
             Self::add_signer(dir, purpose, now, rng)?;
         }
         Ok(())

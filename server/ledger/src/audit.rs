@@ -25,11 +25,15 @@ pub enum AuditCheck {
     InFlightIsCommitSent,
     /// Only the newest sequence number after the proven one is in flight.
     InFlightIsNextInSequence,
+    /// Each sealed record of the audit log has the hash that follows from it and those before it.
+    LogIsChained,
+    /// The transfers of the audit log are those of the books, and replayed they give the accounts.
+    LogMatchesLedger,
 }
 
 impl AuditCheck {
     /// All checks, in the order of the report.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::SumIsZero,
         Self::AccountIsItsTransfers,
         Self::EscrowIsOpenRemittances,
@@ -38,6 +42,8 @@ impl AuditCheck {
         Self::NoAccountBelowZero,
         Self::InFlightIsCommitSent,
         Self::InFlightIsNextInSequence,
+        Self::LogIsChained,
+        Self::LogMatchesLedger,
     ];
 
     /// The stable name.
@@ -52,6 +58,8 @@ impl AuditCheck {
             Self::NoAccountBelowZero => "no-account-below-zero",
             Self::InFlightIsCommitSent => "in-flight-is-commit-sent",
             Self::InFlightIsNextInSequence => "in-flight-is-next-in-sequence",
+            Self::LogIsChained => "log-is-chained",
+            Self::LogMatchesLedger => "log-matches-ledger",
         }
     }
 }

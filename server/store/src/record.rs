@@ -1,5 +1,6 @@
 //! What goes into a store beside commands, and what comes out together.
 
+use audit_log::Link;
 use ledger::{
     Card, CardId, HolderId, InFlight, Language, NumberRef, Remittance, RemittanceId, Timestamp,
     TokenHash, Uid,
@@ -69,4 +70,71 @@ pub struct OrderPage {
     pub items: Vec<Remittance>,
     /// Where the next page begins, if there is one.
     pub next: Option<RemittanceId>,
+}
+
+/// A record of the audit log with the chain's hash that ends in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logged {
+    /// The canonical bytes.
+    pub record: Vec<u8>,
+    /// The chain's hash.
+    pub hash: [u8; 32],
+}
+
+/// A sealed part of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSegment {
+    /// Its number, from 1, and that of its head.
+    pub number: u64,
+    /// Position of its first record.
+    pub first: u64,
+    /// The chain's end with its last record.
+    pub link: Link,
+    /// Its records, in order.
+    pub records: Vec<Logged>,
+    /// The signed head.
+    pub head: Vec<u8>,
+}
+
+/// What waits to be sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsealed {
+    /// Number of the last segment; 0 before the first.
+    pub number: u64,
+    /// Where the chain ends.
+    pub link: Link,
+    /// Records in commit order: the first of those that wait, a bounded number.
+    pub records: Vec<Vec<u8>>,
+    /// The last journal row that they stand in.
+    pub through: i64,
+}
+
+/// A segment to be appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seal {
+    /// Who seals.
+    pub owner: [u8; 16],
+    /// The sealer's clock.
+    pub now: Timestamp,
+    /// Until when nobody else seals.
+    pub until: Timestamp,
+    /// The segment.
+    pub segment: LogSegment,
+    /// The last journal row that it takes the place of.
+    pub through: i64,
+}
+
+/// A signing key, as the audit log notes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogKey {
+    /// The public key.
+    pub public: [u8; 32],
+    /// What it signs, as in the issuer descriptor.
+    pub purpose: u16,
+    /// First second of its validity, Unix time.
+    pub not_before: u64,
+    /// Last second of its validity, Unix time.
+    pub not_after: u64,
+    /// When it was revoked, Unix time.
+    pub revoked_at: Option<u64>,
 }

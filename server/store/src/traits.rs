@@ -9,7 +9,7 @@ use ledger::{
 use money::Money;
 
 use crate::error::{AdminError, ApplyError, StoreError};
-use crate::record::{NewCard, NewHolder, OrderPage, Standing};
+use crate::record::{LogKey, LogSegment, NewCard, NewHolder, OrderPage, Seal, Standing, Unsealed};
 
 /// Most commands in one [`Store::apply`] and in one shared commit: past it a commit takes so long
 /// that its first caller waits noticeably for its last.
@@ -161,4 +161,22 @@ pub trait Store: Send + Sync {
         retry_at: Option<Timestamp>,
         error: String,
     ) -> Result<(), StoreError>;
+
+    // --- audit log ---
+
+    /// What waits to be sealed after a journal row; `after`: 0 for the first.
+    async fn log_unsealed(&self, after: i64) -> Result<Unsealed, StoreError>;
+
+    /// Appends a segment to the audit log, and takes its records out of what waits. False where
+    /// another sealer holds the lease or was quicker; nothing is written then.
+    async fn log_append(&self, seal: Seal) -> Result<bool, StoreError>;
+
+    /// One segment of the audit log.
+    async fn log_segment(&self, number: u64) -> Result<Option<LogSegment>, StoreError>;
+
+    /// The segment sealed last.
+    async fn log_last(&self) -> Result<Option<LogSegment>, StoreError>;
+
+    /// Notes signing keys and revocations in the audit log, those that it does not know yet.
+    async fn note_keys(&self, keys: Vec<LogKey>, now: Timestamp) -> Result<(), AdminError>;
 }

@@ -16,7 +16,7 @@ use crate::signed::{self, Label, SignedError};
 
 /// Longest signed descriptor in bytes: 32 keys, with room.
 pub const DESCRIPTOR_LEN_MAX: usize = 4096;
-/// Most keys in a descriptor: ten years of yearly keys of three purposes.
+/// Most keys in a descriptor: eight keys of each of the four purposes, rotated every year.
 pub const KEYS_MAX: usize = 32;
 
 const VERSION: u64 = 1;
@@ -33,17 +33,19 @@ pub enum Purpose {
     Receipt = 2,
     /// Status lists.
     Status = 3,
+    /// Heads of the audit log.
+    Audit = 4,
 }
 
 impl Purpose {
-    /// The number on the wire: `1..=3`.
+    /// The number on the wire: `1..=4`.
     #[must_use]
     pub const fn number(self) -> u8 {
         self as u8
     }
 
     fn from_number(number: u16) -> Option<Self> {
-        [Self::Program, Self::Receipt, Self::Status]
+        [Self::Program, Self::Receipt, Self::Status, Self::Audit]
             .into_iter()
             .find(|purpose| u16::from(purpose.number()) == number)
     }

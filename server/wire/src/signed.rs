@@ -1,4 +1,4 @@
-//! The signed envelope of receipts and issuer descriptors.
+//! The signed envelope of receipts, issuer descriptors and audit heads.
 //!
 //! CBOR array of three byte strings: payload, key id (12 bytes), signature (64 bytes). Ed25519
 //! over label, one zero byte, payload. The label binds the signature to one kind of content, so
@@ -22,7 +22,12 @@ pub enum Label {
     Receipt,
     /// An issuer descriptor: [`crate::descriptor`].
     Issuer,
+    /// The head of an audit log (docs/audit-log.md).
+    AuditHead,
 }
+
+/// Longest signed audit head, in bytes: it takes below 430 with the longest issuer name.
+const AUDIT_HEAD_LEN_MAX: usize = 512;
 
 impl Label {
     /// The text that stands before the payload in the signed message.
@@ -31,6 +36,7 @@ impl Label {
         match self {
             Self::Receipt => "tegata-receipt-v1",
             Self::Issuer => "tegata-issuer-v1",
+            Self::AuditHead => "tegata-audit-head-v1",
         }
     }
 
@@ -40,6 +46,7 @@ impl Label {
         match self {
             Self::Receipt => crate::exchange::RECEIPT_LEN_MAX,
             Self::Issuer => crate::descriptor::DESCRIPTOR_LEN_MAX,
+            Self::AuditHead => AUDIT_HEAD_LEN_MAX,
         }
     }
 

@@ -25,7 +25,7 @@ pub enum KeysCommand {
     /// Add a new key; old ones verify until they end
     #[command(after_help = "Example:\n  tegata-server keys rotate program --data ./issuer")]
     Rotate {
-        /// program, receipt or status
+        /// program, receipt, status or audit
         purpose: String,
         /// Data folder and form of the output.
         #[command(flatten)]

@@ -1,12 +1,13 @@
 //! What administrators write: holders, cards being issued, templates.
 
+use audit_log::Change;
 use ledger::{CARD_VALUE_MAX, Card, CardId, CardStatus, HolderId, Timestamp};
 use rusqlite::Connection;
 
 use crate::error::AdminError;
 use crate::record::{NewCard, NewHolder, TEMPLATE_LEN_MAX};
 use crate::sqlite::fault::Fault;
-use crate::sqlite::rows::{self, EventKind};
+use crate::sqlite::{journal, rows};
 
 /// Longest name of a holder, in characters: what an order carries as the sender's name.
 const NAME_CHARS_MAX: usize = ledger::rules::SENDER_NAME_CHARS_MAX;
@@ -42,7 +43,7 @@ fn check_email(email: Option<&String>) -> Result<(), AdminError> {
 }
 
 /// The ledger's time for a write outside `apply`.
-fn ledger_time(connection: &Connection, now: Timestamp) -> Result<Timestamp, Fault> {
+pub(super) fn ledger_time(connection: &Connection, now: Timestamp) -> Result<Timestamp, Fault> {
     let floor = rows::time_floor(connection)?;
     if now > floor {
         rows::raise_time_floor(connection, now)?;
@@ -74,13 +75,13 @@ pub(super) fn add_holder(connection: &Connection, holder: &NewHolder) -> Result<
         now.micros(),
     );
     rows::write(connection, sql, params, "holder").map_err(taken("holder token"))?;
-    Ok(rows::record(
-        connection,
-        now,
-        EventKind::HolderAdded,
-        id,
-        holder.currency.code(),
-    )?)
+    let change = Change::HolderAdded {
+        holder: holder.id,
+        currency: holder.currency,
+        address: holder.email.is_some(),
+        token: holder.token.is_some(),
+    };
+    Ok(journal::record(connection, now, change)?)
 }
 
 pub(super) fn set_email(
@@ -98,13 +99,9 @@ pub(super) fn set_email(
         return Err(AdminError::Unknown { what: "holder" });
     }
     let now = rows::time_floor(connection)?;
-    Ok(rows::record(
-        connection,
-        now,
-        EventKind::HolderAddress,
-        holder.as_bytes(),
-        "",
-    )?)
+    let address = email.is_some();
+    let change = Change::HolderAddress { holder, address };
+    Ok(journal::record(connection, now, change)?)
 }
 
 pub(super) fn begin_issue(connection: &Connection, card: &NewCard) -> Result<(), AdminError> {
@@ -143,13 +140,13 @@ pub(super) fn begin_issue(connection: &Connection, card: &NewCard) -> Result<(),
         card.value_max,
     );
     rows::write(connection, sql, params, "card").map_err(taken("card number or chip"))?;
-    Ok(rows::record(
-        connection,
-        now,
-        EventKind::CardIssuing,
-        id,
-        "",
-    )?)
+    let change = Change::CardIssuing {
+        card: card.id,
+        holder: card.holder,
+        currency: card.currency,
+        value_max: card.value_max,
+    };
+    Ok(journal::record(connection, now, change)?)
 }
 
 fn resume_issue(card: &NewCard, begun: &Card) -> Result<(), AdminError> {
@@ -180,12 +177,10 @@ pub(super) fn finish_issue(
             let now = ledger_time(connection, now)?;
             let sql = "UPDATE card SET status = 'active' WHERE id = ?1";
             rows::write(connection, sql, [card.as_bytes()], "card")?;
-            Ok(rows::record(
+            Ok(journal::record(
                 connection,
                 now,
-                EventKind::CardActive,
-                card.as_bytes(),
-                "",
+                Change::CardActive { card },
             )?)
         }
     }
@@ -212,7 +207,10 @@ pub(super) fn put_template(
         }),
         None => {
             let sql = "INSERT INTO template (hash, bytes) VALUES (?1, ?2)";
-            Ok(rows::write(connection, sql, (hash, bytes), "template")?)
+            rows::write(connection, sql, (hash, bytes), "template")?;
+            let now = rows::time_floor(connection)?;
+            let change = Change::TemplateKept { template: hash };
+            Ok(journal::record(connection, now, change)?)
         }
     }
 }

@@ -1,16 +1,17 @@
 //! One command inside the shared transaction: read the facts, ask the rules, write the plan.
 
+use audit_log::{Change, digest};
 use ledger::{
     Account, AccountRef, CardId, Command, CommitOutcome, CommitSend, Decide, Decided, Escrow,
-    Event, Leg, Outcome, Posting, Refusal, RemittanceId, ReturnReason, Settle, Status, Timestamp,
-    Transfer, Transition, rules,
+    Event, Leg, Outcome, Posting, Refusal, RemittanceId, Settle, Status, Timestamp, Transfer,
+    Transition, rules,
 };
 use money::Amount;
 use rusqlite::Connection;
 
 use crate::sqlite::fault::Fault;
 use crate::sqlite::order::place_order;
-use crate::sqlite::rows::{self, EventKind};
+use crate::sqlite::{journal, rows};
 
 type Answer = Result<Outcome, Refusal>;
 
@@ -184,14 +185,18 @@ fn conclude(
         let (seq, payment_seq) = (proven.remittance_seq, proven.payment_seq);
         let params = (card, proven.id, seq, payment_seq, proven.value);
         rows::write(connection, sql, params, "card")?;
+        let change = Change::Credited {
+            remittance: escrow.remittance,
+            card: escrow.card,
+            seq,
+            payment_seq,
+            value: proven.value,
+            receipt: digest(receipt.unwrap_or_default()),
+        };
+        journal::record(connection, now, change)?;
     } else {
-        rows::record(
-            connection,
-            now,
-            EventKind::ProvenAbsent,
-            escrow.remittance.as_bytes(),
-            "",
-        )?;
+        let remittance = escrow.remittance;
+        journal::record(connection, now, Change::ProvenAbsent { remittance })?;
     }
     advance(connection, escrow, plan.step, receipt, now)
 }
@@ -228,14 +233,14 @@ fn send(
         [commit.remittance.as_bytes()],
         "remittance",
     )?;
-    let detail = format!("seq {} epoch {epoch}", commit.seq);
-    rows::record(
-        connection,
-        now,
-        EventKind::CommitSent,
-        commit.remittance.as_bytes(),
-        &detail,
-    )
+    let change = Change::CommitSent {
+        remittance: commit.remittance,
+        card: step.card,
+        seq: commit.seq,
+        epoch,
+        balance_before: commit.balance_before,
+    };
+    journal::record(connection, now, change)
 }
 
 fn freeze(
@@ -249,17 +254,17 @@ fn freeze(
         return Ok(());
     };
     let sql = "INSERT INTO freeze_case (card, in_flight, evidence, at) VALUES (?1, ?2, ?3, ?4)";
-    let in_flight = in_flight.map(RemittanceId::to_bytes);
-    let params = (step.card.as_bytes(), in_flight, evidence, now.micros());
+    let id = in_flight.map(RemittanceId::to_bytes);
+    let params = (step.card.as_bytes(), id, evidence, now.micros());
     rows::write(connection, sql, params, "case")?;
     set_card_status(connection, step.card, status)?;
-    rows::record(
-        connection,
-        now,
-        EventKind::CardFrozen,
-        step.card.as_bytes(),
-        "",
-    )
+    let change = Change::CardFrozen {
+        card: step.card,
+        status,
+        in_flight,
+        evidence: digest(evidence),
+    };
+    journal::record(connection, now, change)
 }
 
 fn settle(connection: &Connection, proof: &Settle, now: Timestamp) -> Result<Answer, Fault> {
@@ -292,7 +297,7 @@ fn block(connection: &Connection, card: CardId, now: Timestamp) -> Result<Answer
     };
     if found.status != ledger::CardStatus::Blocked {
         set_card_status(connection, card, ledger::CardStatus::Blocked)?;
-        rows::record(connection, now, EventKind::CardBlocked, card.as_bytes(), "")?;
+        journal::record(connection, now, Change::CardBlocked { card })?;
     }
     Ok(Ok(Outcome::CardBlocked))
 }
@@ -333,20 +338,18 @@ fn advance(
     if let Some(posting) = step.posting {
         post_end(connection, escrow, posting, now)?;
     }
-    let kind = match step.to {
-        Status::Credited { .. } => EventKind::Credited,
-        Status::Returned {
-            reason: ReturnReason::Cancelled | ReturnReason::Expired,
-            ..
-        } => EventKind::Returned,
-        Status::CommitSent { cancel_asked: true } => EventKind::CancelAsked,
+    let remittance = escrow.remittance;
+    let change = match step.to {
+        Status::Returned { reason, .. } => Change::Returned { remittance, reason },
+        Status::CommitSent { cancel_asked: true } => Change::CancelAsked { remittance },
         // noted where the in-flight row goes or comes
         Status::Open
+        | Status::Credited { .. }
         | Status::CommitSent {
             cancel_asked: false,
         } => return Ok(()),
     };
-    rows::record(connection, now, kind, remittance, code)
+    journal::record(connection, now, change)
 }
 
 fn post_end(

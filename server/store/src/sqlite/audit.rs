@@ -1,5 +1,7 @@
 //! The audit: every promise of the books against all rows, at one instant.
 
+mod log;
+
 use std::collections::{BTreeMap, HashMap};
 
 use ledger::{
@@ -41,6 +43,7 @@ pub(super) fn audit(connection: &Connection) -> Result<AuditReport, Fault> {
     books.accounts()?;
     books.remittances()?;
     books.in_flight()?;
+    books.log()?;
     books.totals();
     let mut report = books.report;
     report

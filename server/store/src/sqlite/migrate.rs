@@ -9,10 +9,13 @@ use crate::sqlite::fault::Fault;
 const APPLICATION_ID: i64 = 0x5447_5441;
 
 /// The scripts; the version is the position, counted from 1. A shipped one is never edited.
-const SCRIPTS: [&str; 1] = [include_str!("../../migrations/sqlite/0001_ledger.sql")];
+const SCRIPTS: [&str; 2] = [
+    include_str!("../../migrations/sqlite/0001_ledger.sql"),
+    include_str!("../../migrations/sqlite/0002_audit_log.sql"),
+];
 
 /// The newest version that this program knows.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Brings an empty or older file to [`VERSION`].
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

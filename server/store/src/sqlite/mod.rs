@@ -6,8 +6,11 @@
 mod admin;
 mod apply;
 mod audit;
-mod crash;
 mod fault;
+mod journal;
+mod log;
+#[cfg(test)]
+mod log_tests;
 mod migrate;
 mod order;
 mod outbox;

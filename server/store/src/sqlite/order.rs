@@ -1,13 +1,14 @@
 //! Placing an order: funds to escrow, remittance, mail and answer, in one transaction.
 
+use audit_log::{Change, digest};
 use ledger::{
-    Account, CardStatus, ContentHash, HolderId, Language, Leg, Outcome, PlaceOrder, Refusal,
-    RemittanceId, Timestamp, Transfer, rules,
+    Account, CardId, CardStatus, ContentHash, HolderId, Language, Leg, Outcome, PlaceOrder,
+    Refusal, RemittanceId, Timestamp, Transfer, rules,
 };
 use rusqlite::{Connection, Row};
 
 use crate::sqlite::fault::Fault;
-use crate::sqlite::rows::{self, EventKind};
+use crate::sqlite::{journal, rows};
 
 type Answer = Result<Outcome, Refusal>;
 
@@ -100,7 +101,14 @@ fn remember(
         refusal,
         now.micros(),
     );
-    rows::write(connection, sql, params, "answer")
+    rows::write(connection, sql, params, "answer")?;
+    let Err(refusal) = *answer else { return Ok(()) };
+    let change = Change::OrderRefused {
+        sender: order.sender,
+        content: order.content.0,
+        refusal,
+    };
+    journal::record(connection, now, change)
 }
 
 fn recipient(connection: &Connection, order: &PlaceOrder) -> Result<Option<Found>, Fault> {
@@ -147,13 +155,17 @@ fn place(
     rows::post(connection, &transfer)?;
     insert(connection, order, found, now)?;
     queue_mail(connection, order, found, now)?;
-    rows::record(
-        connection,
-        now,
-        EventKind::Ordered,
-        order.remittance.as_bytes(),
-        "",
-    )
+    let change = Change::Ordered {
+        remittance: order.remittance,
+        sender: order.sender,
+        card: CardId::from_bytes(found.card).map_err(|_| Fault::Corrupt("id"))?,
+        amount: order.amount,
+        expires: order.expires,
+        revision: order.revision,
+        order: digest(&order.order_bytes),
+        program_key: order.program_key,
+    };
+    journal::record(connection, now, change)
 }
 
 fn insert(

@@ -1,10 +1,11 @@
 //! Leases of mails.
 
+use audit_log::Change;
 use ledger::{Language, MailId, OutboxMail, RemittanceId, Timestamp};
 use rusqlite::Connection;
 
 use crate::sqlite::fault::Fault;
-use crate::sqlite::rows;
+use crate::sqlite::{journal, rows};
 
 /// Characters of an error that are kept.
 const ERROR_CHARS_MAX: usize = 500;
@@ -44,9 +45,12 @@ pub(super) fn lease(
 }
 
 pub(super) fn sent(connection: &Connection, id: MailId) -> Result<(), Fault> {
-    let sql = "UPDATE outbox SET status = 'sent', error = NULL WHERE id = ?1";
-    connection.prepare_cached(sql)?.execute([id.as_bytes()])?;
-    Ok(())
+    let sql = "UPDATE outbox SET status = 'sent', error = NULL WHERE id = ?1 AND status <> 'sent'";
+    if connection.prepare_cached(sql)?.execute([id.as_bytes()])? == 0 {
+        return Ok(());
+    }
+    let now = rows::time_floor(connection)?;
+    journal::record(connection, now, Change::MailSent { mail: id })
 }
 
 pub(super) fn failed(
@@ -62,8 +66,12 @@ pub(super) fn failed(
     };
     let sql = "UPDATE outbox SET status = ?2, due = coalesce(?3, due), error = ?4 \
                WHERE id = ?1 AND status <> 'sent'";
-    connection
+    let changed = connection
         .prepare_cached(sql)?
         .execute((id.as_bytes(), status, due, error))?;
-    Ok(())
+    if changed == 0 || retry_at.is_some() {
+        return Ok(());
+    }
+    let now = rows::time_floor(connection)?;
+    journal::record(connection, now, Change::MailFailed { mail: id })
 }

@@ -9,6 +9,7 @@ use money::{Amount, Currency, Money};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 
 use crate::sqlite::fault::Fault;
+use crate::sqlite::journal;
 
 /// Stored kinds of accounts; `0001_ledger.sql` lists them.
 pub(super) const KIND_FLOAT: i64 = 0;
@@ -71,7 +72,7 @@ pub(super) fn stored(counter: u64) -> Result<i64, Fault> {
     i64::try_from(counter).map_err(|_| Fault::Corrupt("counter"))
 }
 
-fn counter(row: &Row<'_>, column: usize) -> Result<u64, Fault> {
+pub(super) fn counter(row: &Row<'_>, column: usize) -> Result<u64, Fault> {
     u64::try_from(row.get::<_, i64>(column)?).map_err(|_| Fault::Corrupt("counter"))
 }
 
@@ -215,7 +216,9 @@ pub(super) fn post(connection: &Connection, transfer: &Transfer) -> Result<(), F
         code,
         transfer.at.micros(),
     );
-    write(connection, sql, params, "transfer")
+    write(connection, sql, params, "transfer")?;
+    journal::posted(transfer.id);
+    Ok(())
 }
 
 // --- holders ---
@@ -387,59 +390,4 @@ pub(super) fn receipt(
         .query_row([remittance.as_bytes()], |row| row.get(0))
         .optional()?;
     Ok(row.flatten())
-}
-
-// --- events ---
-
-/// A kind of recorded state change; the text is stored, so it never changes.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum EventKind {
-    HolderAdded,
-    HolderAddress,
-    CardIssuing,
-    CardActive,
-    CardBlocked,
-    CardFrozen,
-    Ordered,
-    CommitSent,
-    CancelAsked,
-    ProvenAbsent,
-    Credited,
-    Returned,
-}
-
-impl EventKind {
-    const fn code(self) -> &'static str {
-        match self {
-            Self::HolderAdded => "holder-added",
-            Self::HolderAddress => "holder-address",
-            Self::CardIssuing => "card-issuing",
-            Self::CardActive => "card-active",
-            Self::CardBlocked => "card-blocked",
-            Self::CardFrozen => "card-frozen",
-            Self::Ordered => "ordered",
-            Self::CommitSent => "commit-sent",
-            Self::CancelAsked => "cancel-asked",
-            Self::ProvenAbsent => "proven-absent",
-            Self::Credited => "credited",
-            Self::Returned => "returned",
-        }
-    }
-}
-
-/// Appends a state change. `detail`: figures without names, addresses or numbers.
-pub(super) fn record(
-    connection: &Connection,
-    now: Timestamp,
-    kind: EventKind,
-    subject: &[u8; 16],
-    detail: &str,
-) -> Result<(), Fault> {
-    let sql = "INSERT INTO event (at, kind, subject, detail) VALUES (?1, ?2, ?3, ?4)";
-    write(
-        connection,
-        sql,
-        (now.micros(), kind.code(), subject, detail),
-        "event",
-    )
 }

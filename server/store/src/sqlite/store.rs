@@ -1,7 +1,6 @@
 //! [`Store`] for SQLite: each method picks the writer or a reader.
 
 use async_trait::async_trait;
-use crashpoint::reach;
 use ledger::{
     Account, AuditReport, Card, CardId, ClaimRef, Command, FreezeCase, Holder, HolderId, InFlight,
     MailId, NumberRef, OutboxMail, Outcome, Refusal, Remittance, RemittanceId, Timestamp,
@@ -10,9 +9,9 @@ use ledger::{
 use money::Money;
 
 use crate::error::{AdminError, StoreError};
-use crate::record::{NewCard, NewHolder, OrderPage, Standing};
+use crate::record::{LogKey, LogSegment, NewCard, NewHolder, OrderPage, Seal, Standing, Unsealed};
 use crate::sqlite::fault::Fault;
-use crate::sqlite::{SqliteStore, admin, audit, outbox, read, rows};
+use crate::sqlite::{SqliteStore, admin, audit, log, outbox, read, rows};
 use crate::traits::{LEASES_MAX, Store};
 
 pub(super) type Answer = Result<Outcome, Refusal>;
@@ -174,29 +173,13 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> Result<Vec<OutboxMail>, StoreError> {
         let limit = limit.min(LEASES_MAX);
-        let leased = self.write(move |connection| {
-            let leased = outbox::lease(connection, now, until, limit)?;
-            if !leased.is_empty() {
-                reach!("store::lease-mail::before-commit");
-            }
-            Ok(leased)
-        });
-        let leased: Vec<OutboxMail> = leased.await?;
-        if !leased.is_empty() {
-            reach!("store::lease-mail::after-commit");
-        }
-        Ok(leased)
+        self.write(move |connection| outbox::lease(connection, now, until, limit))
+            .await
     }
 
     async fn mail_sent(&self, id: MailId) -> Result<(), StoreError> {
-        let noted = self.write(move |connection| {
-            outbox::sent(connection, id)?;
-            reach!("store::mail-sent::before-commit");
-            Ok(())
-        });
-        noted.await?;
-        reach!("store::mail-sent::after-commit");
-        Ok(())
+        self.write(move |connection| outbox::sent(connection, id))
+            .await
     }
 
     async fn mail_failed(
@@ -205,13 +188,32 @@ impl Store for SqliteStore {
         retry_at: Option<Timestamp>,
         error: String,
     ) -> Result<(), StoreError> {
-        let noted = self.write(move |connection| {
-            outbox::failed(connection, id, retry_at, &error)?;
-            reach!("store::mail-failed::before-commit");
-            Ok(())
-        });
-        noted.await?;
-        reach!("store::mail-failed::after-commit");
-        Ok(())
+        self.write(move |connection| outbox::failed(connection, id, retry_at, &error))
+            .await
+    }
+
+    async fn log_unsealed(&self, after: i64) -> Result<Unsealed, StoreError> {
+        self.read(move |connection| log::unsealed(connection, after))
+            .await
+    }
+
+    async fn log_append(&self, seal: Seal) -> Result<bool, StoreError> {
+        self.write(move |connection| log::append(connection, &seal))
+            .await
+    }
+
+    async fn log_segment(&self, number: u64) -> Result<Option<LogSegment>, StoreError> {
+        self.read(move |connection| log::segment(connection, number))
+            .await
+    }
+
+    async fn log_last(&self) -> Result<Option<LogSegment>, StoreError> {
+        self.read(log::last_segment).await
+    }
+
+    async fn note_keys(&self, keys: Vec<LogKey>, now: Timestamp) -> Result<(), AdminError> {
+        self.writer
+            .write(move |connection| log::note_keys(connection, &keys, now))
+            .await
     }
 }

@@ -423,18 +423,24 @@ async fn posted_transfers_events_and_answers_never_change() {
     let of = case.world.funded().await;
     case.world.placed(&of, 100).await;
     let connection = Connection::open(&case.path).unwrap();
-    for table in ["transfer", "event", "idempotency"] {
+    assert!(super::log_tests::seal(&case.sqlite, 1).await);
+    for (table, column) in [
+        ("transfer", "at"),
+        ("idempotency", "at"),
+        ("log_segment", "first"),
+    ] {
         for sql in [
-            format!("UPDATE {table} SET at = 0"),
+            format!("UPDATE {table} SET {column} = 0"),
             format!("DELETE FROM {table}"),
         ] {
             let refused = connection.execute(&sql, []).unwrap_err().to_string();
-            assert!(
-                refused.contains("never") || refused.contains("is never"),
-                "{sql}: {refused}"
-            );
+            assert!(refused.contains("never"), "{sql}: {refused}");
         }
     }
+    case.world.placed(&of, 100).await;
+    let sql = "UPDATE journal SET transfers = x''";
+    let refused = connection.execute(sql, []).unwrap_err().to_string();
+    assert!(refused.contains("never"), "{refused}");
 }
 
 #[tokio::test]
@@ -456,22 +462,27 @@ async fn every_state_change_leaves_its_event() {
         .await
         .unwrap();
     case.world.apply(Command::Settle(proof)).await.unwrap();
-    let connection = Connection::open(&case.path).unwrap();
-    let mut statement = connection
-        .prepare("SELECT kind FROM event WHERE subject = ?1 ORDER BY seq")
-        .unwrap();
-    let kinds = statement
-        .query_map([id.as_bytes()], |row| row.get::<_, String>(0))
-        .unwrap();
-    let kinds: Vec<_> = kinds.map(Result::unwrap).collect();
+    let kinds = super::log_tests::kinds(&case.sqlite).await;
     assert_eq!(
         kinds,
-        ["ordered", "commit-sent", "cancel-asked", "credited"]
+        [
+            "holder-added",
+            "posted",
+            "holder-added",
+            "card-issuing",
+            "card-active",
+            "ordered",
+            "posted",
+            "commit-sent",
+            "cancel-asked",
+            "credited",
+            "posted"
+        ]
     );
 }
 
 /// A break of the books, and the check that has to name it.
-const BREAKS: [(&str, AuditCheck); 13] = [
+const BREAKS: [(&str, AuditCheck); 16] = [
     (
         "UPDATE account SET balance = balance + 1 WHERE kind = 1",
         AuditCheck::SumIsZero,
@@ -521,6 +532,15 @@ const BREAKS: [(&str, AuditCheck); 13] = [
         "UPDATE in_flight SET balance_before = 0",
         AuditCheck::InFlightIsNextInSequence,
     ),
+    (
+        "UPDATE log_segment SET records = CAST(substr(records, 1, length(records) - 1) || x'00' AS BLOB)",
+        AuditCheck::LogIsChained,
+    ),
+    (
+        "UPDATE transfer SET at = at + 1",
+        AuditCheck::LogMatchesLedger,
+    ),
+    ("DELETE FROM journal", AuditCheck::LogMatchesLedger),
 ];
 
 #[tokio::test]
@@ -530,6 +550,7 @@ async fn the_audit_names_each_promise_that_is_broken() {
         let of = case.world.funded().await;
         let credited = case.world.placed(&of, 100).await;
         case.world.sent(of.card, credited).await;
+        assert!(super::log_tests::seal(&case.sqlite, 1).await);
         let proof = case.world.proof(of.card).await;
         case.world.apply(Command::Settle(proof)).await.unwrap();
         let (sent, _) = (
@@ -542,7 +563,8 @@ async fn the_audit_names_each_promise_that_is_broken() {
         connection
             .execute_batch(
                 "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF;
-                 DROP TRIGGER transfer_never_changes; DROP TRIGGER transfer_never_goes;",
+                 DROP TRIGGER transfer_never_changes; DROP TRIGGER transfer_never_goes;
+                 DROP TRIGGER log_segment_never_changes;",
             )
             .unwrap();
         assert!(connection.execute(sql, []).unwrap() > 0, "{sql}");

@@ -11,9 +11,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::StoreError;
 use crate::sqlite::apply;
-use crate::sqlite::crash::{self, Moment};
 use crate::sqlite::fault::{Fault, gone};
-use crate::sqlite::rows;
+use crate::sqlite::{journal, rows};
 use crate::traits::COMMANDS_MAX;
 
 /// Calls that may wait for the writer; further callers wait for a place.
@@ -30,9 +29,6 @@ trait Job: Send {
     /// Does its part. It may be asked again, after the transaction of the first time was rolled
     /// back. `now`: the ledger's time, to be raised by the caller's clock.
     fn run(&mut self, connection: &Connection, now: &mut Timestamp) -> Result<(), Fault>;
-
-    /// Where a test may end the process.
-    fn reach(&self, moment: Moment);
 
     /// Answers the caller, once the commit has succeeded or failed.
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
@@ -144,12 +140,6 @@ impl Job for Apply {
         Ok(())
     }
 
-    fn reach(&self, moment: Moment) {
-        for command in &self.commands {
-            crash::reach(command, moment);
-        }
-    }
-
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
         // a caller that went away asks again by id
         let Self { done, reply, .. } = *self;
@@ -178,19 +168,18 @@ where
         // writes that are no commands read and raise the stored floor themselves
         rows::raise_time_floor(connection, *now)?;
         connection.prepare_cached("SAVEPOINT job")?.execute([])?;
+        let mark = journal::mark();
         let result = (self.write)(connection);
         if result.is_err() {
             // a failing disk may have ended the whole transaction; then this fails as well
             connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
+            journal::back_to(mark);
         }
         connection.prepare_cached("RELEASE job")?.execute([])?;
         self.done = Some(result);
         *now = rows::time_floor(connection)?;
         Ok(())
     }
-
-    // what is written here has its places at the call
-    fn reach(&self, _: Moment) {}
 
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
         let result = match (committed, self.done) {
@@ -242,7 +231,6 @@ fn commit(connection: &mut Connection, mut jobs: Jobs, commits: &AtomicU64) {
     match batch(connection, &mut jobs) {
         Ok(()) => {
             commits.fetch_add(1, Ordering::Relaxed);
-            jobs.iter().for_each(|job| job.reach(Moment::AfterCommit));
             jobs.into_iter().for_each(|job| job.answer(Ok(())));
         }
         Err(fault) if fault.is_of_one_command() && jobs.len() > 1 => {
@@ -266,14 +254,15 @@ fn commit(connection: &mut Connection, mut jobs: Jobs, commits: &AtomicU64) {
 
 fn batch(connection: &mut Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    journal::begin();
     let floor = rows::time_floor(&transaction)?;
     let mut now = floor;
-    for job in jobs.iter_mut() {
+    for job in jobs {
         job.run(&transaction, &mut now)?;
     }
     if now > floor {
         rows::raise_time_floor(&transaction, now)?;
     }
-    jobs.iter().for_each(|job| job.reach(Moment::BeforeCommit));
+    journal::end(&transaction)?;
     Ok(transaction.commit()?)
 }
