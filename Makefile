@@ -14,6 +14,7 @@ lint:    ## formatting, lints as errors, licences and sources of dependencies
 	@.ci/setup build
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked -p crashpoint --features failpoints -- -D warnings
 	@.ci/deny
 
 guests:  ## rebuild the guest templates under guest-programs/prebuilt

@@ -4,8 +4,9 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::{
     io::Write as _,
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     time::Duration,
 };
 
@@ -19,17 +20,29 @@ const POLLS: u32 = 1_500;
 /// # Errors
 /// If the own path is unknown or the binary was not built (`cargo build --bins`).
 pub fn binary(name: &str) -> Result<PathBuf> {
+    built(name, "cargo build --bins")
+}
+
+/// The same binary with its failpoints in it, one of them armed: `NAME=return` kills the process
+/// there, `NAME=2*off->return` the third time.
+///
+/// # Errors
+/// If the own path is unknown or the binary was not built (`.ci/failpoints`).
+pub fn armed(name: &str, failpoint: &str) -> Result<Command> {
+    let path = built(&format!("failpoints/{name}"), ".ci/failpoints")?;
+    let mut command = Command::new(path);
+    command.env("FAILPOINTS", failpoint);
+    Ok(command)
+}
+
+fn built(name: &str, by: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let mut dir = own.parent().context("an executable is in a directory")?;
     if dir.ends_with("deps") {
         dir = dir.parent().context("deps is in a directory")?;
     }
     let path = dir.join(name);
-    ensure!(
-        path.exists(),
-        "{} is not built: run cargo build --bins",
-        path.display()
-    );
+    ensure!(path.exists(), "{} is not built: run {by}", path.display());
     Ok(path)
 }
 
@@ -99,13 +112,21 @@ impl Server {
     /// # Errors
     /// If it ends early or is not ready within 30 s.
     pub fn start(data: &Path, more: &[&str]) -> Result<Self> {
+        Self::start_as(Command::new(binary("tegata-server")?), data, more)
+    }
+
+    /// The same with another binary or environment.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_as(mut binary: Command, data: &Path, more: &[&str]) -> Result<Self> {
         let ready = data.join("ready");
         let _ = std::fs::remove_file(&ready);
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(data.join("server.log"))?;
-        let mut child = Command::new(binary("tegata-server")?)
+        let mut child = binary
             .arg("serve")
             .arg("--data")
             .arg(data)
@@ -141,6 +162,16 @@ impl Server {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Waits until the server was killed from within, by an armed failpoint.
+    ///
+    /// # Errors
+    /// If it still runs after 30 s, or ended in another way.
+    pub fn wait_for_kill(mut self) -> Result<()> {
+        let status = wait_until("the server's own kill", || Ok(self.child.try_wait()?))?;
+        ensure!(was_killed(status), "the server ended with {status}");
+        Ok(())
     }
 
     /// Kills the server and puts the one that `start` gives in its place.
@@ -201,7 +232,7 @@ impl Running {
     ///
     /// # Errors
     /// If it cannot be waited for.
-    pub fn ended(&mut self) -> Result<Option<std::process::ExitStatus>> {
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.0.try_wait()?)
     }
 
@@ -221,6 +252,14 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Whether a process ended by SIGKILL.
+#[must_use]
+pub fn was_killed(status: ExitStatus) -> bool {
+    /// Its number, the same on every system (POSIX).
+    const SIGKILL: i32 = 9;
+    status.signal() == Some(SIGKILL)
 }
 
 /// The processes that `parent` has started and that still run.

@@ -2,7 +2,7 @@
 //! the shipped binaries, HTTP and SMTP only.
 
 use crate::{
-    processes::{Server, json, run, wait_until},
+    processes::{Server, armed, binary, json, run, wait_until},
     sink::Sink,
 };
 use anyhow::{Context, Result, ensure};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -199,6 +200,18 @@ impl World {
     /// # Errors
     /// If it does not become ready.
     pub fn serve_on(&self, address: &str) -> Result<Server> {
+        self.serve_as(Command::new(binary("tegata-server")?), address)
+    }
+
+    /// Starts a server that an armed failpoint will kill.
+    ///
+    /// # Errors
+    /// If it does not become ready.
+    pub fn serve_armed(&self, address: &str, failpoint: &str) -> Result<Server> {
+        self.serve_as(armed("tegata-server", failpoint)?, address)
+    }
+
+    fn serve_as(&self, binary: Command, address: &str) -> Result<Server> {
         let mail = [
             "--smtp",
             &self.relay,
@@ -207,7 +220,7 @@ impl World {
             "--listen",
             address,
         ];
-        Server::start(Path::new(&self.data), &mail)
+        Server::start_as(binary, Path::new(&self.data), &mail)
     }
 
     /// Lets the recipient's terminal trust this server, and returns the entry.

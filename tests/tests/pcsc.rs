@@ -233,7 +233,7 @@ fn a_card_issued_and_credited_through_the_service() -> Result<()> {
     assert_credited(&opened);
     assert_eq!(opened.document["exchanges"], 4);
     let apdus = opened.document["apdus"].as_u64();
-    assert!(apdus.is_some_and(|apdus| apdus <= 13), "{opened:?}");
+    assert!(apdus.is_some_and(|apdus| apdus <= 12), "{opened:?}");
     let again = desk.open(&mail, "pcsc")?;
     assert_eq!(again.document["outcome"], "already-credited");
     assert_eq!(again.document["receipt"], opened.document["receipt"]);

@@ -19,6 +19,7 @@ const TABLES: &[&str] = &["runtime/terminal/src/codes.rs"];
 /// Who may depend on whom in the product (dev-dependencies are free). One line per crate, base first.
 const DIRECTION: &[(&str, &[&str])] = &[
     ("money", &[]),
+    ("crashpoint", &[]),
     ("guest-logic", &[]),
     ("pack", &[]),
     ("wire", &["money"]),
@@ -28,14 +29,21 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("program", &["money", "wire"]),
     ("redemption", &["card", "ledger", "money", "wire"]),
     ("audit-log", &["ledger", "money", "wire"]),
-    ("store", &["audit-log", "ledger", "money"]),
+    ("store", &["audit-log", "crashpoint", "ledger", "money"]),
     ("mailer", &["money"]),
-    ("card-reader", &["card-sim"]),
+    ("card-reader", &["card-sim", "crashpoint"]),
     ("sandbox", &["card", "program", "wire"]),
     ("card-app", &["card", "card-reader", "card-sim"]),
     (
         "terminal",
-        &["card-reader", "money", "program", "sandbox", "wire"],
+        &[
+            "card-reader",
+            "crashpoint",
+            "money",
+            "program",
+            "sandbox",
+            "wire",
+        ],
     ),
     (
         "issuer",
@@ -43,6 +51,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "audit-log",
             "card",
             "card-reader",
+            "crashpoint",
             "ledger",
             "mailer",
             "money",
@@ -82,6 +91,7 @@ const HOMES: &[(&str, &str)] = &[
     ("rusqlite", "store"),
     ("lettre", "mailer"),
     ("pcsc", "card-reader"),
+    ("fail", "crashpoint"),
     ("mail-parser", "terminal"),
     ("reqwest", "terminal"),
     ("mailin-embedded", "tests"),

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use card_sim::Card;
+use crashpoint::reach;
 
 use crate::card_file;
 use crate::error::ReaderError;
@@ -57,7 +58,9 @@ impl EmulatedReader {
         }
         let sent = card.transmit(apdu);
         if sent.committed {
+            reach!("card-reader::commit::before-write");
             card_file::replace(&self.path, &card)?;
+            reach!("card-reader::commit::after-write");
         }
         if sent.answer.is_empty() {
             return Err(ReaderError::Removed);

@@ -1,6 +1,7 @@
 //! What a running program causes in the world, through this terminal.
 
 use card_reader::Connection;
+use crashpoint::reach;
 use sandbox::{Call, Effects, NetworkError, ReaderError};
 use wire::exchange::{Refusal, Reply, Request};
 
@@ -45,7 +46,10 @@ impl Effects for Live<'_> {
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
         self.trouble = None;
         self.watch.apdus = self.watch.apdus.saturating_add(1);
-        self.card.transmit(command).map_err(|error| {
+        reach!("terminal::apdu::before");
+        let answer = self.card.transmit(command);
+        reach!("terminal::apdu::after");
+        answer.map_err(|error| {
             self.trouble = Some(reader_failure(&error));
             self.card_trouble.clone_from(&self.trouble);
             reader_shown(&error)
@@ -82,10 +86,10 @@ impl Live<'_> {
             };
             keep(self.journal, self.key, &mut self.watch, unanswered)?;
         }
-        let bytes = self
-            .channel
-            .exchange(request)
-            .map_err(|error| (error.into(), shown(error)))?;
+        reach!("terminal::exchange::before-send");
+        let answered = self.channel.exchange(request);
+        reach!("terminal::exchange::after-answer");
+        let bytes = answered.map_err(|error| (error.into(), shown(error)))?;
         let reply = Reply::decode(&bytes)
             .map_err(|error| (Failure::with("E_SERVER_REPLY", error), NetworkError::Failed))?;
         self.watch.replied(&reply);
@@ -118,9 +122,11 @@ fn keep(
         if entry.unanswered.is_some() && !watch.answers_due {
             return Err((Failure::new("E_POLICY"), NetworkError::Denied));
         }
+        reach!("terminal::request::before-write");
         journal
             .put(key, &entry.awaiting(unanswered))
             .map_err(not_kept)?;
+        reach!("terminal::request::after-write");
     }
     watch.answers_due = false;
     Ok(())

@@ -4,6 +4,7 @@
 //! shown; the last exchange of a run is put into it, durably, before it is sent, and taken out
 //! when the server has answered it conclusively. Format: docs/terminal.md, section "Journal".
 
+use crashpoint::reach;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -183,8 +184,10 @@ impl Journal {
     /// # Errors
     /// `E_STATE`; the exchange is then sent again at the next start, which is harmless.
     pub fn keep_receipt(&self, key: &Key, receipt: &[u8]) -> Result<(), Failure> {
+        reach!("terminal::receipt::before-write");
         self.state
             .write(&path("receipts", key, "receipt"), receipt)?;
+        reach!("terminal::receipt::after-write");
         self.settle(key)
     }
 
@@ -194,13 +197,19 @@ impl Journal {
     /// `E_STATE`.
     pub fn settle(&self, key: &Key) -> Result<(), Failure> {
         match self.entry(key)? {
-            Some(entry) if entry.unanswered.is_some() => self.put(
-                key,
-                &Entry {
-                    unanswered: None,
-                    ..entry
-                },
-            ),
+            Some(entry) if entry.unanswered.is_some() => {
+                let unanswered = None;
+                reach!("terminal::settle::before-write");
+                self.put(
+                    key,
+                    &Entry {
+                        unanswered,
+                        ..entry
+                    },
+                )?;
+                reach!("terminal::settle::after-write");
+                Ok(())
+            }
             Some(_) | None => Ok(()),
         }
     }

@@ -8,6 +8,7 @@
 use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use crashpoint::reach;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -191,8 +192,10 @@ impl Log {
                 format!("{LINES}: a record is too long"),
             ));
         }
+        reach!("terminal::log-record::before-write");
         file.write_all(&line).map_err(failed)?;
         file.sync_all().map_err(failed)?;
+        reach!("terminal::log-record::after-write");
         let head = serde_json::to_vec(&next).map_err(|error| Failure::with("E_STATE", error))?;
         self.state.write(Path::new(HEAD), &head)
     }

@@ -7,6 +7,7 @@ use core::time::Duration;
 use std::ffi::OsString;
 
 use card_reader::{Connection, ReaderError, ReaderSpec};
+use crashpoint::reach;
 use program::{CLOCK_TOLERANCE_S, Order, RawProgram, TrustedKey, VerifiedProgram, VerifyError};
 use sandbox::{Deadlines, Failure as GaveUp, Fault, RunError, Runner, RunnerCommand};
 
@@ -100,7 +101,9 @@ fn steps(
     // The child compiles while the person reads.
     let runner = Runner::spawn(admitted, &runner_command(terminal))
         .map_err(|error| sandbox_failure(&error))?;
+    reach!("terminal::entry::before-write");
     terminal.journal.put(&opened.key, &entry)?;
+    reach!("terminal::entry::after-write");
     agree(terminal, request.consent, &opened, report)?;
     run(terminal, request, &opened, runner, report, record)
 }

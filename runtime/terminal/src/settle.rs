@@ -1,5 +1,6 @@
 //! Receipts, and the last exchanges of earlier runs that were never answered.
 
+use crashpoint::reach;
 use wire::exchange::Reply;
 use wire::receipt::Receipt;
 
@@ -115,7 +116,11 @@ fn one(journal: &Journal, trust: &TrustStore, key: &Key) -> Result<Option<Proof>
     let issuer = trust
         .find(&key.issuer)?
         .ok_or(Failure::new("E_ISSUER_UNTRUSTED"))?;
-    let bytes = Channel::new(&issuer.origin)?.exchange(&open.request)?;
+    let channel = Channel::new(&issuer.origin)?;
+    reach!("terminal::resend::before-send");
+    let answered = channel.exchange(&open.request);
+    reach!("terminal::resend::after-answer");
+    let bytes = answered?;
     let reply = Reply::decode(&bytes).map_err(|error| Failure::with("E_SERVER_REPLY", error))?;
     match reply {
         Reply::Receipt(receipt) => {

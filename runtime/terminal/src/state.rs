@@ -7,6 +7,8 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use crashpoint::reach;
+
 use crate::failure::Failure;
 
 /// Largest file of the state folder that is read, in bytes.
@@ -97,6 +99,7 @@ impl StateDir {
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
             file.write_all(bytes)?;
             file.as_file().sync_all()?;
+            reach!("terminal::state-file::before-rename");
             file.persist(&path).map_err(|error| error.error)?;
             File::open(folder)?.sync_all()
         };

@@ -1,14 +1,13 @@
 //! Files of the data folder: secrets readable by their owner only, replaced in one atomic step.
 
+use crashpoint::reach;
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::Path,
 };
-
-/// Mode of a secret file: its owner reads and writes.
-const SECRET_MODE: u32 = 0o600;
+use tempfile::NamedTempFile;
 
 /// Creates a folder (and its parents) that only its owner enters.
 ///
@@ -21,18 +20,16 @@ pub fn create_private_dir(dir: &Path) -> io::Result<()> {
         .create(dir)
 }
 
-/// Writes a file that must not exist yet.
+/// Writes a file that must not exist yet: after a crash all of it is there, or nothing.
 ///
 /// # Errors
 /// `AlreadyExists`, or what the file system says.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(SECRET_MODE)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    let file = beside(path, bytes)?;
+    reach!("issuer::new-file::before-rename");
+    file.persist_noclobber(path).map_err(|error| error.error)?;
+    reach!("issuer::new-file::after-rename");
+    sync_folder(path)
 }
 
 /// Replaces a file: whoever reads sees the old or the new bytes, also after a power cut.
@@ -40,16 +37,29 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// What the file system says; the old file is then untouched.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let temporary = Path::new(&temporary);
-    if temporary.exists() {
-        std::fs::remove_file(temporary)?;
-    }
-    write_new(temporary, bytes)?;
-    std::fs::rename(temporary, path)?;
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    File::open(dir.unwrap_or(Path::new(".")))?.sync_all()
+    let file = beside(path, bytes)?;
+    reach!("issuer::file::before-rename");
+    file.persist(path).map_err(|error| error.error)?;
+    reach!("issuer::file::after-rename");
+    sync_folder(path)
+}
+
+/// A temporary file with `bytes`, on disk, in the folder of `path`; its owner reads and writes it. One
+/// that a crash leaves there has a name that nothing looks for.
+fn beside(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    let mut file = NamedTempFile::new_in(folder(path))?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(folder(path))?.sync_all()
+}
+
+fn folder(path: &Path) -> &Path {
+    let folder = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 /// Refuses a secret that others than its owner may read.

@@ -6,6 +6,7 @@
 use super::pause;
 use crate::{app::App, orders};
 use anyhow::Context;
+use crashpoint::reach;
 use ledger::{Holder, OutboxMail, Remittance, Status, Timestamp};
 use mailer::{Language, Party, ProgramMail, SendError, Transport, compose};
 use std::{
@@ -57,6 +58,7 @@ pub async fn drain(app: &App, transport: &Transport) -> anyhow::Result<usize> {
         for mail in leased {
             match deliver(app, transport, &mail).await {
                 Ok(()) => {
+                    reach!("issuer::mail::handed-over");
                     app.office.store.mail_sent(mail.id).await?;
                     tracing::info!(mail.id = %mail.id, remittance.id = %mail.remittance, "mail sent");
                     sent = sent.saturating_add(1);

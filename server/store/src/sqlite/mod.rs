@@ -6,6 +6,7 @@
 mod admin;
 mod apply;
 mod audit;
+mod crash;
 mod fault;
 mod journal;
 mod log;

@@ -1,6 +1,7 @@
 //! [`Store`] for SQLite: each method picks the writer or a reader.
 
 use async_trait::async_trait;
+use crashpoint::reach;
 use ledger::{
     Account, AuditReport, Card, CardId, ClaimRef, Command, FreezeCase, Holder, HolderId, InFlight,
     MailId, NumberRef, OutboxMail, Outcome, Refusal, Remittance, RemittanceId, Timestamp,
@@ -173,13 +174,29 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> Result<Vec<OutboxMail>, StoreError> {
         let limit = limit.min(LEASES_MAX);
-        self.write(move |connection| outbox::lease(connection, now, until, limit))
-            .await
+        let leased = self.write(move |connection| {
+            let leased = outbox::lease(connection, now, until, limit)?;
+            if !leased.is_empty() {
+                reach!("store::lease-mail::before-commit");
+            }
+            Ok(leased)
+        });
+        let leased: Vec<OutboxMail> = leased.await?;
+        if !leased.is_empty() {
+            reach!("store::lease-mail::after-commit");
+        }
+        Ok(leased)
     }
 
     async fn mail_sent(&self, id: MailId) -> Result<(), StoreError> {
-        self.write(move |connection| outbox::sent(connection, id))
-            .await
+        let noted = self.write(move |connection| {
+            outbox::sent(connection, id)?;
+            reach!("store::mail-sent::before-commit");
+            Ok(())
+        });
+        noted.await?;
+        reach!("store::mail-sent::after-commit");
+        Ok(())
     }
 
     async fn mail_failed(
@@ -188,8 +205,14 @@ impl Store for SqliteStore {
         retry_at: Option<Timestamp>,
         error: String,
     ) -> Result<(), StoreError> {
-        self.write(move |connection| outbox::failed(connection, id, retry_at, &error))
-            .await
+        let noted = self.write(move |connection| {
+            outbox::failed(connection, id, retry_at, &error)?;
+            reach!("store::mail-failed::before-commit");
+            Ok(())
+        });
+        noted.await?;
+        reach!("store::mail-failed::after-commit");
+        Ok(())
     }
 
     async fn log_unsealed(&self, after: i64) -> Result<Unsealed, StoreError> {

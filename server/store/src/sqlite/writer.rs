@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::StoreError;
 use crate::sqlite::apply;
+use crate::sqlite::crash::{self, Moment};
 use crate::sqlite::fault::{Fault, gone};
 use crate::sqlite::{journal, rows};
 use crate::traits::COMMANDS_MAX;
@@ -29,6 +30,9 @@ trait Job: Send {
     /// Does its part. It may be asked again, after the transaction of the first time was rolled
     /// back. `now`: the ledger's time, to be raised by the caller's clock.
     fn run(&mut self, connection: &Connection, now: &mut Timestamp) -> Result<(), Fault>;
+
+    /// Where a test may end the process.
+    fn reach(&self, moment: Moment);
 
     /// Answers the caller, once the commit has succeeded or failed.
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
@@ -140,6 +144,12 @@ impl Job for Apply {
         Ok(())
     }
 
+    fn reach(&self, moment: Moment) {
+        for command in &self.commands {
+            crash::reach(command, moment);
+        }
+    }
+
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
         // a caller that went away asks again by id
         let Self { done, reply, .. } = *self;
@@ -180,6 +190,9 @@ where
         *now = rows::time_floor(connection)?;
         Ok(())
     }
+
+    // what is written here has its places at the call
+    fn reach(&self, _: Moment) {}
 
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
         let result = match (committed, self.done) {
@@ -231,6 +244,7 @@ fn commit(connection: &mut Connection, mut jobs: Jobs, commits: &AtomicU64) {
     match batch(connection, &mut jobs) {
         Ok(()) => {
             commits.fetch_add(1, Ordering::Relaxed);
+            jobs.iter().for_each(|job| job.reach(Moment::AfterCommit));
             jobs.into_iter().for_each(|job| job.answer(Ok(())));
         }
         Err(fault) if fault.is_of_one_command() && jobs.len() > 1 => {
@@ -257,12 +271,13 @@ fn batch(connection: &mut Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), F
     journal::begin();
     let floor = rows::time_floor(&transaction)?;
     let mut now = floor;
-    for job in jobs {
+    for job in jobs.iter_mut() {
         job.run(&transaction, &mut now)?;
     }
     if now > floor {
         rows::raise_time_floor(&transaction, now)?;
     }
     journal::end(&transaction)?;
+    jobs.iter().for_each(|job| job.reach(Moment::BeforeCommit));
     Ok(transaction.commit()?)
 }

@@ -1,0 +1,35 @@
+//! Where tests end the process around the commit of a command; nothing of it is in what is shipped.
+
+use crashpoint::reach;
+use ledger::Command;
+
+/// On which side of the commit.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Moment {
+    /// All is written, nothing of it stays.
+    BeforeCommit,
+    /// It is on the disk, and nobody has heard of it.
+    AfterCommit,
+}
+
+use Moment::{AfterCommit, BeforeCommit};
+
+/// The places of one command.
+pub(super) fn reach(command: &Command, moment: Moment) {
+    match (command, moment) {
+        (Command::Transfer { .. }, BeforeCommit) => reach!("store::transfer::before-commit"),
+        (Command::Transfer { .. }, AfterCommit) => reach!("store::transfer::after-commit"),
+        (Command::PlaceOrder(_), BeforeCommit) => reach!("store::place-order::before-commit"),
+        (Command::PlaceOrder(_), AfterCommit) => reach!("store::place-order::after-commit"),
+        (Command::Cancel { .. }, BeforeCommit) => reach!("store::cancel::before-commit"),
+        (Command::Cancel { .. }, AfterCommit) => reach!("store::cancel::after-commit"),
+        (Command::Expire { .. }, BeforeCommit) => reach!("store::expire::before-commit"),
+        (Command::Expire { .. }, AfterCommit) => reach!("store::expire::after-commit"),
+        (Command::Decide(_), BeforeCommit) => reach!("store::decide::before-commit"),
+        (Command::Decide(_), AfterCommit) => reach!("store::decide::after-commit"),
+        (Command::Settle(_), BeforeCommit) => reach!("store::settle::before-commit"),
+        (Command::Settle(_), AfterCommit) => reach!("store::settle::after-commit"),
+        (Command::BlockCard { .. }, BeforeCommit) => reach!("store::block-card::before-commit"),
+        (Command::BlockCard { .. }, AfterCommit) => reach!("store::block-card::after-commit"),
+    }
+}

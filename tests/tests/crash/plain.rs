@@ -1,0 +1,61 @@
+//! What is shipped has no failpoint: neither a name nor anything that looks for one.
+
+use crate::{APDUS, Desk, POINTS};
+use anyhow::{Result, ensure};
+use serde_json::Value;
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    process::{Command, Stdio},
+};
+use tests::processes::{armed, binary};
+
+/// The failpoints whose names are in a binary.
+fn names_in(file: &Path) -> Result<BTreeSet<String>> {
+    let names = POINTS.iter().flat_map(|(name, _)| ["-e", name]);
+    let found = Command::new("grep")
+        .args(["-a", "-o", "-F"])
+        .args(names)
+        .arg(file)
+        .output()?;
+    ensure!(matches!(found.status.code(), Some(0 | 1)), "{found:?}");
+    let found = String::from_utf8(found.stdout)?;
+    Ok(found.lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn no_shipped_binary_holds_the_name_of_a_failpoint() -> Result<()> {
+    let mut found = BTreeSet::new();
+    for name in ["tegata", "tegata-server", "tegata-card"] {
+        assert_eq!(names_in(&binary(name)?)?, BTreeSet::new(), "{name}");
+        let with = armed(name, "")?;
+        found.extend(names_in(Path::new(with.get_program()))?);
+    }
+    // The same search finds all of them in the other build.
+    let all: BTreeSet<_> = POINTS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(found, all);
+    Ok(())
+}
+
+#[test]
+fn what_is_shipped_ignores_armed_failpoints_and_takes_four_exchanges_and_at_most_twelve_apdus()
+-> Result<()> {
+    let mut desk = Desk::new()?;
+    desk.order("one")?;
+    let mail = desk.world.mail(1)?;
+    let armed = POINTS.iter().map(|(name, _)| format!("{name}=return;"));
+    let reader = format!("emulated:{}", desk.world.card);
+    let output = Command::new(binary("tegata")?)
+        .args(["open", &mail, "--reader", &reader, "--yes", "--json"])
+        .args(["--state", &desk.world.state])
+        .env("FAILPOINTS", armed.collect::<String>())
+        .stdin(Stdio::null())
+        .output()?;
+    let document: Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!(document["outcome"], "credited", "{document}");
+    assert_eq!(document["exchanges"], 4);
+    // What is killed around each command is killed around all of them, and twelve is the limit.
+    assert_eq!(document["apdus"], APDUS.len());
+    assert!(APDUS.len() <= 12);
+    desk.credited_by(&mail, "with every failpoint armed")
+}
