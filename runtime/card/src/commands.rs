@@ -162,6 +162,19 @@ pub fn read_newest_record(session: &mut Session, file_no: u8) -> Result<Vec<u8>,
     )
 }
 
+/// Reads all records in full mode, oldest first; a file without records answers `BE`.
+///
+/// # Errors
+/// Those of [`Session::command`].
+pub fn read_all_records(session: &mut Session, file_no: u8) -> Result<Vec<u8>, CardError> {
+    session.command(
+        INS_READ_RECORDS,
+        &[file_no, 0, 0, 0, 0, 0, 0],
+        &[],
+        Mode::Full,
+    )
+}
+
 /// Asks for the committed value of a value file in full mode.
 ///
 /// # Errors

@@ -37,6 +37,8 @@ pub const VALUE_MAX: i32 = 1_000_000;
 pub const STATE_LEN: usize = 24;
 /// Length of [`LogRecord`] on the card.
 pub const LOG_RECORD_LEN: usize = 30;
+/// Most records of the log that can be read: made for nine, the oldest is being overwritten.
+pub const LOG_RECORDS_MAX: usize = 8;
 /// Length of the card number on the card.
 pub const CARD_NUMBER_LEN: usize = 16;
 
@@ -195,6 +197,34 @@ pub fn open_state_and_value<A: AsRef<[u8]>>(
             Err(CardError::Form)
         }
         _ => Err(CardError::Form),
+    }
+}
+
+/// The command that reads the whole log, oldest record first; a card without records answers `BE`.
+///
+/// # Errors
+/// [`CardError::CounterUsedUp`].
+pub fn read_log(session: &mut Session) -> Result<Vec<u8>, CardError> {
+    commands::read_all_records(session, FILE_LOG)
+}
+
+/// Opens the answer to [`read_log`]: 1 to [`LOG_RECORDS_MAX`] records as they stand on the card,
+/// oldest first; [`LogRecord::from_bytes`] reads each.
+///
+/// # Errors
+/// [`CardError::Form`] for any other length; those of [`Session::response`].
+pub fn open_log(
+    session: &mut Session,
+    answer: &[u8],
+) -> Result<Vec<[u8; LOG_RECORD_LEN]>, CardError> {
+    let bytes = session.response(answer, Mode::Full)?;
+    let (records, []) = bytes.as_chunks::<LOG_RECORD_LEN>() else {
+        return Err(CardError::Form);
+    };
+    if (1..=LOG_RECORDS_MAX).contains(&records.len()) {
+        Ok(records.to_vec())
+    } else {
+        Err(CardError::Form)
     }
 }
 

@@ -642,6 +642,18 @@ static TABLE: &[Explanation] = &[
         ],
     ),
     row(
+        "E_NOT_IN_DATABASE",
+        Exit::Refused,
+        [
+            "The issuer's records were restored from an older copy, which does not hold this remittance.",
+            "発行者の記録は古い控えから復元されたもので、この送金が含まれていません。",
+        ],
+        [
+            "Keep the mail and the card, and tell the issuer: the mail shows that it is owed.",
+            "メールとカードを保管して、発行者にご連絡ください。メールが送金の証拠になります。",
+        ],
+    ),
+    row(
         "E_CLAIM_TOKEN_WRONG",
         Exit::Refused,
         [
@@ -828,6 +840,15 @@ static TABLE: &[Explanation] = &[
         [
             "The card may have been credited, but the proof has not reached the issuer.",
             "入金された可能性がありますが、証明が発行者に届いていません。",
+        ],
+        SAME_CARD_AGAIN,
+    ),
+    row(
+        "E_RECOVERING",
+        Exit::InDoubt,
+        [
+            "The issuer's records were restored from an older copy: only the card can say whether it was credited.",
+            "発行者の記録は古い控えから復元されたため、入金されたかどうかはカードだけが示せます。",
         ],
         SAME_CARD_AGAIN,
     ),

@@ -117,9 +117,11 @@ pub const fn concludes(refusal: Refusal) -> bool {
         | Refusal::Superseded
         | Refusal::NotYetValid
         | Refusal::ProgramRevoked => true,
-        // Unknown: the database may be restored. Blocked: two persons may still need the proof.
+        // Unknown: the database may be restored. Recovering: it was. Blocked: two persons may still need the proof.
         // The others say nothing about the answers.
         Refusal::RemittanceUnknown
+        | Refusal::Recovering
+        | Refusal::NotInDatabase
         | Refusal::ClaimTokenWrong
         | Refusal::CardBlocked
         | Refusal::CardBusy
@@ -223,6 +225,8 @@ mod tests {
     #[test]
     fn a_server_that_does_not_know_the_remittance_does_not_make_the_proof_forgotten() {
         assert!(!concludes(Refusal::RemittanceUnknown));
+        assert!(!concludes(Refusal::Recovering));
+        assert!(!concludes(Refusal::NotInDatabase));
         assert!(concludes(Refusal::InDoubt));
         assert!(concludes(Refusal::Returned));
     }

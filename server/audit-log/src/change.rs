@@ -249,6 +249,45 @@ changes! {
         /// When, Unix time.
         revoked_at: u64,
     }
+    /// A backup was restored: what follows does not know what came after it.
+    20 "restored" Restored {
+        /// SHA-256 of the new incarnation.
+        incarnation: [u8; 32],
+    }
+    /// A remittance waits for its card since a restore.
+    21 "recovering" Recovering {
+        /// Which.
+        remittance: RemittanceId,
+    }
+    /// A receipt of ours credited what was recovering.
+    22 "receipt-shown" ReceiptShown {
+        /// Which.
+        remittance: RemittanceId,
+        /// The card.
+        card: CardId,
+        /// SHA-256 of the signed receipt.
+        receipt: [u8; 32],
+    }
+    /// The log of a card names a remittance as credited since the backup.
+    23 "credited-by-log" CreditedByLog {
+        /// Which.
+        remittance: RemittanceId,
+        /// The card.
+        card: CardId,
+        /// SHA-256 of the signed receipt.
+        receipt: [u8; 32],
+    }
+    /// A card was read for the first time since a restore.
+    24 "card-reread" CardReread {
+        /// Which.
+        card: CardId,
+        /// Number of the remittance in STATE.
+        seq: u32,
+        /// Number of the payment in STATE.
+        payment_seq: u32,
+        /// VALUE, minor units.
+        value: i64,
+    }
 }
 
 /// One change with the ledger's time of its transaction.

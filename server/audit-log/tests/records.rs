@@ -105,6 +105,24 @@ fn one_of_each() -> Vec<Change> {
             key: hash,
             revoked_at: u64::MAX,
         },
+        Change::Restored { incarnation: hash },
+        Change::Recovering { remittance },
+        Change::ReceiptShown {
+            remittance,
+            card,
+            receipt: hash,
+        },
+        Change::CreditedByLog {
+            remittance,
+            card,
+            receipt: hash,
+        },
+        Change::CardReread {
+            card,
+            seq: u32::MAX,
+            payment_seq: u32::MAX,
+            value: i64::MAX,
+        },
     ]
 }
 

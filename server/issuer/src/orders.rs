@@ -319,6 +319,7 @@ pub fn problem_of(refusal: Refusal) -> Refused {
         | Refusal::NotInFlight
         | Refusal::NotExpired
         | Refusal::InDoubt
+        | Refusal::Recovering
         | Refusal::CounterExhausted
         | Refusal::BalanceOverLimit => {
             anyhow::anyhow!("the ledger refused an order: {refusal}").into()

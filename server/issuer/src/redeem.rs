@@ -116,6 +116,7 @@ async fn decide(office: &Office, state: &StateAnswered) -> anyhow::Result<Vec<u8
             remittance: &standing.remittance,
             card: &standing.card,
             in_flight: standing.in_flight.as_ref().map(|f| (f, flying)),
+            recovering: &standing.recovering,
             program_key: office.program_key(Some(&standing)),
         };
         let nonce = random(&*office.random);
@@ -147,8 +148,15 @@ fn note(command: &Decide, decided: &Decided) {
         let status = status.code();
         tracing::info!(remittance.id = %remittance, card.id = %card, status, "settled, by the card's record");
     }
-    if let Some(Settlement::Freeze { .. }) = command.settle {
-        tracing::warn!(card.id = %card, "card frozen: its record can not be explained");
+    match &command.settle {
+        Some(Settlement::Freeze { .. }) => {
+            tracing::warn!(card.id = %card, "card frozen: its record can not be explained");
+        }
+        Some(Settlement::Reread { credited, .. }) => {
+            let credits = credited.len();
+            tracing::info!(card.id = %card, credits, "card read for the first time since the restore");
+        }
+        Some(Settlement::Credited { .. } | Settlement::Absent) | None => {}
     }
     if let (Some(commit), CommitOutcome::Sent { .. }) = (&command.commit, decided.commit) {
         tracing::info!(remittance.id = %commit.remittance, card.id = %card, "commit sent");

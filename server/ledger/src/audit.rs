@@ -17,12 +17,15 @@ pub enum AuditCheck {
     /// Each remittance has its funding transfer, and an end transfer to the right account exactly
     /// when it ended.
     RemittanceHasItsTransfers,
-    /// Each card account = the value the card last proved.
+    /// Each card account = the value the card last proved; after a restore, until the card is read
+    /// again, plus what receipts have shown.
     CardIsProvenValue,
     /// No holder or card account is below zero.
     NoAccountBelowZero,
     /// Each in-flight row has a remittance whose commit was sent, bound to that card, and back.
     InFlightIsCommitSent,
+    /// Each recovering remittance is bound to a card that is to be read again.
+    RecoveringAwaitsItsCard,
     /// Only the newest sequence number after the proven one is in flight.
     InFlightIsNextInSequence,
     /// Each sealed record of the audit log has the hash that follows from it and those before it.
@@ -33,7 +36,7 @@ pub enum AuditCheck {
 
 impl AuditCheck {
     /// All checks, in the order of the report.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SumIsZero,
         Self::AccountIsItsTransfers,
         Self::EscrowIsOpenRemittances,
@@ -41,6 +44,7 @@ impl AuditCheck {
         Self::CardIsProvenValue,
         Self::NoAccountBelowZero,
         Self::InFlightIsCommitSent,
+        Self::RecoveringAwaitsItsCard,
         Self::InFlightIsNextInSequence,
         Self::LogIsChained,
         Self::LogMatchesLedger,
@@ -57,6 +61,7 @@ impl AuditCheck {
             Self::CardIsProvenValue => "card-is-proven-value",
             Self::NoAccountBelowZero => "no-account-below-zero",
             Self::InFlightIsCommitSent => "in-flight-is-commit-sent",
+            Self::RecoveringAwaitsItsCard => "recovering-awaits-its-card",
             Self::InFlightIsNextInSequence => "in-flight-is-next-in-sequence",
             Self::LogIsChained => "log-is-chained",
             Self::LogMatchesLedger => "log-matches-ledger",

@@ -156,8 +156,12 @@ pub struct Card {
     /// Raised by each batch that is sent to the card. A session remembers the epoch from before
     /// its first random number; what it reports counts only while the epoch is still the same.
     pub epoch: u64,
-    /// What it last proved. Its account holds `proven.value`.
+    /// What it last proved. Its account holds `proven.value`, and what receipts have shown since
+    /// while `reread`.
     pub proven: Proven,
+    /// A backup was restored since it was last read: it may know more than the database. Nothing
+    /// is sent to it before its record has been compared ([`crate::Settlement::Reread`]).
+    pub reread: bool,
 }
 
 /// A batch with a commit in it that was sent to a card and not yet proven either way.

@@ -147,6 +147,21 @@ impl fmt::Debug for PlaceOrder {
     }
 }
 
+/// A remittance that a card's log shows as credited.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LoggedCredit {
+    /// Which.
+    pub remittance: RemittanceId,
+    /// The signed receipt to keep; ignored where one is kept already.
+    pub receipt: Vec<u8>,
+}
+
+impl fmt::Debug for LoggedCredit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LoggedCredit({})", self.remittance)
+    }
+}
+
 /// What the card's STATE and VALUE say about the operation in flight.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Settlement {
@@ -162,6 +177,16 @@ pub enum Settlement {
     /// STATE equals the last proven one, in a session that began after the batch was sent: not
     /// done, and no longer possible.
     Absent,
+    /// The first reading of a card after a backup was restored: its record from what it last proved
+    /// up to now, without a gap.
+    Reread {
+        /// What its log shows beyond what was proven, oldest first.
+        credited: Vec<LoggedCredit>,
+        /// VALUE, minor units.
+        value: i64,
+        /// STATE.
+        state: CardState,
+    },
     /// Anything else: conclude nothing, keep what was seen.
     Freeze {
         /// What the card said, encoded by the caller.
@@ -174,6 +199,7 @@ impl fmt::Debug for Settlement {
         f.write_str(match self {
             Self::Credited { .. } => "Credited",
             Self::Absent => "Absent",
+            Self::Reread { .. } => "Reread",
             Self::Freeze { .. } => "Freeze",
         })
     }
@@ -289,6 +315,16 @@ pub enum Command {
     Decide(Decide),
     /// A proof.
     Settle(Settle),
+    /// A receipt of ours for a remittance that a restored database does not know as credited. The
+    /// caller has verified its signature and that it is for this very order.
+    ShowReceipt {
+        /// Which.
+        remittance: RemittanceId,
+        /// The receipt, kept as it is.
+        receipt: Vec<u8>,
+        /// The caller's clock.
+        now: Timestamp,
+    },
     /// Blocks a card for good; what is in flight stays in flight.
     BlockCard {
         /// Which.
@@ -306,6 +342,7 @@ impl Command {
             Self::Transfer { now, .. }
             | Self::Cancel { now, .. }
             | Self::Expire { now, .. }
+            | Self::ShowReceipt { now, .. }
             | Self::BlockCard { now, .. } => *now,
             Self::PlaceOrder(order) => order.now,
             Self::Decide(decide) => decide.now,
@@ -331,7 +368,8 @@ pub enum CommitOutcome {
 /// The answer to a [`Decide`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decided {
-    /// The status of the remittance that was in flight, if it was settled.
+    /// The status of the remittance that was in flight, if it was settled. A first reading after a
+    /// restore may settle others besides.
     pub settled: Option<Status>,
     /// The commit part.
     pub commit: CommitOutcome,

@@ -24,6 +24,7 @@ mod id;
 mod outbox;
 mod refusal;
 mod remittance;
+mod reread;
 mod time;
 
 pub mod rules;
@@ -37,8 +38,8 @@ pub use card::{
 pub use card_number::{CardNumber, CardNumberError};
 pub use command::{
     Command, CommitOutcome, CommitSend, ContentHash, Decide, Decided, IDEMPOTENCY_KEY_LEN_MAX,
-    IdempotencyKey, IdempotencyKeyError, IdempotencyScope, NewMail, Operation, Outcome, PlaceOrder,
-    Settle, Settlement,
+    IdempotencyKey, IdempotencyKeyError, IdempotencyScope, LoggedCredit, NewMail, Operation,
+    Outcome, PlaceOrder, Settle, Settlement,
 };
 pub use holder::{Holder, Language, TokenHash};
 pub use id::{CardId, HolderId, IdError, MailId, RemittanceId, TransferId};
@@ -47,4 +48,5 @@ pub use refusal::Refusal;
 pub use remittance::{
     ClaimRef, Escrow, Event, Posting, RECEIPT_LEN_MAX, Remittance, ReturnReason, Status, Transition,
 };
+pub use reread::{RereadPlan, RereadStep};
 pub use time::Timestamp;

@@ -73,6 +73,9 @@ pub enum Refusal {
     /// A commit was sent to the card and not yet proven either way.
     #[error("the remittance is in doubt until the card is read")]
     InDoubt,
+    /// A backup was restored since the remittance was placed; its card has to be read first.
+    #[error("the remittance waits for its card since a backup was restored")]
+    Recovering,
     /// More than one order may carry, or more than the card can ever hold.
     #[error("the amount is over the limit")]
     AmountOverLimit,
@@ -92,7 +95,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal, in order of precedence.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::OutOfBounds,
         Self::IdempotencyConflict,
         Self::TransferConflict,
@@ -115,6 +118,7 @@ impl Refusal {
         Self::Expired,
         Self::NotExpired,
         Self::InDoubt,
+        Self::Recovering,
         Self::AmountOverLimit,
         Self::CardFull,
         Self::CounterExhausted,
@@ -148,6 +152,7 @@ impl Refusal {
             Self::Expired => "expired",
             Self::NotExpired => "not-expired",
             Self::InDoubt => "in-doubt",
+            Self::Recovering => "recovering",
             Self::AmountOverLimit => "amount-over-limit",
             Self::CardFull => "card-full",
             Self::CounterExhausted => "counter-exhausted",

@@ -43,6 +43,12 @@ pub enum Status {
         /// The sender asked for it back meanwhile.
         cancel_asked: bool,
     },
+    /// In escrow, in a database that was restored from a backup: what happened since is forgotten
+    /// here, and the card may hold it. Ends by what the card, a receipt or two persons say.
+    Recovering {
+        /// The sender asked for it back, before the backup or since.
+        cancel_asked: bool,
+    },
     /// On the card: the end.
     Credited {
         /// When the proof was accepted.
@@ -64,6 +70,7 @@ impl Status {
         match self {
             Self::Open => "open",
             Self::CommitSent { .. } => "commit-sent",
+            Self::Recovering { .. } => "recovering",
             Self::Credited { .. } => "credited",
             Self::Returned {
                 reason: ReturnReason::Expired,
@@ -80,7 +87,7 @@ impl Status {
     #[must_use]
     pub const fn holds_escrow(self) -> bool {
         match self {
-            Self::Open | Self::CommitSent { .. } => true,
+            Self::Open | Self::CommitSent { .. } | Self::Recovering { .. } => true,
             Self::Credited { .. } | Self::Returned { .. } => false,
         }
     }
@@ -99,6 +106,11 @@ pub enum Event {
     Cancel,
     /// The clock wants it back.
     Expire,
+    /// The database was restored from a backup.
+    Restore,
+    /// A receipt that we signed was shown, whose remittance this database does not know as
+    /// credited.
+    ShowReceipt,
 }
 
 /// Where the value in escrow goes.
@@ -125,6 +137,22 @@ impl Transition {
         Self {
             to: status,
             posting: None,
+        }
+    }
+
+    const fn credited(at: Timestamp) -> Self {
+        Self {
+            to: Status::Credited { at },
+            posting: Some(Posting::ToCard),
+        }
+    }
+
+    /// Not on the card, and no longer able to get there.
+    const fn absent(cancel_asked: bool, due: bool, now: Timestamp) -> Self {
+        match (cancel_asked, due) {
+            (true, _) => Self::give_back(now, ReturnReason::Cancelled),
+            (false, true) => Self::give_back(now, ReturnReason::Expired),
+            (false, false) => Self::stay(Status::Open),
         }
     }
 
@@ -167,16 +195,24 @@ impl Escrow {
             Status::CommitSent { cancel_asked } => {
                 Self::on_commit_sent(event, cancel_asked, due, now)
             }
+            Status::Recovering { cancel_asked } => {
+                Self::on_recovering(event, cancel_asked, due, now)
+            }
             Status::Credited { .. } => match event {
-                Event::ProveCredited => Ok(Transition::stay(self.status)),
+                Event::ProveCredited | Event::Restore | Event::ShowReceipt => {
+                    Ok(Transition::stay(self.status))
+                }
                 Event::SendCommit | Event::ProveAbsent | Event::Cancel | Event::Expire => {
                     Err(Refusal::AlreadyCredited)
                 }
             },
             Status::Returned { reason, .. } => match (event, reason) {
                 (Event::Cancel, ReturnReason::Cancelled)
-                | (Event::Expire, ReturnReason::Expired) => Ok(Transition::stay(self.status)),
-                (Event::ProveCredited | Event::ProveAbsent, _) => Err(Refusal::NotInFlight),
+                | (Event::Expire, ReturnReason::Expired)
+                | (Event::Restore, _) => Ok(Transition::stay(self.status)),
+                (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt, _) => {
+                    Err(Refusal::NotInFlight)
+                }
                 (Event::SendCommit | Event::Expire, ReturnReason::Cancelled) => {
                     Err(Refusal::Cancelled)
                 }
@@ -191,7 +227,12 @@ impl Escrow {
                 cancel_asked: false,
             })),
             (Event::SendCommit, true) => Err(Refusal::Expired),
-            (Event::ProveCredited | Event::ProveAbsent, _) => Err(Refusal::NotInFlight),
+            (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt, _) => {
+                Err(Refusal::NotInFlight)
+            }
+            (Event::Restore, _) => Ok(Transition::stay(Status::Recovering {
+                cancel_asked: false,
+            })),
             (Event::Cancel, _) => Ok(Transition::give_back(now, ReturnReason::Cancelled)),
             (Event::Expire, true) => Ok(Transition::give_back(now, ReturnReason::Expired)),
             (Event::Expire, false) => Err(Refusal::NotExpired),
@@ -206,20 +247,30 @@ impl Escrow {
     ) -> Result<Transition, Refusal> {
         match (event, cancel_asked, due) {
             (Event::SendCommit | Event::Expire, _, _) => Err(Refusal::InDoubt),
-            (Event::ProveCredited, _, _) => Ok(Transition {
-                to: Status::Credited { at: now },
-                posting: Some(Posting::ToCard),
-            }),
-            (Event::ProveAbsent, true, _) => {
-                Ok(Transition::give_back(now, ReturnReason::Cancelled))
-            }
-            (Event::ProveAbsent, false, true) => {
-                Ok(Transition::give_back(now, ReturnReason::Expired))
-            }
-            (Event::ProveAbsent, false, false) => Ok(Transition::stay(Status::Open)),
+            (Event::ShowReceipt, _, _) => Err(Refusal::NotInFlight),
+            (Event::ProveCredited, _, _) => Ok(Transition::credited(now)),
+            (Event::ProveAbsent, _, _) => Ok(Transition::absent(cancel_asked, due, now)),
             (Event::Cancel, _, _) => {
                 Ok(Transition::stay(Status::CommitSent { cancel_asked: true }))
             }
+            (Event::Restore, cancel_asked, _) => {
+                Ok(Transition::stay(Status::Recovering { cancel_asked }))
+            }
+        }
+    }
+
+    const fn on_recovering(
+        event: Event,
+        cancel_asked: bool,
+        due: bool,
+        now: Timestamp,
+    ) -> Result<Transition, Refusal> {
+        match event {
+            Event::SendCommit | Event::Expire => Err(Refusal::Recovering),
+            Event::ProveCredited | Event::ShowReceipt => Ok(Transition::credited(now)),
+            Event::ProveAbsent => Ok(Transition::absent(cancel_asked, due, now)),
+            Event::Cancel => Ok(Transition::stay(Status::Recovering { cancel_asked: true })),
+            Event::Restore => Ok(Transition::stay(Status::Recovering { cancel_asked })),
         }
     }
 }
@@ -295,16 +346,22 @@ mod tests {
     use money::Currency;
 
     const NOW: Timestamp = Timestamp::from_micros(100);
-    const EVENTS: [Event; 5] = [
+    const EVENTS: [Event; 7] = [
         Event::SendCommit,
         Event::ProveCredited,
         Event::ProveAbsent,
         Event::Cancel,
         Event::Expire,
+        Event::Restore,
+        Event::ShowReceipt,
     ];
 
     fn back(reason: ReturnReason) -> Result<Transition, Refusal> {
         Ok(Transition::give_back(NOW, reason))
+    }
+
+    const fn recovering(cancel_asked: bool) -> Status {
+        Status::Recovering { cancel_asked }
     }
 
     fn stay(status: Status) -> Result<Transition, Refusal> {
@@ -312,7 +369,7 @@ mod tests {
     }
 
     /// The table of `docs/ledger.md`: events across, in the order of [`EVENTS`].
-    fn check(status: Status, due: bool, expected: [Result<Transition, Refusal>; 5]) {
+    fn check(status: Status, due: bool, expected: [Result<Transition, Refusal>; 7]) {
         let escrow = Escrow {
             remittance: RemittanceId::new(1, [0; 10]),
             sender: HolderId::new(1, [1; 10]),
@@ -341,16 +398,18 @@ mod tests {
         let sent = stay(Status::CommitSent {
             cancel_asked: false,
         });
+        let restored = stay(recovering(false));
+        let early = Err(Refusal::NotExpired);
         check(
             Status::Open,
             false,
-            [sent, none, none, cancelled, Err(Refusal::NotExpired)],
+            [sent, none, none, cancelled, early, restored, none],
         );
-        let expired = Err(Refusal::Expired);
+        let (expired, due) = (Err(Refusal::Expired), back(ReturnReason::Expired));
         check(
             Status::Open,
             true,
-            [expired, none, none, cancelled, back(ReturnReason::Expired)],
+            [expired, none, none, cancelled, due, restored, none],
         );
     }
 
@@ -369,7 +428,19 @@ mod tests {
             (true, true, back(ReturnReason::Cancelled)),
         ] {
             let status = Status::CommitSent { cancel_asked };
-            check(status, due, [doubt, credited, absent, asked, doubt]);
+            let restored = stay(recovering(cancel_asked));
+            let none = Err(Refusal::NotInFlight);
+            check(
+                status,
+                due,
+                [doubt, credited, absent, asked, doubt, restored, none],
+            );
+            let (waits, asked) = (Err(Refusal::Recovering), stay(recovering(true)));
+            check(
+                recovering(cancel_asked),
+                due,
+                [waits, credited, absent, asked, waits, restored, credited],
+            );
         }
     }
 
@@ -384,7 +455,15 @@ mod tests {
             check(
                 credited,
                 due,
-                [refused, stay(credited), refused, refused, refused],
+                [
+                    refused,
+                    stay(credited),
+                    refused,
+                    refused,
+                    refused,
+                    stay(credited),
+                    stay(credited),
+                ],
             );
             let reason = ReturnReason::Expired;
             let expired = Status::Returned {
@@ -392,17 +471,23 @@ mod tests {
                 reason,
             };
             let refused = Err(Refusal::Expired);
-            check(expired, due, [refused, gone, gone, refused, stay(expired)]);
+            let kept = stay(expired);
+            check(
+                expired,
+                due,
+                [refused, gone, gone, refused, kept, kept, gone],
+            );
             let reason = ReturnReason::Cancelled;
             let cancelled = Status::Returned {
                 at: Timestamp::EPOCH,
                 reason,
             };
             let refused = Err(Refusal::Cancelled);
+            let kept = stay(cancelled);
             check(
                 cancelled,
                 due,
-                [refused, gone, gone, stay(cancelled), refused],
+                [refused, gone, gone, kept, refused, kept, gone],
             );
         }
     }
@@ -415,6 +500,8 @@ mod tests {
                 cancel_asked: false,
             },
             Status::CommitSent { cancel_asked: true },
+            recovering(false),
+            recovering(true),
             Status::Credited { at: NOW },
             Status::Returned {
                 at: NOW,

@@ -16,6 +16,7 @@ use crate::command::{Command, CommitOutcome, CommitSend, Decide, PlaceOrder, Set
 use crate::id::HolderId;
 use crate::refusal::Refusal;
 use crate::remittance::{Escrow, Event, RECEIPT_LEN_MAX, Status, Transition};
+use crate::reread::{RereadPlan, reread};
 use crate::time::Timestamp;
 
 /// Longest sender name, in characters: what the order bytes carry.
@@ -44,6 +45,9 @@ pub fn within_bounds(command: &Command) -> Result<(), Refusal> {
             let settle = match &decide.settle {
                 None | Some(Settlement::Absent) => true,
                 Some(Settlement::Credited { receipt, .. }) => receipt.len() <= RECEIPT_LEN_MAX,
+                Some(Settlement::Reread { credited, .. }) => credited
+                    .iter()
+                    .all(|logged| logged.receipt.len() <= RECEIPT_LEN_MAX),
                 Some(Settlement::Freeze { evidence }) => evidence.len() <= EVIDENCE_LEN_MAX,
             };
             let commit = decide.commit.as_ref().is_none_or(|commit| {
@@ -51,7 +55,9 @@ pub fn within_bounds(command: &Command) -> Result<(), Refusal> {
             });
             settle && commit
         }
-        Command::Settle(settle) => settle.receipt.len() <= RECEIPT_LEN_MAX,
+        Command::Settle(Settle { receipt, .. }) | Command::ShowReceipt { receipt, .. } => {
+            receipt.len() <= RECEIPT_LEN_MAX
+        }
         Command::Transfer { .. }
         | Command::Cancel { .. }
         | Command::Expire { .. }
@@ -203,6 +209,9 @@ pub struct DecideFacts<'a> {
     pub in_flight_escrow: Option<&'a Escrow>,
     /// The remittance to send next.
     pub commit_escrow: Option<&'a Escrow>,
+    /// While the card is to be read again after a restore: its remittances that are `Recovering`,
+    /// and those that a receipt has shown as credited since. Else empty.
+    pub recovering: &'a [Escrow],
 }
 
 /// The settled operation.
@@ -215,10 +224,12 @@ pub struct SettledPlan {
 }
 
 /// What the decisive step writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecidePlan {
     /// The in-flight row goes, and its remittance moves.
     pub settled: Option<SettledPlan>,
+    /// The first reading after a restore: the in-flight row goes as well.
+    pub reread: Option<RereadPlan>,
     /// The evidence becomes a case, and the card gets this status.
     pub freeze: Option<CardStatus>,
     /// With `Sent`: a new in-flight row, `CommitSent`, and the card gets the new epoch.
@@ -247,32 +258,52 @@ pub fn decide(
         return Err(Refusal::Stale);
     }
     let settled = settlement(command, facts, now)?;
+    let reread = match &command.settle {
+        Some(Settlement::Reread {
+            credited,
+            value,
+            state,
+        }) => Some(reread(
+            facts.card,
+            facts.recovering,
+            credited,
+            (*state, *value),
+            now,
+        )?),
+        Some(Settlement::Credited { .. } | Settlement::Absent | Settlement::Freeze { .. })
+        | None => None,
+    };
     let freeze = match command.settle {
         Some(Settlement::Freeze { .. }) => Some(match facts.card.status {
             CardStatus::Blocked => CardStatus::Blocked,
             CardStatus::Issuing | CardStatus::Active | CardStatus::Frozen => CardStatus::Frozen,
         }),
-        Some(Settlement::Credited { .. } | Settlement::Absent) | None => None,
+        Some(Settlement::Credited { .. } | Settlement::Absent | Settlement::Reread { .. })
+        | None => None,
     };
+    if facts.card.reread && reread.is_none() && freeze.is_none() {
+        return Err(Refusal::Contradictory);
+    }
     let commit = match (&command.commit, freeze) {
         (None, _) => CommitOutcome::NotAsked,
         (Some(_), Some(_)) => CommitOutcome::Refused(Refusal::CardFrozen),
         (Some(commit), None) => {
             let proven = settled
                 .and_then(|plan| plan.proven)
+                .or(reread.as_ref().map(|plan| plan.proven))
                 .unwrap_or(facts.card.proven);
-            if facts.in_flight.is_some() && settled.is_none()
+            if facts.in_flight.is_some() && settled.is_none() && reread.is_none()
                 || commit.balance_before != proven.value
             {
                 return Err(Refusal::Contradictory);
             }
-            match send(
-                commit,
-                facts,
-                settled.map(|plan| plan.step.to),
-                &proven,
-                now,
-            ) {
+            let in_flight = facts.in_flight.map(|sent| sent.remittance);
+            let moved = match &reread {
+                Some(plan) => plan.status_of(commit.remittance),
+                None if in_flight == Some(commit.remittance) => settled.map(|plan| plan.step.to),
+                None => None,
+            };
+            match send(commit, facts, moved, &proven, now) {
                 Ok(epoch) => CommitOutcome::Sent { epoch },
                 Err(Refusal::Contradictory) => return Err(Refusal::Contradictory),
                 Err(refusal) => CommitOutcome::Refused(refusal),
@@ -281,6 +312,7 @@ pub fn decide(
     };
     Ok(DecidePlan {
         settled,
+        reread,
         freeze,
         commit,
     })
@@ -297,7 +329,7 @@ fn settlement(
         Ok::<_, Refusal>((proven_by(in_flight, escrow)?, escrow.on(event, now)?))
     };
     match &command.settle {
-        None | Some(Settlement::Freeze { .. }) => Ok(None),
+        None | Some(Settlement::Freeze { .. } | Settlement::Reread { .. }) => Ok(None),
         Some(Settlement::Absent) => {
             let (_, step) = step_of(Event::ProveAbsent)?;
             Ok(Some(SettledPlan { step, proven: None }))
@@ -334,8 +366,8 @@ fn proven_by(in_flight: &InFlight, escrow: &Escrow) -> Result<Proven, Refusal> {
 
 /// Whether the next batch may leave; gives the card's next epoch.
 ///
-/// `moved`: the status that the settlement just gave to the remittance that was in flight, which
-/// may be the one to send again. `proven`: what the card holds after that settlement.
+/// `moved`: the status that the settlement just gave to the remittance that is to be sent, if it
+/// did. `proven`: what the card holds after that settlement.
 fn send(
     commit: &CommitSend,
     facts: &DecideFacts<'_>,
@@ -344,8 +376,7 @@ fn send(
     now: Timestamp,
 ) -> Result<u64, Refusal> {
     let mut escrow = *facts.commit_escrow.ok_or(Refusal::RemittanceUnknown)?;
-    let settled = facts.in_flight.map(|in_flight| in_flight.remittance);
-    if let (true, Some(status)) = (settled == Some(commit.remittance), moved) {
+    if let Some(status) = moved {
         escrow.status = status;
     }
     if facts.card.status == CardStatus::Blocked {
@@ -428,11 +459,13 @@ pub fn settle(
     }))
 }
 
-/// The receipt that a settlement brings, if it brings one.
+/// The receipt of the operation in flight that a settlement brings, if it brings one.
 #[must_use]
 pub const fn receipt_of(settle: Option<&Settlement>) -> Option<&Vec<u8>> {
     match settle {
         Some(Settlement::Credited { receipt, .. }) => Some(receipt),
-        Some(Settlement::Absent | Settlement::Freeze { .. }) | None => None,
+        Some(Settlement::Absent | Settlement::Reread { .. } | Settlement::Freeze { .. }) | None => {
+            None
+        }
     }
 }

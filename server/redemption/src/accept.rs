@@ -2,14 +2,20 @@
 
 use crate::{
     Context,
+    evidence::{EVIDENCE_LEN, evidence},
     seal::Nonce,
     ticket::{Binding, LIFETIME_US, Ticket, TicketError, TicketStep},
 };
 use alloc::vec::Vec;
 use card::{
-    CardError, apdu::Status, handshake::Pending, key::Key, purse, secure_messaging::Session,
+    CardError,
+    apdu::Status,
+    handshake::Pending,
+    key::Key,
+    purse,
+    secure_messaging::{SESSION_LEN, Session},
 };
-use ledger::{RemittanceId, Timestamp};
+use ledger::{CardState, RemittanceId, Timestamp};
 use wire::exchange::{Answers, Refusal, Reply, Step, StopRule};
 use zeroize::Zeroizing;
 
@@ -18,7 +24,7 @@ use zeroize::Zeroizing;
 pub enum Accepted {
     /// Exchange 2: the answer to the handshake.
     Card(CardAnswered),
-    /// Exchange 3: STATE and VALUE.
+    /// Exchange 3: STATE and VALUE, or the log.
     State(StateAnswered),
     /// Exchange 4: the answers to the batch, the commit's among them.
     Proof(ProofAnswered),
@@ -38,6 +44,8 @@ pub struct StateAnswered {
     pub(crate) binding: Bound,
     pub(crate) session: Session,
     pub(crate) answers: Vec<Vec<u8>>,
+    /// STATE and VALUE of this session, when the answers are of the log.
+    pub(crate) told: Option<(CardState, i32)>,
 }
 
 /// Exchange 4: what the card is said to have answered to the batch; no ticket, no time limit.
@@ -95,6 +103,21 @@ pub fn accept(context: Context<'_>, answers: Answers) -> Result<Accepted, Refusa
                 binding,
                 session,
                 answers: answers.answers,
+                told: None,
+            }))
+        }
+        TicketStep::Log => {
+            let secret = secret::<{ SESSION_LEN + EVIDENCE_LEN }>(&ticket)?;
+            let (session, told) = secret
+                .split_first_chunk::<SESSION_LEN>()
+                .ok_or(Refusal::TicketInvalid)?;
+            let told = evidence(told).ok_or(Refusal::TicketInvalid)?;
+            let value = i32::try_from(told.value).map_err(|_| Refusal::TicketInvalid)?;
+            Ok(Accepted::State(StateAnswered {
+                binding,
+                session: Session::from_bytes(session),
+                answers: answers.answers,
+                told: Some((told.state(), value)),
             }))
         }
     }

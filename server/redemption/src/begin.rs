@@ -82,13 +82,19 @@ pub struct Admitted {
 
 /// Checks an instruction against what is known.
 ///
-/// In this order: id, claim token, credited before, ended or its program's key revoked (unless this very card has an operation
-/// in flight, which its next session settles), card bound to, card's status.
+/// In this order: id (of ours by its token, or not), claim token, credited before, ended or its program's key revoked (unless
+/// this very card has an operation in flight or is to be read again, which its next session settles), card bound to, card's
+/// status.
 #[must_use]
 pub fn begin(instruction: &Instruction, rows: BeginRows<'_>, now: Timestamp) -> Begun {
     let token_right: bool = rows.claim_token.ct_eq(&instruction.claim_token).into();
     let Some((remittance, card)) = rows.remittance else {
-        return Begun::Refused(Refusal::RemittanceUnknown);
+        // only we can derive the token of an id: the program is ours, its order is not in this database
+        return Begun::Refused(if token_right {
+            Refusal::NotInDatabase
+        } else {
+            Refusal::RemittanceUnknown
+        });
     };
     if !token_right {
         return Begun::Refused(Refusal::ClaimTokenWrong);
@@ -97,7 +103,7 @@ pub fn begin(instruction: &Instruction, rows: BeginRows<'_>, now: Timestamp) -> 
         return Begun::Receipt(receipt.clone());
     }
     let right_card = card.uid.0 == instruction.uid;
-    let settles = right_card && rows.in_flight.is_some();
+    let settles = right_card && (rows.in_flight.is_some() || card.reread);
     let ended =
         unredeemable(remittance.status, remittance.expires, now).or(rows.program_key.refusal());
     if let (Some(refusal), false) = (ended, settles) {
@@ -122,7 +128,7 @@ pub fn begin(instruction: &Instruction, rows: BeginRows<'_>, now: Timestamp) -> 
 pub(crate) fn unredeemable(status: Status, expires: Timestamp, now: Timestamp) -> Option<Refusal> {
     match status {
         Status::Open if now >= expires => Some(Refusal::Expired),
-        Status::Open | Status::CommitSent { .. } => None,
+        Status::Open | Status::CommitSent { .. } | Status::Recovering { .. } => None,
         Status::Credited { .. } => Some(Refusal::Restart),
         Status::Returned {
             reason: ReturnReason::Expired,

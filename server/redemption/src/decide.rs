@@ -7,12 +7,15 @@
 //! | exactly what was last proven | yes | absent: not done, and no longer possible |
 //! | exactly what was last proven | no | go on |
 //! | anything else | either | freeze the card, credit nothing |
+//!
+//! A card that is to be read again after a restore: see `reread`.
 
 use crate::{
     Context,
-    accept::StateAnswered,
+    accept::{Bound, StateAnswered},
     begin::{ProgramKey, unredeemable, unusable},
     encode, evidence, flight,
+    reread::{self, Record, Reread},
     seal::Nonce,
 };
 use alloc::vec::Vec;
@@ -32,6 +35,9 @@ pub struct DecideRows<'a> {
     pub card: &'a Card,
     /// What is in flight on that card, with its remittance: this one or another.
     pub in_flight: Option<(&'a InFlight, &'a Remittance)>,
+    /// While the card is to be read again after a restore: its remittances that are recovering, and
+    /// those that a receipt has shown as credited since. Else empty.
+    pub recovering: &'a [Remittance],
     /// Whether the key that signed the remittance's program is honoured.
     pub program_key: ProgramKey,
 }
@@ -55,10 +61,12 @@ pub struct Verdict {
 }
 
 /// STATE and VALUE as an authentic card told them, and the session with both answers counted.
-struct Heard {
-    session: Session,
-    state: CardState,
-    value: i32,
+pub(crate) struct Heard {
+    pub(crate) session: Session,
+    pub(crate) state: CardState,
+    pub(crate) value: i32,
+    /// The log, where it was asked for.
+    pub(crate) log: Option<Vec<Record>>,
 }
 
 /// What STATE and VALUE say.
@@ -79,7 +87,7 @@ impl StateAnswered {
     #[must_use]
     pub fn decide(&self, context: Context<'_>, rows: DecideRows<'_>, nonce: &Nonce) -> Decision {
         match self.check(context, rows) {
-            Ok(heard) => conclude(context, rows, nonce, &heard),
+            Ok(heard) => conclude(context, rows, nonce, &self.binding, &heard),
             Err(answer) => Decision::Answer(answer),
         }
     }
@@ -99,8 +107,21 @@ impl StateAnswered {
                 .unwrap_or_else(|| refuse(Refusal::Restart)));
         }
         let mut session = self.session.clone();
-        let (state, value) = purse::open_state_and_value(&mut session, &self.answers)
-            .map_err(|_| refuse(Refusal::CardStopped))?;
+        let stopped = || refuse(Refusal::CardStopped);
+        if let Some((state, value)) = self.told {
+            let [answer] = self.answers.as_slice() else {
+                return Err(stopped());
+            };
+            let log = purse::open_log(&mut session, answer).map_err(|_| stopped())?;
+            return Ok(Heard {
+                session,
+                state,
+                value,
+                log: Some(log),
+            });
+        }
+        let (state, value) =
+            purse::open_state_and_value(&mut session, &self.answers).map_err(|_| stopped())?;
         let state = CardState {
             id: state.id,
             remittance_seq: state.remittance_seq,
@@ -110,6 +131,7 @@ impl StateAnswered {
             session,
             state,
             value,
+            log: None,
         })
     }
 
@@ -125,7 +147,13 @@ impl StateAnswered {
     }
 }
 
-fn conclude(context: Context<'_>, rows: DecideRows<'_>, nonce: &Nonce, heard: &Heard) -> Decision {
+fn conclude(
+    context: Context<'_>,
+    rows: DecideRows<'_>,
+    nonce: &Nonce,
+    binding: &Bound,
+    heard: &Heard,
+) -> Decision {
     let (state, value) = (heard.state, heard.value);
     let mut command = Decide {
         card: rows.card.id,
@@ -137,14 +165,36 @@ fn conclude(context: Context<'_>, rows: DecideRows<'_>, nonce: &Nonce, heard: &H
     };
     let proven = Proven::from_state(state, i64::from(value));
     let mut status = rows.remittance.status;
-    match (read(rows, proven), rows.in_flight) {
-        (Reading::Unexplained, _) | (Reading::Credited, None) => {
-            command.settle = Some(Settlement::Freeze {
-                evidence: evidence::encode(state, value),
-            });
-            let otherwise = refuse(Refusal::CardFrozen);
+    if rows.card.reread {
+        let credited = match reread::read(rows, heard) {
+            Reread::AskLog => {
+                let asked = reread::ask_log(context, nonce, binding, heard);
+                return Decision::Answer(asked.unwrap_or_else(|_| refuse(Refusal::CardStopped)));
+            }
+            Reread::Unexplained => return freeze(command, heard),
+            Reread::Explained(credited) => reread::logged(context, &credited),
+        };
+        let own = credited.iter().find(|l| l.remittance == rows.remittance.id);
+        let receipt = own.map(|logged| logged.receipt.clone());
+        command.settle = Some(Settlement::Reread {
+            credited,
+            value: i64::from(value),
+            state,
+        });
+        if let Some(receipt) = receipt {
+            let otherwise = encode(&Reply::Receipt(receipt));
             return Decision::Write(Verdict { command, otherwise });
         }
+        if let Status::Recovering { .. } = status {
+            status = match rows.remittance.escrow().on(Event::ProveAbsent, context.now) {
+                Ok(transition) => transition.to,
+                Err(_) => return Decision::Answer(refuse(Refusal::Restart)),
+            };
+        }
+        return go_on(context, rows, nonce, heard, command, status);
+    }
+    match (read(rows, proven), rows.in_flight) {
+        (Reading::Unexplained, _) | (Reading::Credited, None) => return freeze(command, heard),
         (Reading::Credited, Some((_, settled))) => {
             let receipt = context.receipt(settled);
             let value_after = i64::from(value);
@@ -169,6 +219,28 @@ fn conclude(context: Context<'_>, rows: DecideRows<'_>, nonce: &Nonce, heard: &H
         }
         (Reading::Unchanged, None) => {}
     }
+    go_on(context, rows, nonce, heard, command, status)
+}
+
+/// Concludes nothing, keeps what the card said.
+fn freeze(mut command: Decide, heard: &Heard) -> Decision {
+    let log = heard.log.as_deref().unwrap_or_default();
+    command.settle = Some(Settlement::Freeze {
+        evidence: evidence::encode(heard.state, heard.value, log),
+    });
+    let otherwise = refuse(Refusal::CardFrozen);
+    Decision::Write(Verdict { command, otherwise })
+}
+
+/// Adds the commit of this remittance, which has `status` by now, or says why not.
+fn go_on(
+    context: Context<'_>,
+    rows: DecideRows<'_>,
+    nonce: &Nonce,
+    heard: &Heard,
+    mut command: Decide,
+    status: Status,
+) -> Decision {
     match batch(context, rows, nonce, status, heard) {
         Ok(send) => {
             command.commit = Some(send);
@@ -194,8 +266,10 @@ fn batch(
     heard: &Heard,
 ) -> Result<CommitSend, Refusal> {
     let remittance = rows.remittance;
-    if let Status::CommitSent { .. } = status {
-        return Err(Refusal::Restart);
+    match status {
+        Status::CommitSent { .. } => return Err(Refusal::Restart),
+        Status::Recovering { .. } => return Err(Refusal::Recovering),
+        Status::Open | Status::Credited { .. } | Status::Returned { .. } => {}
     }
     let ended = unredeemable(status, remittance.expires, context.now);
     if let Some(refusal) = ended.or(rows.program_key.refusal()) {
@@ -294,6 +368,7 @@ pub const fn wire_refusal(refusal: ledger::Refusal) -> Refusal {
         R::Cancelled => Refusal::Cancelled,
         R::Expired => Refusal::Expired,
         R::InDoubt => Refusal::InDoubt,
+        R::Recovering => Refusal::Recovering,
         R::AmountOverLimit | R::CardFull => Refusal::CardFull,
         R::OutOfBounds
         | R::IdempotencyConflict

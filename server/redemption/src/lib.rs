@@ -6,6 +6,9 @@
 //! 3  accept(answers) -> StateAnswered -> decide(rows)                  settle, CommitSent, batch
 //! 4  accept(answers) -> ProofAnswered -> settle(rows)                  escrow -> card, receipt
 //! ```
+//! A card that says, after a backup was restored, that it knows more than the database is asked for its
+//! log between 3 and 4, by another step 3.
+//!
 //! The caller reads rows, hands in time, randomness and keys, and writes in one transaction what a
 //! step decided. Between the exchanges 1 and 3 the server remembers nothing: the session travels
 //! in a sealed ticket.
@@ -26,13 +29,14 @@ mod decide;
 mod evidence;
 mod flight;
 mod prove;
+mod reread;
 mod seal;
 mod ticket;
 
 pub use accept::{Accepted, CardAnswered, ProofAnswered, StateAnswered, accept};
 pub use begin::{Admitted, BeginRows, Begun, Presented, ProgramKey, begin};
 pub use decide::{DecideRows, Decision, Verdict, wire_refusal};
-pub use evidence::{EVIDENCE_LEN, evidence};
+pub use evidence::{EVIDENCE_LEN, evidence, evidence_log};
 pub use prove::{ProofRows, Proved};
 pub use seal::{NONCE_LEN, Nonce, SealKey};
 pub use ticket::LIFETIME_US;

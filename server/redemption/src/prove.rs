@@ -2,7 +2,7 @@
 
 use crate::{Context, accept::ProofAnswered, begin::unredeemable, flight};
 use card::purse::{self, CommitProof};
-use ledger::{InFlight, Remittance, RemittanceId, Settle};
+use ledger::{InFlight, Remittance, RemittanceId, Settle, Status};
 use wire::exchange::{Refusal, Reply};
 
 /// What the server knows when a proof arrives.
@@ -43,9 +43,18 @@ impl ProofAnswered {
         if let Some(receipt) = &remittance.receipt {
             return Proved::Answer(Reply::Receipt(receipt.clone()));
         }
+        // What a restore forgot can not be checked by a row that the backup has not: the terminal keeps
+        // its proof, and the card is asked.
+        let (gone, unproven) = match remittance.status {
+            Status::Recovering { .. } => (Refusal::Recovering, Refusal::Recovering),
+            Status::Open
+            | Status::CommitSent { .. }
+            | Status::Credited { .. }
+            | Status::Returned { .. } => (Refusal::Restart, Refusal::InDoubt),
+        };
         let Some(in_flight) = rows.in_flight.filter(|f| f.remittance == remittance.id) else {
             let ended = unredeemable(remittance.status, remittance.expires, context.now);
-            return refuse(ended.unwrap_or(Refusal::Restart));
+            return refuse(ended.unwrap_or(gone));
         };
         match self.value_after(context, in_flight) {
             Some(value) if Some(value) == expected(in_flight, remittance) => {
@@ -58,7 +67,7 @@ impl ProofAnswered {
                     now: context.now,
                 })
             }
-            Some(_) | None => refuse(Refusal::InDoubt),
+            Some(_) | None => refuse(unproven),
         }
     }
 

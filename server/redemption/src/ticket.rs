@@ -5,7 +5,7 @@
 //! AAD     "tegata-ticket-v1" | step u8 | remittance 16 | incarnation 16
 //! plain   card epoch u64 | UID 7 | expires i64 (UTC microseconds) | session secret   (little endian)
 //! ```
-//! Tickets exist for exchanges 2 and 3 only. A ticket for one step, remittance or incarnation of
+//! Tickets exist for exchanges 2 and 3 only, and for the log between 3 and 4. A ticket for one step, remittance or incarnation of
 //! the database is no ticket for another: the three are authenticated, not merely stored.
 
 use crate::{
@@ -33,6 +33,9 @@ pub(crate) enum TicketStep {
     Handshake,
     /// Exchange 3: STATE and VALUE are awaited; the secret is the card session.
     Decide,
+    /// Exchange 3 once more, after a restore: the card's log is awaited; the secret is the card session
+    /// with STATE and VALUE.
+    Log,
 }
 
 /// What a ticket is bound to besides its step.
@@ -69,11 +72,12 @@ impl TicketStep {
         match self {
             Self::Handshake => 2,
             Self::Decide => 3,
+            Self::Log => 4,
         }
     }
 
     fn from_number(number: u8) -> Option<Self> {
-        [Self::Handshake, Self::Decide]
+        [Self::Handshake, Self::Decide, Self::Log]
             .into_iter()
             .find(|step| step.number() == number)
     }
@@ -166,7 +170,8 @@ mod tests {
         };
         for (step, other) in [
             (TicketStep::Handshake, TicketStep::Decide),
-            (TicketStep::Decide, TicketStep::Handshake),
+            (TicketStep::Decide, TicketStep::Log),
+            (TicketStep::Log, TicketStep::Handshake),
         ] {
             let binding = Binding {
                 step,

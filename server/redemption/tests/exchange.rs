@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error is over")]
 
+#[expect(dead_code, reason = "the world also serves the restored backups")]
 mod world;
 
 use ledger::{CardStatus, InFlight, Proven, ReturnReason, Status};

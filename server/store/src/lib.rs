@@ -16,8 +16,8 @@ pub mod sqlite;
 
 pub use error::{AdminError, ApplyError, StoreError};
 pub use record::{
-    LogKey, LogSegment, Logged, NewCard, NewHolder, OrderPage, Seal, Standing, TEMPLATE_LEN_MAX,
-    Unsealed,
+    Incarnated, LogKey, LogSegment, Logged, NewCard, NewHolder, OrderPage, Seal, Standing,
+    TEMPLATE_LEN_MAX, Unsealed,
 };
 pub use sqlite::SqliteStore;
 pub use traits::{COMMANDS_MAX, LEASES_MAX, PAGE_MAX, Store};

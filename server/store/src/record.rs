@@ -59,8 +59,20 @@ pub struct Standing {
     pub card: Card,
     /// What is in flight on that card, for this remittance or another.
     pub in_flight: Option<InFlight>,
+    /// While that card is to be read again after a restore: its remittances that are recovering,
+    /// and those that a receipt has shown as credited since. Else empty.
+    pub recovering: Vec<Remittance>,
     /// The highest time the ledger has committed; the caller's clock counts from here.
     pub time_floor: Timestamp,
+}
+
+/// What waits since a backup was restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Incarnated {
+    /// Remittances that may have been credited after the backup was made.
+    pub recovering: u64,
+    /// Cards that are to be read again.
+    pub cards: u64,
 }
 
 /// One page of a sender's orders, newest first.

@@ -9,7 +9,9 @@ use ledger::{
 use money::Money;
 
 use crate::error::{AdminError, ApplyError, StoreError};
-use crate::record::{LogKey, LogSegment, NewCard, NewHolder, OrderPage, Seal, Standing, Unsealed};
+use crate::record::{
+    Incarnated, LogKey, LogSegment, NewCard, NewHolder, OrderPage, Seal, Standing, Unsealed,
+};
 
 /// Most commands in one [`Store::apply`] and in one shared commit: past it a commit takes so long
 /// that its first caller waits noticeably for its last.
@@ -65,6 +67,22 @@ pub trait Store: Send + Sync {
 
     /// Checks every promise of `docs/ledger.md` against one consistent reading of all rows.
     async fn audit(&self) -> Result<AuditReport, StoreError>;
+
+    // --- a restored backup ---
+
+    /// The incarnation that a restore gave to this database; none before the first.
+    async fn incarnation(&self) -> Result<Option<[u8; 16]>, StoreError>;
+
+    /// Begins a new life of a database that was restored from a backup: every remittance whose money
+    /// is in escrow is recovering, every card is to be read again. The same incarnation again
+    /// changes nothing and counts what still waits.
+    ///
+    /// `incarnation`: 16 random bytes, other ones than ever before.
+    async fn begin_incarnation(
+        &self,
+        incarnation: [u8; 16],
+        now: Timestamp,
+    ) -> Result<Incarnated, StoreError>;
 
     // --- remittances ---
 

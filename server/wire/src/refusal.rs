@@ -47,11 +47,17 @@ pub enum Refusal {
     ProgramRevoked = 19,
     /// Another remittance is in flight on this card; present it again.
     CardBusy = 20,
+    /// The issuer restored its database from a backup, and what became of this remittance is not in
+    /// it; its card tells. Keep everything and present the same card.
+    Recovering = 21,
+    /// The issuer signed this program, and its restored database does not hold it; the mail should
+    /// be kept.
+    NotInDatabase = 22,
 }
 
 impl Refusal {
     /// Every refusal, by number.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::RemittanceUnknown,
         Self::ClaimTokenWrong,
         Self::CardUnknown,
@@ -72,9 +78,11 @@ impl Refusal {
         Self::NotYetValid,
         Self::ProgramRevoked,
         Self::CardBusy,
+        Self::Recovering,
+        Self::NotInDatabase,
     ];
 
-    /// The number on the wire: `1..=20`.
+    /// The number on the wire: `1..=22`.
     #[must_use]
     pub const fn number(self) -> u16 {
         self as u16
@@ -112,6 +120,8 @@ impl Refusal {
             Self::NotYetValid => "E_NOT_YET_VALID",
             Self::ProgramRevoked => "E_PROGRAM_REVOKED",
             Self::CardBusy => "E_CARD_BUSY",
+            Self::Recovering => "E_RECOVERING",
+            Self::NotInDatabase => "E_NOT_IN_DATABASE",
         }
     }
 
@@ -128,7 +138,8 @@ impl Refusal {
             | Self::CardStopped
             | Self::InDoubt
             | Self::NotYetValid
-            | Self::CardBusy => true,
+            | Self::CardBusy
+            | Self::Recovering => true,
             Self::RemittanceUnknown
             | Self::ClaimTokenWrong
             | Self::CardUnknown
@@ -139,7 +150,8 @@ impl Refusal {
             | Self::CardNotGenuine
             | Self::Superseded
             | Self::Returned
-            | Self::ProgramRevoked => false,
+            | Self::ProgramRevoked
+            | Self::NotInDatabase => false,
         }
     }
 }
@@ -155,7 +167,7 @@ mod tests {
             assert_eq!(refusal.number(), number);
             assert_eq!(Refusal::from_number(number), Some(refusal));
         }
-        for number in [0, 21, u16::MAX] {
+        for number in [0, 23, u16::MAX] {
             assert_eq!(Refusal::from_number(number), None);
         }
     }

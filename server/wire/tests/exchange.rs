@@ -109,7 +109,7 @@ fn values_have_the_bytes_of_the_vectors() {
         ),
         (Reply::Receipt(b"receipt".to_vec()), "receipt"),
         (Reply::Refusal(Refusal::CardFull), "refusal: card full"),
-        (Reply::Refusal(Refusal::CardBusy), "last refusal"),
+        (Reply::Refusal(Refusal::NotInDatabase), "last refusal"),
     ] {
         assert_eq!(reply.encode(), Ok(vector(name)), "{name}");
         assert_eq!(Reply::decode(&vector(name)), Ok(reply), "{name}");

@@ -105,7 +105,7 @@ async fn deliver(app: &App, transport: &Transport, mail: &OutboxMail) -> Result<
         .await
         .map_err(|e| Failure::Retry(format!("{e:#}")))?;
     match remittance.status {
-        Status::Open | Status::CommitSent { .. } => {}
+        Status::Open | Status::CommitSent { .. } | Status::Recovering { .. } => {}
         Status::Credited { .. } | Status::Returned { .. } => {
             return Err(Failure::Permanent("the order had ended".to_owned()));
         }

@@ -50,6 +50,7 @@ impl Row {
         let (status, cancellable) = match &remittance.status {
             Status::Open => (t.open, true),
             Status::CommitSent { .. } => (t.commit_sent, false),
+            Status::Recovering { .. } => (t.recovering, false),
             Status::Credited { .. } => (t.credited, false),
             Status::Returned {
                 reason: ReturnReason::Expired,

@@ -67,6 +67,7 @@ texts! {
     cancel: "Cancel this remittance", "この送金を取り消す";
     open: "Waiting to be picked up", "受取待ち";
     commit_sent: "Being picked up", "受取処理中";
+    recovering: "Waiting for the recipient's card", "受取人のカードの確認待ち";
     credited: "Received", "受取済み";
     returned_expired: "Not picked up in time; the money came back", "期限切れのため返金済み";
     returned_cancelled: "Cancelled; the money came back", "取消により返金済み";

@@ -9,9 +9,9 @@ use card::{
 use card_sim::Card as Chip;
 use ed25519_dalek::SigningKey;
 use ledger::{
-    Card, CardId, CardStatus, CommitOutcome, Decide, Decided, HolderId, InFlight, MailStatus,
-    NumberRef, Proven, Refusal as LedgerRefusal, Remittance, RemittanceId, Settle, Settlement,
-    Status, Timestamp, Uid,
+    Card, CardId, CardStatus, CommitOutcome, Decide, Decided, Event, HolderId, InFlight,
+    MailStatus, NumberRef, Proven, Refusal as LedgerRefusal, Remittance, RemittanceId, Settle,
+    Settlement, Status, Timestamp, Uid,
     rules::{self, DecideFacts, SettleFacts, SettlePlan},
 };
 use money::{Amount, Currency};
@@ -33,12 +33,16 @@ const NUMBER: [u8; 16] = *b"9000000000000001";
 /// What a frozen card left behind.
 pub(crate) type Evidence = Vec<u8>;
 
+/// Card, remittances and what is in flight, at one instant.
+pub(crate) type Backup = (Card, BTreeMap<RemittanceId, Remittance>, Option<InFlight>);
+
 pub(crate) struct World {
     pub(crate) chip: Chip,
     pub(crate) card: Card,
     pub(crate) remittances: BTreeMap<RemittanceId, Remittance>,
     pub(crate) in_flight: Option<InFlight>,
     pub(crate) evidence: Option<Evidence>,
+    shown: Vec<RemittanceId>,
     pub(crate) now: Timestamp,
     pub(crate) incarnation: Incarnation,
     pub(crate) exchanges: usize,
@@ -90,10 +94,12 @@ impl World {
                 value_max: 10_000,
                 epoch: 0,
                 proven: Proven::default(),
+                reread: false,
             },
             remittances: BTreeMap::new(),
             in_flight: None,
             evidence: None,
+            shown: Vec::new(),
             now: START,
             incarnation: Incarnation([1; 16]),
             exchanges: 0,
@@ -130,6 +136,43 @@ impl World {
         };
         self.remittances.insert(id, remittance);
         id
+    }
+
+    /// A backup of this very instant is restored later: rows as `backup` has them, a new life.
+    pub(crate) fn restore(&mut self, backup: Backup) {
+        (self.card, self.remittances, self.in_flight) = backup;
+        self.card.reread = true;
+        self.incarnation = Incarnation([2; 16]);
+        for remittance in self.remittances.values_mut() {
+            let step = remittance.escrow().on(Event::Restore, self.now).unwrap();
+            remittance.status = step.to;
+        }
+    }
+
+    /// The rows as they are.
+    pub(crate) fn backup(&self) -> Backup {
+        (
+            self.card.clone(),
+            self.remittances.clone(),
+            self.in_flight.clone(),
+        )
+    }
+
+    /// A receipt that was shown at the office.
+    pub(crate) fn show(&mut self, id: RemittanceId, receipt: Vec<u8>) {
+        let remittance = self.remittances.get_mut(&id).unwrap();
+        let step = remittance.escrow().on(Event::ShowReceipt, self.now);
+        remittance.status = step.unwrap().to;
+        remittance.receipt = Some(receipt);
+        self.in_flight.take_if(|sent| sent.remittance == id);
+        self.shown.push(id);
+    }
+
+    fn recovering(&self) -> Vec<Remittance> {
+        let waits = |r: &&Remittance| {
+            matches!(r.status, Status::Recovering { .. }) || self.shown.contains(&r.id)
+        };
+        self.remittances.values().filter(waits).cloned().collect()
     }
 
     pub(crate) fn status(&self, id: RemittanceId) -> Status {
@@ -212,10 +255,12 @@ impl World {
             .in_flight
             .as_ref()
             .map(|f| (f, &self.remittances[&f.remittance]));
+        let recovering = self.recovering();
         let rows = DecideRows {
             remittance: &self.remittances[&state.remittance()],
             card: &self.card,
             in_flight: flying,
+            recovering: &recovering,
             program_key: self.program_key,
         };
         match state.decide(self.context(), rows, &nonce) {
@@ -250,13 +295,26 @@ impl World {
             .commit
             .as_ref()
             .and_then(|c| escrow_of(c.remittance));
+        let recovering: Vec<_> = self.recovering().iter().map(Remittance::escrow).collect();
         let facts = DecideFacts {
             card: &self.card,
             in_flight: self.in_flight.as_ref(),
             in_flight_escrow: flying.as_ref(),
             commit_escrow: next.as_ref(),
+            recovering: &recovering,
         };
         let plan = rules::decide(command, &facts, self.now)?;
+        if let (Some(reread), Some(Settlement::Reread { credited, .. })) =
+            (&plan.reread, &command.settle)
+        {
+            for step in &reread.steps {
+                let remittance = self.remittances.get_mut(&step.escrow.remittance).unwrap();
+                remittance.status = step.step.to;
+                remittance.receipt = step.logged.map(|at| credited[at].receipt.clone());
+            }
+            (self.in_flight, self.card.reread) = (None, false);
+            (self.card.proven, self.shown) = (reread.proven, Vec::new());
+        }
         if let Some(settled) = plan.settled {
             let in_flight = self.in_flight.take().unwrap();
             let remittance = self.remittances.get_mut(&in_flight.remittance).unwrap();
@@ -342,7 +400,11 @@ impl World {
     pub(crate) fn perform(&mut self, id: RemittanceId, step: &Step) -> Option<Request> {
         let mut answers = Vec::new();
         for apdu in &step.apdus {
-            let answer = self.send(apdu);
+            let mut answer = self.send(apdu);
+            while answer.ends_with(&[0x91, 0xAF]) {
+                answer.truncate(answer.len() - 2);
+                answer.extend(self.send(&[0x90, 0xAF, 0, 0, 0]));
+            }
             if answer.is_empty() {
                 return None;
             }

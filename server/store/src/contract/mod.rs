@@ -13,6 +13,7 @@ mod decisive;
 mod doubt;
 mod money;
 mod order;
+mod recovery;
 mod world;
 
 pub use beside::*;
@@ -20,6 +21,7 @@ pub use decisive::*;
 pub use doubt::*;
 pub use money::*;
 pub use order::*;
+pub use recovery::*;
 pub use world::{Funded, World};
 
 /// Makes a test of each case.
@@ -62,6 +64,12 @@ macro_rules! contract_tests {
             a_blocked_card_still_settles_but_sends_nothing
             a_return_waits_for_the_proof
             an_expired_remittance_is_not_sent_though_nobody_swept_it
+            a_restored_database_sends_and_returns_nothing_before_its_cards_are_read
+            a_card_that_knows_more_than_a_restored_database_is_believed
+            a_card_that_is_unchanged_since_the_backup_opens_or_returns_what_waits
+            a_proof_that_comes_after_a_restore_still_counts
+            a_receipt_that_is_shown_credits_and_the_card_has_to_confirm_it
+            a_first_reading_that_does_not_add_up_concludes_nothing
             holders_are_found_by_id_and_token
             a_holder_has_own_ids_and_bounded_texts
             a_card_is_issued_in_two_steps_and_can_resume

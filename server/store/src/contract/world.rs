@@ -265,6 +265,7 @@ impl World {
             Some(Settlement::Credited {
                 value_after, state, ..
             }) => Proven::from_state(*state, *value_after),
+            Some(Settlement::Reread { value, state, .. }) => Proven::from_state(*state, *value),
             Some(Settlement::Absent | Settlement::Freeze { .. }) | None => found.proven,
         };
         let commit = commit.map(|remittance| CommitSend {

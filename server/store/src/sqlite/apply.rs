@@ -3,15 +3,15 @@
 use audit_log::{Change, digest};
 use ledger::{
     Account, AccountRef, CardId, Command, CommitOutcome, CommitSend, Decide, Decided, Escrow,
-    Event, Leg, Outcome, Posting, Refusal, RemittanceId, Settle, Status, Timestamp, Transfer,
-    Transition, rules,
+    Event, Leg, Outcome, Posting, Proven, Refusal, RemittanceId, Settle, Status, Timestamp,
+    Transfer, Transition, rules,
 };
 use money::Amount;
 use rusqlite::Connection;
 
 use crate::sqlite::fault::Fault;
 use crate::sqlite::order::place_order;
-use crate::sqlite::{journal, rows};
+use crate::sqlite::{journal, recovery, rows};
 
 type Answer = Result<Outcome, Refusal>;
 
@@ -57,6 +57,11 @@ pub(super) fn apply(
         }
         Command::Decide(step) => decide(connection, step, now),
         Command::Settle(proof) => settle(connection, proof, now),
+        Command::ShowReceipt {
+            remittance,
+            receipt,
+            ..
+        } => recovery::show_receipt(connection, *remittance, receipt, now),
         Command::BlockCard { card, .. } => block(connection, *card, now),
     }
 }
@@ -130,11 +135,17 @@ fn decide(connection: &Connection, step: &Decide, now: Timestamp) -> Result<Answ
     };
     let in_flight_escrow = escrow_of(in_flight.as_ref().map(|sent| sent.remittance))?;
     let commit_escrow = escrow_of(step.commit.as_ref().map(|commit| commit.remittance))?;
+    let recovering = if card.reread {
+        recovery::recovering(connection, card.id)?
+    } else {
+        Vec::new()
+    };
     let facts = rules::DecideFacts {
         card: &card,
         in_flight: in_flight.as_ref(),
         in_flight_escrow: in_flight_escrow.as_ref(),
         commit_escrow: commit_escrow.as_ref(),
+        recovering: &recovering,
     };
     let plan = match rules::decide(step, &facts, now) {
         Ok(plan) => plan,
@@ -143,6 +154,9 @@ fn decide(connection: &Connection, step: &Decide, now: Timestamp) -> Result<Answ
     if let (Some(settled), Some(escrow)) = (&plan.settled, &in_flight_escrow) {
         let receipt = rules::receipt_of(step.settle.as_ref());
         conclude(connection, escrow, settled, receipt.map(Vec::as_slice), now)?;
+    }
+    if let Some(reread) = &plan.reread {
+        recovery::reread(connection, card.id, reread, step.settle.as_ref(), now)?;
     }
     if let Some(status) = plan.freeze {
         freeze(
@@ -180,16 +194,12 @@ fn conclude(
         "in-flight row",
     )?;
     if let Some(proven) = plan.proven {
-        let sql = "UPDATE card SET proven_id = ?2, proven_remittance_seq = ?3, \
-                   proven_payment_seq = ?4, proven_value = ?5 WHERE id = ?1";
-        let (seq, payment_seq) = (proven.remittance_seq, proven.payment_seq);
-        let params = (card, proven.id, seq, payment_seq, proven.value);
-        rows::write(connection, sql, params, "card")?;
+        set_proven(connection, escrow.card, &proven)?;
         let change = Change::Credited {
             remittance: escrow.remittance,
             card: escrow.card,
-            seq,
-            payment_seq,
+            seq: proven.remittance_seq,
+            payment_seq: proven.payment_seq,
             value: proven.value,
             receipt: digest(receipt.unwrap_or_default()),
         };
@@ -199,6 +209,19 @@ fn conclude(
         journal::record(connection, now, Change::ProvenAbsent { remittance })?;
     }
     advance(connection, escrow, plan.step, receipt, now)
+}
+
+/// Notes what the card proved.
+pub(super) fn set_proven(
+    connection: &Connection,
+    card: CardId,
+    proven: &Proven,
+) -> Result<(), Fault> {
+    let sql = "UPDATE card SET proven_id = ?2, proven_remittance_seq = ?3, \
+               proven_payment_seq = ?4, proven_value = ?5 WHERE id = ?1";
+    let (seq, payment_seq) = (proven.remittance_seq, proven.payment_seq);
+    let params = (card.as_bytes(), proven.id, seq, payment_seq, proven.value);
+    rows::write(connection, sql, params, "card")
 }
 
 fn send(
@@ -312,7 +335,7 @@ fn set_card_status(
 }
 
 /// Writes a step of a remittance together with the transfer that belongs to it.
-fn advance(
+pub(super) fn advance(
     connection: &Connection,
     escrow: &Escrow,
     step: Transition,
@@ -322,17 +345,22 @@ fn advance(
     if step.to == escrow.status {
         return Ok(());
     }
-    let (code, cancel_asked, ended) = rows::status_columns(step.to);
-    let sql = "UPDATE remittance SET status = ?2, cancel_asked = ?3, ended = ?4, receipt = ?5 \
-               WHERE id = ?1 AND status = ?6";
+    let (from, to) = (
+        rows::status_columns(escrow.status),
+        rows::status_columns(step.to),
+    );
+    let sql = "UPDATE remittance SET status = ?2, cancel_asked = ?3, ended = ?4, recovering = ?5, \
+               receipt = ?6 WHERE id = ?1 AND status = ?7 AND recovering = ?8";
     let remittance = escrow.remittance.as_bytes();
     let params = (
         remittance,
-        code,
-        cancel_asked,
-        ended,
+        to.status,
+        to.cancel_asked,
+        to.ended,
+        to.recovering,
         receipt,
-        escrow.status.code(),
+        from.status,
+        from.recovering,
     );
     rows::write(connection, sql, params, "remittance")?;
     if let Some(posting) = step.posting {
@@ -342,6 +370,13 @@ fn advance(
     let change = match step.to {
         Status::Returned { reason, .. } => Change::Returned { remittance, reason },
         Status::CommitSent { cancel_asked: true } => Change::CancelAsked { remittance },
+        Status::Recovering { .. } => match escrow.status {
+            Status::Recovering { .. } => Change::CancelAsked { remittance },
+            Status::Open
+            | Status::CommitSent { .. }
+            | Status::Credited { .. }
+            | Status::Returned { .. } => Change::Recovering { remittance },
+        },
         // noted where the in-flight row goes or comes
         Status::Open
         | Status::Credited { .. }

@@ -95,7 +95,11 @@ impl Books<'_> {
     }
 
     fn accounts(&mut self) -> Result<(), Fault> {
-        let sql = "SELECT account.id, kind, account.currency, balance, card.proven_value \
+        // a receipt moved the account, and the card has not been read yet
+        let sql = "SELECT account.id, kind, account.currency, balance, \
+                   card.proven_value + coalesce((SELECT sum(amount) FROM receipt_shown \
+                   JOIN remittance ON remittance.id = receipt_shown.remittance \
+                   WHERE receipt_shown.card = card.id), 0) \
                    FROM account LEFT JOIN card ON card.id = account.id";
         self.each(sql, |books, row| {
             let currency = rows::currency(row, 2)?;
@@ -163,7 +167,7 @@ impl Books<'_> {
         );
         self.leg(escrow, Leg::Funding, Some(funding))?;
         let end = match escrow.status {
-            Status::Open | Status::CommitSent { .. } => None,
+            Status::Open | Status::CommitSent { .. } | Status::Recovering { .. } => None,
             Status::Credited { .. } => Some(Account::Card(escrow.card)),
             Status::Returned {
                 reason: ReturnReason::Expired | ReturnReason::Cancelled,
@@ -177,6 +181,17 @@ impl Books<'_> {
         if sent && row.is_none_or(|row| row.remittance != escrow.remittance) {
             let detail = "commit sent, but not in flight".to_owned();
             self.fail(AuditCheck::InFlightIsCommitSent, escrow.remittance, detail);
+        }
+        if matches!(escrow.status, Status::Recovering { .. }) {
+            let card = rows::card(self.connection, escrow.card)?;
+            if !card.is_some_and(|card| card.reread) {
+                let detail = format!("its card {} is not to be read again", escrow.card);
+                self.fail(
+                    AuditCheck::RecoveringAwaitsItsCard,
+                    escrow.remittance,
+                    detail,
+                );
+            }
         }
         Ok(())
     }
@@ -212,7 +227,11 @@ impl Books<'_> {
             };
             let escrow = rows::escrow(books.connection, sent.remittance)?;
             let matching = escrow.filter(|escrow| {
-                escrow.card == id && matches!(escrow.status, Status::CommitSent { .. })
+                escrow.card == id
+                    && match escrow.status {
+                        Status::CommitSent { .. } | Status::Recovering { .. } => true,
+                        Status::Open | Status::Credited { .. } | Status::Returned { .. } => false,
+                    }
             });
             if matching.is_none() {
                 let detail = format!("of {}", sent.remittance);

@@ -16,6 +16,7 @@ mod migrate;
 mod order;
 mod outbox;
 mod read;
+mod recovery;
 mod rows;
 mod store;
 #[cfg(test)]

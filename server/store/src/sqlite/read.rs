@@ -9,6 +9,7 @@ use rusqlite::Connection;
 
 use crate::record::{OrderPage, Standing};
 use crate::sqlite::fault::Fault;
+use crate::sqlite::recovery;
 use crate::sqlite::rows::{self, card_select, holder_select, remittance_select};
 use crate::traits::PAGE_MAX;
 
@@ -67,11 +68,17 @@ pub(super) fn standing(
     };
     let card = rows::card(connection, remittance.card)?.ok_or(Fault::Corrupt("card"))?;
     let in_flight = rows::in_flight(connection, remittance.card)?;
+    let recovering = if card.reread {
+        recovery::remittances(connection, card.id)?
+    } else {
+        Vec::new()
+    };
     let time_floor = rows::time_floor(connection)?;
     Ok(Some(Standing {
         remittance,
         card,
         in_flight,
+        recovering,
         time_floor,
     }))
 }

@@ -248,7 +248,7 @@ pub(super) fn read_holder(row: &Row<'_>) -> Result<Holder, Fault> {
 macro_rules! card_select {
     () => {
         "SELECT id, number_ref, masked, uid, holder, status, currency, value_max, epoch, proven_id, \
-         proven_remittance_seq, proven_payment_seq, proven_value FROM card"
+         proven_remittance_seq, proven_payment_seq, proven_value, reread FROM card"
     };
 }
 pub(super) use card_select;
@@ -270,6 +270,7 @@ pub(super) fn read_card(row: &Row<'_>) -> Result<Card, Fault> {
             payment_seq: row.get(11)?,
             value: row.get(12)?,
         },
+        reread: row.get(13)?,
     })
 }
 
@@ -298,18 +299,42 @@ pub(super) fn in_flight(connection: &Connection, card: CardId) -> Result<Option<
 
 // --- remittances ---
 
-/// A status as its three columns: code, `cancel_asked`, `ended`.
-pub(super) const fn status_columns(status: Status) -> (&'static str, bool, Option<i64>) {
+/// A status as its four columns.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StatusColumns {
+    pub(super) status: &'static str,
+    pub(super) cancel_asked: bool,
+    pub(super) ended: Option<i64>,
+    pub(super) recovering: bool,
+}
+
+pub(super) const fn status_columns(status: Status) -> StatusColumns {
+    let columns = StatusColumns {
+        status: status.code(),
+        cancel_asked: false,
+        ended: None,
+        recovering: false,
+    };
     match status {
-        Status::Open => (status.code(), false, None),
-        Status::CommitSent { cancel_asked } => (status.code(), cancel_asked, None),
-        Status::Credited { at } | Status::Returned { at, .. } => {
-            (status.code(), false, Some(at.micros()))
-        }
+        Status::Open => columns,
+        Status::CommitSent { cancel_asked } => StatusColumns {
+            cancel_asked,
+            ..columns
+        },
+        Status::Recovering { cancel_asked } => StatusColumns {
+            status: "commit-sent",
+            cancel_asked,
+            recovering: true,
+            ..columns
+        },
+        Status::Credited { at } | Status::Returned { at, .. } => StatusColumns {
+            ended: Some(at.micros()),
+            ..columns
+        },
     }
 }
 
-/// Reads the three columns of a status, the first of them at `column`.
+/// Reads the four columns of a status, the first of them at `column`.
 fn status(row: &Row<'_>, column: usize) -> Result<Status, Fault> {
     let code = row
         .get_ref(column)?
@@ -317,13 +342,15 @@ fn status(row: &Row<'_>, column: usize) -> Result<Status, Fault> {
         .map_err(|_| Fault::Corrupt("status"))?;
     let cancel_asked = row.get(column + 1)?;
     let ended: Option<i64> = row.get(column + 2)?;
+    let recovering: bool = row.get(column + 3)?;
     let returned = |at, reason| Status::Returned { at, reason };
-    match (code, ended.map(Timestamp::from_micros)) {
-        ("open", None) => Ok(Status::Open),
-        ("commit-sent", None) => Ok(Status::CommitSent { cancel_asked }),
-        ("credited", Some(at)) => Ok(Status::Credited { at }),
-        ("expired", Some(at)) => Ok(returned(at, ReturnReason::Expired)),
-        ("cancelled", Some(at)) => Ok(returned(at, ReturnReason::Cancelled)),
+    match (code, ended.map(Timestamp::from_micros), recovering) {
+        ("open", None, false) => Ok(Status::Open),
+        ("commit-sent", None, false) => Ok(Status::CommitSent { cancel_asked }),
+        ("commit-sent", None, true) => Ok(Status::Recovering { cancel_asked }),
+        ("credited", Some(at), false) => Ok(Status::Credited { at }),
+        ("expired", Some(at), false) => Ok(returned(at, ReturnReason::Expired)),
+        ("cancelled", Some(at), false) => Ok(returned(at, ReturnReason::Cancelled)),
         _ => Err(Fault::Corrupt("status")),
     }
 }
@@ -332,8 +359,8 @@ pub(super) fn escrow(
     connection: &Connection,
     remittance: RemittanceId,
 ) -> Result<Option<Escrow>, Fault> {
-    let sql = "SELECT sender, card, amount, currency, status, cancel_asked, ended, expires \
-               FROM remittance WHERE id = ?1";
+    let sql = "SELECT sender, card, amount, currency, status, cancel_asked, ended, recovering, \
+               expires FROM remittance WHERE id = ?1";
     one(connection, sql, [remittance.as_bytes()], |row| {
         Ok(Escrow {
             remittance,
@@ -341,7 +368,7 @@ pub(super) fn escrow(
             card: id(row, 1, CardId::from_bytes)?,
             amount: amount(row, 2, 3)?,
             status: status(row, 4)?,
-            expires: at(row, 7)?,
+            expires: at(row, 8)?,
         })
     })
 }
@@ -350,7 +377,7 @@ pub(super) fn escrow(
 macro_rules! remittance_select {
     () => {
         "SELECT remittance.id, revision, sender, sender_name, remittance.card, card.masked, amount, \
-         remittance.currency, note, remittance.status, cancel_asked, ended, created, expires, \
+         remittance.currency, note, remittance.status, cancel_asked, ended, recovering, created, expires, \
          order_bytes, signature, program_key, template_hash, receipt, outbox.status \
          FROM remittance JOIN card ON card.id = remittance.card \
          JOIN outbox ON outbox.remittance = remittance.id"
@@ -369,14 +396,14 @@ pub(super) fn read_remittance(row: &Row<'_>) -> Result<Remittance, Fault> {
         amount: amount(row, 6, 7)?,
         note: row.get(8)?,
         status: status(row, 9)?,
-        created: at(row, 12)?,
-        expires: at(row, 13)?,
-        order_bytes: row.get(14)?,
-        signature: row.get(15)?,
-        program_key: row.get(16)?,
-        template_hash: row.get(17)?,
-        receipt: row.get(18)?,
-        mail: coded(row, 19, MailStatus::from_code, "mail status")?,
+        created: at(row, 13)?,
+        expires: at(row, 14)?,
+        order_bytes: row.get(15)?,
+        signature: row.get(16)?,
+        program_key: row.get(17)?,
+        template_hash: row.get(18)?,
+        receipt: row.get(19)?,
+        mail: coded(row, 20, MailStatus::from_code, "mail status")?,
     })
 }
 

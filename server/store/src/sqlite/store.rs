@@ -10,9 +10,11 @@ use ledger::{
 use money::Money;
 
 use crate::error::{AdminError, StoreError};
-use crate::record::{LogKey, LogSegment, NewCard, NewHolder, OrderPage, Seal, Standing, Unsealed};
+use crate::record::{
+    Incarnated, LogKey, LogSegment, NewCard, NewHolder, OrderPage, Seal, Standing, Unsealed,
+};
 use crate::sqlite::fault::Fault;
-use crate::sqlite::{SqliteStore, admin, audit, log, outbox, read, rows};
+use crate::sqlite::{SqliteStore, admin, audit, log, outbox, read, recovery, rows};
 use crate::traits::{LEASES_MAX, Store};
 
 pub(super) type Answer = Result<Outcome, Refusal>;
@@ -51,6 +53,19 @@ impl Store for SqliteStore {
 
     async fn audit(&self) -> Result<AuditReport, StoreError> {
         self.read(audit::audit).await
+    }
+
+    async fn incarnation(&self) -> Result<Option<[u8; 16]>, StoreError> {
+        self.read(recovery::incarnation).await
+    }
+
+    async fn begin_incarnation(
+        &self,
+        incarnation: [u8; 16],
+        now: Timestamp,
+    ) -> Result<Incarnated, StoreError> {
+        self.write(move |connection| recovery::begin(connection, incarnation, now))
+            .await
     }
 
     async fn remittance(&self, id: RemittanceId) -> Result<Option<Remittance>, StoreError> {

@@ -53,7 +53,7 @@ pub async fn cancel(
     }
     let after = own(&app, holder.id, &id).await?;
     let status = match after.status {
-        Status::CommitSent { .. } => StatusCode::ACCEPTED,
+        Status::CommitSent { .. } | Status::Recovering { .. } => StatusCode::ACCEPTED,
         Status::Open | Status::Credited { .. } | Status::Returned { .. } => StatusCode::OK,
     };
     Ok((status, Json(orders::view(&after))))

@@ -1,0 +1,133 @@
+//! The first reading of a card after a backup was restored.
+//!
+//! | STATE and VALUE | log | conclusion |
+//! | --- | --- | --- |
+//! | exactly what was last proven, no receipt shown | not asked | all that waited is absent |
+//! | anything else, on a card that was used | asked, one exchange more | each new record is a remittance that waits: credited; the others absent |
+//! | anything else | not explained by it | freeze the card with the log |
+//!
+//! New records are as many as the remittance number has risen. They must be credits of remittances of
+//! this card that wait or that a receipt has shown, of the right amounts, chain from the last proven
+//! value to the present one, and end in STATE.
+
+use crate::{
+    Context,
+    accept::Bound,
+    decide::{DecideRows, Heard},
+    encode, evidence,
+    seal::Nonce,
+    ticket::{Binding, LIFETIME_US, Ticket, TicketStep},
+};
+use alloc::{vec, vec::Vec};
+use card::{
+    CardError,
+    purse::{self, LOG_RECORD_LEN, LOG_RECORDS_MAX, LogKind, LogRecord},
+};
+use ledger::{CardState, LoggedCredit, Proven, Remittance, Timestamp};
+use wire::exchange::{Reply, Step, StopRule};
+use zeroize::Zeroizing;
+
+/// One record of the log as it stands on the card.
+pub(crate) type Record = [u8; LOG_RECORD_LEN];
+
+/// What a first reading leads to.
+pub(crate) enum Reread<'a> {
+    /// STATE and VALUE alone do not tell: read the log too.
+    AskLog,
+    /// These were credited since the backup, oldest first; whatever else waited is absent.
+    Explained(Vec<&'a Remittance>),
+    /// Freeze.
+    Unexplained,
+}
+
+/// Compares what the card says with the record.
+pub(crate) fn read<'a>(rows: DecideRows<'a>, heard: &Heard) -> Reread<'a> {
+    let now = Proven::from_state(heard.state, i64::from(heard.value));
+    let shown = rows.recovering.iter().any(|r| r.receipt.is_some());
+    if now == rows.card.proven && !shown {
+        return Reread::Explained(Vec::new());
+    }
+    match &heard.log {
+        Some(log) => explain(rows, now, log).map_or(Reread::Unexplained, Reread::Explained),
+        // a card that was never used has no log to read
+        None if heard.state == CardState::default() => Reread::Unexplained,
+        None => Reread::AskLog,
+    }
+}
+
+/// The remittances of the new records, if the records account for everything.
+fn explain<'a>(rows: DecideRows<'a>, now: Proven, log: &[Record]) -> Option<Vec<&'a Remittance>> {
+    let before = rows.card.proven;
+    if now.payment_seq != before.payment_seq {
+        return None;
+    }
+    let new = now.remittance_seq.checked_sub(before.remittance_seq)?;
+    let old = log.len().checked_sub(usize::try_from(new).ok()?)?;
+    let (older, newer) = log.split_at_checked(old)?;
+    let joins = match older.last() {
+        Some(last) => {
+            let last = LogRecord::from_bytes(last)?;
+            let same = last.kind != LogKind::Credit || last.id == before.id;
+            same && i64::from(last.balance_after) == before.value
+        }
+        // nothing older: overwritten since, or there was nothing
+        None => log.len() == LOG_RECORDS_MAX || before.state() == CardState::default(),
+    };
+    let mut found: Vec<&Remittance> = Vec::with_capacity(newer.len());
+    let (mut value, mut id) = (before.value, before.id);
+    for record in newer {
+        let record = LogRecord::from_bytes(record)?;
+        let credited = rows.recovering.iter().find(|r| {
+            r.id.to_bytes() == record.id && r.amount.minor() == i64::from(record.amount)
+        })?;
+        if record.kind != LogKind::Credit || found.iter().any(|f| f.id == credited.id) {
+            return None;
+        }
+        (value, id) = (value.checked_add(credited.amount.minor())?, record.id);
+        if value != i64::from(record.balance_after) {
+            return None;
+        }
+        found.push(credited);
+    }
+    let kept = |r: &Remittance| r.receipt.is_none() || found.iter().any(|f| f.id == r.id);
+    let whole = joins && (value, id) == (now.value, now.id) && rows.recovering.iter().all(kept);
+    whole.then_some(found)
+}
+
+/// What the ledger is told of them.
+pub(crate) fn logged(context: Context<'_>, credited: &[&Remittance]) -> Vec<LoggedCredit> {
+    let entry = |r: &&Remittance| LoggedCredit {
+        remittance: r.id,
+        receipt: r.receipt.clone().unwrap_or_else(|| context.receipt(r)),
+    };
+    credited.iter().map(entry).collect()
+}
+
+/// Asks for the log, in the same card session.
+pub(crate) fn ask_log(
+    context: Context<'_>,
+    nonce: &Nonce,
+    binding: &Bound,
+    heard: &Heard,
+) -> Result<Vec<u8>, CardError> {
+    let mut session = heard.session.clone();
+    let command = purse::read_log(&mut session)?;
+    let told = evidence::encode(heard.state, heard.value, &[]);
+    let secret = Zeroizing::new([session.to_bytes().as_slice(), &told].concat());
+    let ticket = Ticket {
+        epoch: binding.epoch,
+        uid: binding.uid,
+        expires: Timestamp::from_micros(context.now.micros().saturating_add(LIFETIME_US)),
+        secret,
+    };
+    let binding = Binding {
+        step: TicketStep::Log,
+        remittance: binding.remittance,
+        incarnation: context.incarnation,
+    };
+    Ok(encode(&Reply::Step(Step {
+        ticket: Some(ticket.seal(context.seal_key, nonce, binding)),
+        stop: StopRule::FirstFailure,
+        apdus: vec![command],
+    })))
+}
