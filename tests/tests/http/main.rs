@@ -22,7 +22,7 @@ struct Office {
     server: Server,
     client: Client,
     // Last: the others are dropped before their folder.
-    dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
 }
 
 /// An answer as it came.
@@ -41,12 +41,16 @@ impl Office {
     fn below(dir: tempfile::TempDir) -> Result<Self> {
         let world = World::new(dir.path())?;
         let server = world.serve()?;
-        let client = Client::builder().timeout(Duration::from_secs(20)).build()?;
+        // No connection outlives its request: the server may be restarted in between.
+        let client = Client::builder()
+            .timeout(Duration::from_secs(20))
+            .pool_max_idle_per_host(0)
+            .build()?;
         Ok(Self {
             world,
             server,
             client,
-            dir,
+            _dir: dir,
         })
     }
 

@@ -4,6 +4,7 @@
 //! and the audit finds nothing.
 
 mod card;
+mod disk;
 mod line;
 mod program;
 
