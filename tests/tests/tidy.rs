@@ -27,6 +27,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("card", &[]),
     ("card-sim", &["card"]),
     ("program", &["money", "wire"]),
+    ("relay", &["crashpoint", "wire"]),
     ("redemption", &["card", "ledger", "money", "wire"]),
     ("audit-log", &["ledger", "money", "wire"]),
     ("store", &["audit-log", "crashpoint", "ledger", "money"]),
@@ -41,6 +42,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "crashpoint",
             "money",
             "program",
+            "relay",
             "sandbox",
             "wire",
         ],
@@ -108,6 +110,7 @@ const CORES: &[&str] = &[
     "card",
     "card-sim",
     "guest-logic",
+    "relay",
 ];
 
 fn root() -> PathBuf {

@@ -2,13 +2,14 @@
 
 use card_reader::Connection;
 use crashpoint::reach;
+use relay::run::{Run, Stop};
+use relay::watch::Watch;
 use sandbox::{Call, Effects, NetworkError, ReaderError};
-use wire::exchange::{Refusal, Reply, Request};
+use wire::exchange::Refusal;
 
 use crate::channel::{Channel, ChannelError};
 use crate::failure::Failure;
-use crate::journal::{Facts, Journal, Key, Unanswered};
-use crate::watch::{Scope, Watch, Weight, concludes};
+use crate::journal::Journal;
 
 // A program is promised an answer of the card within this time; `Channel` keeps the issuer's.
 const _: () =
@@ -26,14 +27,8 @@ pub struct Live<'a> {
     pub channel: Channel,
     /// Where the last exchange is written before it is sent.
     pub journal: &'a Journal,
-    /// The remittance of this run.
-    pub key: &'a Key,
-    /// What its receipt must repeat.
-    pub facts: &'a Facts,
-    /// What the program may speak for.
-    pub scope: Scope,
-    /// What has passed so far.
-    pub watch: Watch,
+    /// What this run may send, and what has passed so far.
+    pub run: Run<'a>,
     /// Why the last effect failed; none if it worked.
     pub trouble: Option<Failure>,
     /// Why the card could not be reached, if that ever happened in this run.
@@ -45,7 +40,8 @@ pub struct Live<'a> {
 impl Effects for Live<'_> {
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
         self.trouble = None;
-        self.watch.apdus = self.watch.apdus.saturating_add(1);
+        let watch = &mut self.run.watch;
+        watch.apdus = watch.apdus.saturating_add(1);
         reach!("terminal::apdu::before");
         let answer = self.card.transmit(command);
         reach!("terminal::apdu::after");
@@ -74,62 +70,21 @@ impl Effects for Live<'_> {
 
 impl Live<'_> {
     fn carry(&mut self, request: &[u8]) -> Result<Vec<u8>, (Failure, NetworkError)> {
-        let not_kept = |failure| (failure, NetworkError::Failed);
-        let weight = self
-            .scope
-            .weigh(request, &self.watch)
-            .ok_or((Failure::new("E_POLICY"), NetworkError::Denied))?;
-        if weight == Weight::MoneyMayHaveMoved {
-            let unanswered = Unanswered {
-                request: request.to_vec(),
-                facts: self.facts.clone(),
-            };
-            keep(self.journal, self.key, &mut self.watch, unanswered)?;
-        }
-        reach!("terminal::exchange::before-send");
-        let answered = self.channel.exchange(request);
-        reach!("terminal::exchange::after-answer");
-        let bytes = answered.map_err(|error| (error.into(), shown(error)))?;
-        let reply = Reply::decode(&bytes)
-            .map_err(|error| (Failure::with("E_SERVER_REPLY", error), NetworkError::Failed))?;
-        self.watch.replied(&reply);
-        if let (Weight::MoneyMayHaveMoved, Reply::Refusal(refusal)) = (weight, &reply)
-            && concludes(*refusal)
-        {
-            self.journal.settle(self.key).map_err(not_kept)?;
-        }
-        Ok(bytes)
+        let channel = &self.channel;
+        let carried = self.run.carry(self.journal, request, |request| {
+            reach!("terminal::exchange::before-send");
+            let answered = channel.exchange(request);
+            reach!("terminal::exchange::after-answer");
+            answered
+        });
+        carried.map_err(|stop| match stop {
+            Stop::Denied => (Failure::new("E_POLICY"), NetworkError::Denied),
+            Stop::NoEntry => (Failure::new("E_STATE"), NetworkError::Failed),
+            Stop::Journal(failure) => (failure, NetworkError::Failed),
+            Stop::Channel(error) => (error.into(), shown(error)),
+            Stop::Reply(error) => (Failure::with("E_SERVER_REPLY", error), NetworkError::Failed),
+        })
     }
-}
-
-/// Journals the last exchange before it is sent; a repetition of what stands there is sent as it is.
-///
-/// Another unanswered request of the same remittance may be the only proof that money moved, and is
-/// replaced at most once for each time that the server hands out the batch that moves value: the
-/// server then waits for new answers. Anything else is `E_POLICY`.
-fn keep(
-    journal: &Journal,
-    key: &Key,
-    watch: &mut Watch,
-    unanswered: Unanswered,
-) -> Result<(), (Failure, NetworkError)> {
-    let not_kept = |failure| (failure, NetworkError::Failed);
-    let entry = journal
-        .entry(key)
-        .and_then(|entry| entry.ok_or(Failure::new("E_STATE")))
-        .map_err(not_kept)?;
-    if entry.unanswered.as_ref() != Some(&unanswered) {
-        if entry.unanswered.is_some() && !watch.answers_due {
-            return Err((Failure::new("E_POLICY"), NetworkError::Denied));
-        }
-        reach!("terminal::request::before-write");
-        journal
-            .put(key, &entry.awaiting(unanswered))
-            .map_err(not_kept)?;
-        reach!("terminal::request::after-write");
-    }
-    watch.answers_due = false;
-    Ok(())
 }
 
 /// The words for a reader's error.
@@ -184,24 +139,16 @@ pub fn verdict(
     }
 }
 
-/// Whether `request` is what the journal may send again: the answers to a step without ticket.
-#[must_use]
-pub fn may_be_sent_again(request: &[u8], key: &Key) -> bool {
-    match Request::decode(request) {
-        Ok(Request::Answers(answers)) => {
-            answers.ticket.is_none() && answers.remittance == key.remittance
-        }
-        Ok(Request::Instruction(_)) | Err(_) => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{keep, verdict};
+    use super::verdict;
+    use crate::channel::ChannelError;
     use crate::failure::Failure;
     use crate::journal::{Entry, Facts, Journal, Key, Unanswered};
     use crate::state::StateDir;
-    use crate::watch::Watch;
+    use relay::journal::Journal as _;
+    use relay::run::{Stop, keep};
+    use relay::watch::Watch;
     use wire::exchange::Refusal;
 
     #[test]
@@ -224,22 +171,22 @@ mod tests {
         for (handed_out, request, expected) in [
             // Nothing stands there: nothing is lost.
             (false, 1, Ok(())),
-            (false, 2, Err("E_POLICY")),
+            (false, 2, Err(Stop::Denied)),
             (false, 1, Ok(())),
             (true, 2, Ok(())),
             (false, 2, Ok(())),
-            (false, 3, Err("E_POLICY")),
+            (false, 3, Err(Stop::Denied)),
             // The same bytes use up the hand-out too.
             (true, 2, Ok(())),
-            (false, 3, Err("E_POLICY")),
+            (false, 3, Err(Stop::Denied)),
         ] {
             watch.answers_due |= handed_out;
             let unanswered = Unanswered {
                 request: vec![request],
                 facts: facts.clone(),
             };
-            let kept = keep(&journal, &key, &mut watch, unanswered.clone());
-            assert_eq!(kept.map_err(|(failure, _)| failure.code), expected);
+            let kept = keep::<_, ChannelError>(&journal, &key, &mut watch, unanswered.clone());
+            assert_eq!(kept, expected);
             let stands = journal.entry(&key).unwrap().unwrap().unanswered;
             assert_eq!(stands == Some(unanswered), expected.is_ok());
         }

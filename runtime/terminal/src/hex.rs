@@ -2,6 +2,8 @@
 
 use data_encoding::HEXLOWER;
 
+pub(crate) use relay::hex::{array, bytes};
+
 /// A remittance id in the hyphenated form of RFC 9562 section 4.
 #[must_use]
 pub fn id(bytes: &[u8; 16]) -> String {
@@ -28,37 +30,6 @@ pub fn parse_id(text: &str) -> Option<[u8; 16]> {
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
     HEXLOWER.encode(bytes)
-}
-
-/// Serde form of a byte string.
-pub(crate) mod bytes {
-    use data_encoding::HEXLOWER;
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&HEXLOWER.encode(bytes))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(from)?;
-        HEXLOWER.decode(text.as_bytes()).map_err(D::Error::custom)
-    }
-}
-
-/// Serde form of a byte array.
-pub(crate) mod array {
-    use serde::{Deserializer, Serializer, de::Error as _};
-
-    pub(crate) fn serialize<S: Serializer>(bytes: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {
-        super::bytes::serialize(bytes, to)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
-        let bytes = super::bytes::deserialize(from)?;
-        bytes
-            .try_into()
-            .map_err(|_| D::Error::custom("not 32 bytes"))
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! The recipient's terminal: opens a mailed program, shows it, asks, runs it in the sandbox and
 //! keeps the receipt.
 //!
-//! The decisions are in modules without I/O: `escape`, `sniff`, `mail`, `origin`, `watch`,
-//! `consent`, `codes` and the rules of `journal` and `trust`. `input`, `state`, `channel` and
-//! `effects` are the edges, `log` and `record` what is remembered of every command; `open`, `settle`,
-//! `trust_command`, `receipts`, `inspect`, `log_command` and `cards` are the commands. Nothing here prints and nothing reads the clock or the environment: the
+//! The decisions are in modules without I/O: `escape`, `sniff`, `mail`, `origin`, `consent`, `codes`,
+//! the rules of `trust`, and in the crate `relay` what a run may send and must write down. `input`,
+//! `state`, `channel` and `effects` are the edges, `log` and `record` what is remembered of every
+//! command; `open`, `settle`, `trust_command`, `receipts`, `inspect`, `log_command` and `cards` are
+//! the commands. Nothing here prints and nothing reads the clock or the environment: the
 //! binary does. See docs/terminal.md.
 
 pub mod cards;
@@ -35,4 +36,3 @@ pub mod terminal;
 pub mod trust;
 pub mod trust_command;
 pub mod ui;
-pub mod watch;

@@ -9,6 +9,9 @@ use std::ffi::OsString;
 use card_reader::{Connection, ReaderError, ReaderSpec};
 use crashpoint::reach;
 use program::{CLOCK_TOLERANCE_S, Order, RawProgram, TrustedKey, VerifiedProgram, VerifyError};
+use relay::journal::Journal as _;
+use relay::run::Run;
+use relay::watch::{Scope, Watch};
 use sandbox::{Deadlines, Failure as GaveUp, Fault, RunError, Runner, RunnerCommand};
 
 use crate::channel::Channel;
@@ -24,7 +27,6 @@ use crate::settle::{self, Proof};
 use crate::terminal::{Consent, Terminal};
 use crate::trust::Trusted;
 use crate::ui::Answer;
-use crate::watch::{Scope, Watch};
 
 /// How often a reader is looked at while a person fetches the card.
 const CARD_POLL: Duration = Duration::from_millis(500);
@@ -209,7 +211,7 @@ fn refresh_if_stale(terminal: &Terminal<'_>, opened: Opened) -> Result<Opened, F
 fn remembered(terminal: &Terminal<'_>, opened: &Opened) -> Result<Entry, Failure> {
     let (facts, hash) = (opened.facts.clone(), opened.program.hash());
     match terminal.journal.entry(&opened.key)? {
-        Some(known) => known.opened(facts, hash),
+        Some(known) => Ok(known.opened(facts, hash)?),
         None => Ok(Entry::new(facts, hash)),
     }
 }
@@ -289,20 +291,22 @@ fn run(
         card,
         channel: Channel::new(&opened.issuer.origin)?,
         journal: &terminal.journal,
-        key: &opened.key,
-        facts: &opened.facts,
-        scope: Scope {
-            remittance: order.remittance,
-            claim_token: order.claim_token,
+        run: Run {
+            key: &opened.key,
+            facts: &opened.facts,
+            scope: Scope {
+                remittance: order.remittance,
+                claim_token: order.claim_token,
+            },
+            watch: Watch::default(),
         },
-        watch: Watch::default(),
         trouble: None,
         card_trouble: None,
         calls: Vec::new(),
     };
     let ended = runner.run(&mut live);
     record.run(&live.calls);
-    let (watch, trouble, card_trouble) = (live.watch, live.trouble, live.card_trouble);
+    let (watch, trouble, card_trouble) = (live.run.watch, live.trouble, live.card_trouble);
     report.fact("exchanges", watch.exchanges);
     report.fact("apdus", watch.apdus);
     // The receipt as the server sent it counts, whatever the program makes of it.

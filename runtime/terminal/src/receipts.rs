@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use jiff::tz::TimeZone;
+use relay::journal::Journal as _;
 use serde_json::json;
 use wire::exchange::RECEIPT_LEN_MAX;
 use wire::receipt::Receipt;

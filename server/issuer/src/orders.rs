@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhow::Context;
 use ledger::{
-    CARD_VALUE_MAX, CardNumber, ClaimRef, Command, ContentHash, Holder, IdempotencyKey,
+    CARD_VALUE_MAX, CardNumber, ClaimRef, Command, ContentHash, Holder, HolderId, IdempotencyKey,
     IdempotencyScope, MailId, NewMail, NumberRef, Operation, Outcome, PlaceOrder, Refusal,
     Remittance, RemittanceId, Timestamp,
     rules::{self, OrderFacts, Recipient},
@@ -175,6 +175,32 @@ pub async fn preview(app: &App, sender: &Holder, order: &NewOrder) -> Result<Pre
         amount: order.amount,
         expires: command.expires,
     })
+}
+
+/// Takes an order of this sender back, or notes the wish while it is in flight.
+///
+/// # Errors
+/// `not-cancellable` once it was credited or has expired; `order-unknown`; `unavailable`.
+pub async fn cancel(app: &App, sender: HolderId, remittance: RemittanceId) -> Result<(), Refused> {
+    let now = app.office.clock.now();
+    let command = Command::Cancel {
+        remittance,
+        sender,
+        now,
+    };
+    match app.office.store.apply_one(command).await {
+        Ok(_) => Ok(()),
+        Err(ApplyError::Refused(Refusal::AlreadyCredited)) => Err(Refused::with(
+            ProblemCode::NotCancellable,
+            "it was credited",
+        )),
+        Err(ApplyError::Refused(Refusal::Expired)) => Err(Refused::with(
+            ProblemCode::NotCancellable,
+            "it expired and was returned",
+        )),
+        Err(ApplyError::Refused(_)) => Err(ProblemCode::OrderUnknown.into()),
+        Err(error) => Err(anyhow::Error::from(error).into()),
+    }
 }
 
 /// Compiles and signs; touches no row.

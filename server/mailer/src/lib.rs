@@ -8,4 +8,4 @@ mod compose;
 mod transport;
 
 pub use compose::{ComposeError, Language, Party, ProgramMail, compose, file_name};
-pub use transport::{SendError, SmtpConfig, SmtpTls, Transport, TransportError};
+pub use transport::{Delivery, SendError, SmtpConfig, SmtpTls, Transport, TransportError};

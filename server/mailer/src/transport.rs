@@ -7,6 +7,7 @@ use lettre::{
 use std::{
     io::Write,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -59,6 +60,17 @@ pub enum Transport {
     Directory(PathBuf),
     /// A relay with a connection pool.
     Smtp(Box<AsyncSmtpTransport<Tokio1Executor>>),
+    /// Somebody else's way, as the simulation's.
+    Other(Arc<dyn Delivery>),
+}
+
+/// A way to hand over mails that is none of ours.
+pub trait Delivery: core::fmt::Debug + Send + Sync {
+    /// Takes one composed mail, see [`Transport::send`].
+    ///
+    /// # Errors
+    /// [`SendError::Retry`] or [`SendError::Permanent`].
+    fn deliver(&self, to: &str, message_id: &str, mail: Vec<u8>) -> Result<(), SendError>;
 }
 
 /// The transport could not be set up.
@@ -138,6 +150,7 @@ impl Transport {
                     .map_err(|e| SendError::Retry(e.into()))?
                     .map_err(|e| SendError::Retry(e.into()))
             }
+            Self::Other(delivery) => delivery.deliver(to, message_id, mail),
             Self::Smtp(smtp) => {
                 let envelope = envelope(from, to)?;
                 match smtp.send_raw(&envelope, &mail).await {

@@ -19,5 +19,5 @@ pub use record::{
     Incarnated, LogKey, LogSegment, Logged, NewCard, NewHolder, OrderPage, Seal, Standing,
     TEMPLATE_LEN_MAX, Unsealed,
 };
-pub use sqlite::SqliteStore;
+pub use sqlite::{Access, Gate, Side, SqliteStore};
 pub use traits::{COMMANDS_MAX, LEASES_MAX, PAGE_MAX, Store};

@@ -8,6 +8,7 @@ mod apply;
 mod audit;
 mod crash;
 mod fault;
+mod inline;
 mod journal;
 mod log;
 #[cfg(test)]
@@ -35,7 +36,10 @@ use tokio::sync::Semaphore;
 
 use crate::error::StoreError;
 use crate::sqlite::fault::Fault;
+use crate::sqlite::inline::Inline;
 use crate::sqlite::writer::Writer;
+
+pub use crate::sqlite::inline::{Access, Gate, Side};
 
 /// How long a connection waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,7 +63,14 @@ const READERS: usize = 4;
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: Writer,
-    readers: Arc<Readers>,
+    readers: Reading,
+}
+
+/// Where reads happen.
+#[derive(Debug)]
+enum Reading {
+    Threads(Arc<Readers>),
+    Inline(Arc<Inline>),
 }
 
 #[derive(Debug)]
@@ -88,7 +99,7 @@ impl SqliteStore {
         };
         Ok(Self {
             writer: Writer::start(connection)?,
-            readers: Arc::new(readers),
+            readers: Reading::Threads(Arc::new(readers)),
         })
     }
 
@@ -107,7 +118,15 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        let readers = Arc::clone(&self.readers);
+        let readers = match &self.readers {
+            Reading::Threads(readers) => Arc::clone(readers),
+            Reading::Inline(inline) => {
+                inline.pass(Access::Read, Side::Before).await?;
+                let value = snapshot(&mut inline.connection(), read)?;
+                inline.pass(Access::Read, Side::After).await?;
+                return Ok(value);
+            }
+        };
         let permit = Arc::clone(&readers.permits)
             .acquire_owned()
             .await
@@ -132,9 +151,7 @@ impl Readers {
             Some(connection) => connection,
             None => self.open()?,
         };
-        let snapshot = connection.transaction().map_err(Fault::from)?;
-        let value = read(&snapshot)?;
-        snapshot.finish().map_err(Fault::from)?;
+        let value = snapshot(&mut connection, read)?;
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -151,6 +168,17 @@ impl Readers {
     }
 }
 
+/// One read of one instant.
+fn snapshot<T>(
+    connection: &mut Connection,
+    read: impl FnOnce(&Connection) -> Result<T, Fault>,
+) -> Result<T, StoreError> {
+    let snapshot = connection.transaction().map_err(Fault::from)?;
+    let value = read(&snapshot)?;
+    snapshot.finish().map_err(Fault::from)?;
+    Ok(value)
+}
+
 /// Creates the file, where there is none, so that only its owner reads it: it names people, their
 /// addresses, and the claim token of every order. SQLite gives its log the same rights.
 fn create_private(path: &Path) -> Result<(), StoreError> {
@@ -165,8 +193,12 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {
+    prepare(Connection::open(path))
+}
+
+fn prepare(opened: rusqlite::Result<Connection>) -> Result<Connection, StoreError> {
     let open = || -> Result<Connection, Fault> {
-        let connection = Connection::open(path)?;
+        let connection = opened?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         connection.pragma_update(None, "foreign_keys", true)?;

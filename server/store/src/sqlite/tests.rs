@@ -412,7 +412,10 @@ async fn callers_who_hang_up_start_no_more_reads_than_callers_who_wait() {
         caller.abort();
         assert!(caller.await.unwrap_err().is_cancelled());
     }
-    assert_eq!(case.sqlite.readers.permits.available_permits(), 0);
+    let super::Reading::Threads(readers) = &case.sqlite.readers else {
+        panic!("a file is read by threads")
+    };
+    assert_eq!(readers.permits.available_permits(), 0);
     drop(going);
     case.sqlite.time_floor().await.unwrap();
 }

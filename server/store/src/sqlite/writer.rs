@@ -13,6 +13,7 @@ use crate::error::StoreError;
 use crate::sqlite::apply;
 use crate::sqlite::crash::{self, Moment};
 use crate::sqlite::fault::{Fault, gone};
+use crate::sqlite::inline::{Access, Inline, Side};
 use crate::sqlite::{journal, rows};
 use crate::traits::COMMANDS_MAX;
 
@@ -38,12 +39,13 @@ trait Job: Send {
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
-/// A handle to the writer thread.
+/// A handle to the writer thread, or to the connection of a store without threads.
 #[derive(Debug)]
 pub(super) struct Writer {
-    // `None` only while dropping: closing the queue ends the thread
+    // `None` only while dropping, where closing the queue ends the thread, and without a thread
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
+    inline: Option<Arc<Inline>>,
     commits: Arc<AtomicU64>,
 }
 
@@ -61,8 +63,19 @@ impl Writer {
         Ok(Self {
             queue: Some(queue),
             thread: Some(thread),
+            inline: None,
             commits,
         })
+    }
+
+    /// A writer on the caller's thread: each call is one commit.
+    pub(super) fn inline(inline: Arc<Inline>) -> Self {
+        Self {
+            queue: None,
+            thread: None,
+            inline: Some(inline),
+            commits: Arc::new(AtomicU64::new(0)),
+        }
     }
 
     /// Transactions committed so far.
@@ -90,8 +103,11 @@ impl Writer {
             done,
             reply,
         };
+        self.pass(Access::Apply, Side::Before).await?;
         self.send(Box::new(job)).await?;
-        answers.await.map_err(|_| gone())?
+        let answers = answers.await.map_err(|_| gone())??;
+        self.pass(Access::Apply, Side::After).await?;
+        Ok(answers)
     }
 
     /// Runs another write in the shared transaction; what it wrote stays only if it succeeds.
@@ -103,11 +119,25 @@ impl Writer {
     {
         let (reply, result) = oneshot::channel();
         let done = None;
+        self.pass(Access::Write, Side::Before).await?;
         self.send(Box::new(Other { write, done, reply })).await?;
-        result.await.map_err(|_| gone())?
+        let result = result.await.map_err(|_| gone())??;
+        self.pass(Access::Write, Side::After).await?;
+        Ok(result)
+    }
+
+    async fn pass(&self, access: Access, side: Side) -> Result<(), StoreError> {
+        match &self.inline {
+            Some(inline) => inline.pass(access, side).await,
+            None => Ok(()),
+        }
     }
 
     async fn send(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
+        if let Some(inline) = &self.inline {
+            commit(&mut inline.connection(), vec![job], &self.commits);
+            return Ok(());
+        }
         let queue = self.queue.as_ref().ok_or_else(gone)?;
         queue.send(job).await.map_err(|_| gone())
     }

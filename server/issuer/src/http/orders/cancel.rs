@@ -11,10 +11,9 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
-use ledger::{Command, Refusal, Status};
+use ledger::Status;
 use std::sync::Arc;
-use store::ApplyError;
-use wire::api::{OrderView, ProblemCode};
+use wire::api::OrderView;
 
 /// Answers 200 when the money is back, also when it was before, and 202 when the order is just
 /// being picked up: then the wish is noted and the card decides.
@@ -28,29 +27,7 @@ pub async fn cancel(
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<OrderView>), Refused> {
     let before = own(&app, holder.id, &id).await?;
-    let now = app.office.clock.now();
-    let command = Command::Cancel {
-        remittance: before.id,
-        sender: holder.id,
-        now,
-    };
-    match app.office.store.apply_one(command).await {
-        Ok(_) => {}
-        Err(ApplyError::Refused(Refusal::AlreadyCredited)) => {
-            return Err(Refused::with(
-                ProblemCode::NotCancellable,
-                "it was credited",
-            ));
-        }
-        Err(ApplyError::Refused(Refusal::Expired)) => {
-            return Err(Refused::with(
-                ProblemCode::NotCancellable,
-                "it expired and was returned",
-            ));
-        }
-        Err(ApplyError::Refused(_)) => return Err(ProblemCode::OrderUnknown.into()),
-        Err(error) => return Err(anyhow::Error::from(error).into()),
-    }
+    orders::cancel(&app, holder.id, before.id).await?;
     let after = own(&app, holder.id, &id).await?;
     let status = match after.status {
         Status::CommitSent { .. } | Status::Recovering { .. } => StatusCode::ACCEPTED,

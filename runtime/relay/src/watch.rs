@@ -3,6 +3,8 @@
 //! The program is not believed: whether money may have moved, whether the issuer refused and what
 //! the receipt is, the terminal reads for itself. No I/O here.
 
+use alloc::vec::Vec;
+
 use wire::exchange::{Refusal, Reply, Request};
 
 /// What a request means for the journal.
@@ -134,6 +136,7 @@ pub const fn concludes(refusal: Refusal) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Scope, Watch, Weight, concludes};
+    use alloc::{vec, vec::Vec};
     use wire::exchange::{Answers, Instruction, Refusal, Reply, Request, Step, StopRule};
 
     const SCOPE: Scope = Scope {
