@@ -34,11 +34,23 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("mailer", &["money"]),
     ("card-reader", &["card-sim", "crashpoint"]),
     ("sandbox", &["card", "program", "wire"]),
+    (
+        "conformance",
+        &[
+            "card-reader",
+            "card-sim",
+            "money",
+            "program",
+            "sandbox",
+            "wire",
+        ],
+    ),
     ("card-app", &["card", "card-reader", "card-sim"]),
     (
         "terminal",
         &[
             "card-reader",
+            "conformance",
             "crashpoint",
             "money",
             "program",
@@ -94,6 +106,7 @@ const HOMES: &[(&str, &str)] = &[
     ("lettre", "mailer"),
     ("pcsc", "card-reader"),
     ("fail", "crashpoint"),
+    ("wat", "conformance"),
     ("mail-parser", "terminal"),
     ("reqwest", "terminal"),
     ("mailin-embedded", "tests"),

@@ -10,6 +10,8 @@ use terminal::origin::Access;
 use terminal::terminal::Consent;
 use terminal::{log_command, open, trust_command};
 
+use crate::suite::Form;
+
 /// Opens remittance programs from your mail and credits your card.
 #[derive(Debug, Parser)]
 #[command(name = "tegata", version, disable_help_subcommand = true, after_help = EXAMPLES)]
@@ -88,6 +90,15 @@ It can be given again at any time: nothing is credited twice, and what broke off
         #[command(subcommand)]
         command: TrustCommand,
     },
+    /// Try hostile programs on this terminal and see, case by case, that they get nothing.
+    #[command(after_help = "Examples:
+  tegata conformance
+  tegata conformance --section C
+  tegata conformance --case B16 --json
+
+Uses folders, a card and an issuer of its own; your state, reader and issuers are not touched.
+Exit code 0 only if every case that can run here passed. Cases: docs/conformance.md.")]
+    Conformance(ConformanceArgs),
     /// The sandbox's own process; started by `open`.
     #[command(hide = true)]
     Runner,
@@ -112,6 +123,7 @@ impl Command {
                 command: Some(LogCommand::Verify),
                 ..
             } => "log-verify",
+            Self::Conformance(_) => "conformance",
             Self::Runner => "runner",
         }
     }
@@ -145,6 +157,53 @@ impl OpenArgs {
                 .map_err(|error| Failure::with("E_READER_SPEC", error))?,
             consent: consent(self.yes),
         })
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConformanceArgs {
+    /// Only the cases of this section, a letter.
+    #[arg(long, value_name = "X", value_parser = section, conflicts_with = "case")]
+    section: Option<String>,
+    /// Only this case, a letter and a number.
+    #[arg(long, value_name = "ID", value_parser = case)]
+    case: Option<String>,
+    /// The longest that one input may take, in milliseconds; more on a computer that is busy.
+    #[arg(long, value_name = "MS", default_value_t = conformance::TIME_MAX_MS)]
+    pub(crate) time_max: u64,
+    /// Print the report as the page docs/conformance.md.
+    #[arg(long, conflicts_with = "json")]
+    page: bool,
+}
+
+impl ConformanceArgs {
+    /// The section or case to run; all if none.
+    pub(crate) fn only(&self) -> Option<String> {
+        self.section.clone().or_else(|| self.case.clone())
+    }
+
+    pub(crate) const fn form(&self) -> Form {
+        if self.page { Form::Page } else { Form::Lines }
+    }
+}
+
+fn section(text: &str) -> Result<String, String> {
+    let name = text.to_ascii_uppercase();
+    let known = conformance::sections().iter();
+    let letters: Vec<_> = known.map(|(letter, _)| letter.to_string()).collect();
+    if letters.contains(&name) {
+        Ok(name)
+    } else {
+        Err(format!("the sections are {}", letters.join(" ")))
+    }
+}
+
+fn case(text: &str) -> Result<String, String> {
+    let name = text.to_ascii_uppercase();
+    if conformance::table().iter().any(|row| row.id == name) {
+        Ok(name)
+    } else {
+        Err("no such case; --section lists those of a section".to_owned())
     }
 }
 

@@ -200,6 +200,18 @@ static TABLE: &[Explanation] = &[
         RUN_AGAIN,
     ),
     row(
+        "E_CONFORMANCE",
+        Exit::Failed,
+        [
+            "A case of the conformance suite did not end as it must.",
+            "適合試験のいずれかが、定められた結果になりませんでした。",
+        ],
+        [
+            "Do not open programs with this terminal; report the named cases to whoever gave it to you.",
+            "この端末でプログラムを開かず、示された試験番号を提供元にお知らせください。",
+        ],
+    ),
+    row(
         "E_FAILED",
         Exit::Failed,
         ["The command failed.", "コマンドは失敗しました。"],

@@ -2,9 +2,11 @@
 
 mod args;
 mod console;
+mod suite;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser as _;
 use jiff::tz::TimeZone;
@@ -14,7 +16,7 @@ use terminal::report::Report;
 use terminal::terminal::{Surroundings, Terminal};
 use terminal::{cards, inspect, log_command, open, receipts, trust_command};
 
-use crate::args::{Args, Command, LogCommand, TrustCommand};
+use crate::args::{Args, Command, ConformanceArgs, LogCommand, TrustCommand};
 use crate::console::Console;
 
 fn main() -> ExitCode {
@@ -26,6 +28,11 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let lang = language(&args);
     let mut console = Console;
+    if let Command::Conformance(conformance) = &args.command {
+        let report = judge(conformance, lang, &mut console);
+        console.print(&report, args.json, lang);
+        return ExitCode::from(report.exit().status());
+    }
     let report = surroundings(&args, lang)
         .and_then(|around| Terminal::open_state(around, &mut console))
         .map_or_else(
@@ -62,8 +69,28 @@ fn perform(terminal: &mut Terminal<'_>, command: &Command) -> Report {
             command: TrustCommand::List,
         } => trust_command::list(terminal),
         // Handled before anything else is set up.
-        Command::Runner => Report::new(command.name()),
+        Command::Runner | Command::Conformance(_) => Report::new(command.name()),
     }
+}
+
+/// The suite has a state folder of its own; the person's is not even opened.
+fn judge(args: &ConformanceArgs, lang: Lang, person: &mut Console) -> Report {
+    match executable() {
+        Ok(executable) => {
+            let options = conformance::Options {
+                executable,
+                now: unix_now(),
+                only: args.only(),
+                time_max: Duration::from_millis(args.time_max),
+            };
+            suite::run(&options, args.form(), lang, person)
+        }
+        Err(failure) => Report::new("conformance").failed(failure),
+    }
+}
+
+fn executable() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|error| Failure::with("E_RUNNER", error))
 }
 
 fn surroundings(args: &Args, lang: Lang) -> Result<Surroundings, Failure> {
@@ -72,7 +99,7 @@ fn surroundings(args: &Args, lang: Lang) -> Result<Surroundings, Failure> {
         lang,
         now: unix_now(),
         zone: TimeZone::system(),
-        executable: std::env::current_exe().map_err(|error| Failure::with("E_RUNNER", error))?,
+        executable: executable()?,
     })
 }
 

@@ -1,0 +1,303 @@
+//! The place where a case runs: a terminal's state, a card and an issuer that exist for this run
+//! only, and the installed binary started on them.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicU32;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::Options;
+use crate::issuer::Issuer;
+use crate::maker::Maker;
+
+/// How often a running process is looked at.
+const POLL: Duration = Duration::from_millis(2);
+/// A process that takes longer is killed: far beyond the bound that a case has to keep.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Memory that a case may take beyond what the lawful program takes, in KiB.
+const MEMORY_KIB_MAX: u64 = 64 << 10;
+
+/// What is opened.
+#[derive(Debug, Clone)]
+pub(crate) enum Input {
+    /// A file of this name with this content.
+    File(String, Vec<u8>),
+    /// Something that is there already.
+    Path(PathBuf),
+    /// A pipe on standard input that carries these bytes, then this many more.
+    Pipe(Vec<u8>, u64),
+}
+
+impl Input {
+    pub(crate) fn file(bytes: Vec<u8>) -> Self {
+        Self::File("case.tegata".to_owned(), bytes)
+    }
+}
+
+/// What became of one start of the terminal.
+#[derive(Debug, Clone)]
+pub(crate) struct Opened {
+    /// The stable code; `ok` for success.
+    pub(crate) code: String,
+    /// The JSON document.
+    pub(crate) document: Value,
+    /// Standard output and error output.
+    pub(crate) shown: String,
+    /// Exchanges that arrived at the issuer.
+    pub(crate) exchanges: usize,
+    /// Commands that the terminal let through to the card.
+    pub(crate) apdus: u64,
+    pub(crate) took: Duration,
+    peak_kib: Option<u64>,
+}
+
+/// A terminal with its surroundings.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub(crate) options: Options,
+    pub(crate) issuer: Issuer,
+    next: AtomicU32,
+    usual_kib: u64,
+    // Last: the others are dropped before their folder.
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    /// Makes state folder, card and issuer, has the terminal trust the issuer, and opens a lawful
+    /// program, which must be credited.
+    ///
+    /// # Errors
+    /// What could not be made, in words.
+    pub(crate) fn new(options: &Options) -> Result<Self, String> {
+        let failed = |error: io::Error| format!("the bench cannot be set up: {error}");
+        let dir = tempfile::tempdir().map_err(failed)?;
+        for folder in ["files", "tmp"] {
+            fs::create_dir(dir.path().join(folder)).map_err(failed)?;
+        }
+        let card = card_sim::Card::new([4, 1, 2, 3, 4, 5, 6], [7; 32]);
+        card_reader::create(&dir.path().join("test.card"), &card)
+            .map_err(|error| error.to_string())?;
+        let mut bench = Self {
+            options: options.clone(),
+            issuer: Issuer::start(options.now).map_err(failed)?,
+            next: AtomicU32::new(1),
+            usual_kib: 0,
+            dir,
+        };
+        let origin = bench.issuer.origin();
+        let trusted = bench.start(&["trust", "add", "--dev", &origin, "--yes"], None)?;
+        if trusted.code != "ok" {
+            return Err(format!("the test issuer is not trusted: {}", trusted.shown));
+        }
+        let input = Input::file(bench.maker().lawful());
+        let lawful = bench.open(&input)?;
+        if lawful.code != "ok" {
+            return Err(format!("a lawful program does not run: {}", lawful.shown));
+        }
+        bench.usual_kib = lawful.peak_kib.unwrap_or_default();
+        Ok(bench)
+    }
+
+    pub(crate) const fn maker(&self) -> Maker<'_> {
+        Maker::new(&self.issuer, self.options.now, &self.next)
+    }
+
+    /// A path in the folder of the files that are opened.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join("files").join(name)
+    }
+
+    /// The records of the terminal's run log.
+    pub(crate) fn records(&self) -> Vec<Value> {
+        let path = self.state("log/runs.log");
+        let text = fs::read_to_string(path).unwrap_or_default();
+        // A hash, a blank, a JSON object.
+        let record = |line: &str| serde_json::from_str(line.split_once(' ')?.1).ok();
+        let lines = text.lines();
+        lines.map(|line| record(line).unwrap_or_default()).collect()
+    }
+
+    /// A path in the terminal's state folder.
+    pub(crate) fn state(&self, name: &str) -> PathBuf {
+        self.dir.path().join("state").join(name)
+    }
+
+    /// The stored bytes of the card.
+    pub(crate) fn card(&self) -> Vec<u8> {
+        fs::read(self.dir.path().join("test.card")).unwrap_or_default()
+    }
+
+    /// Opens `input` with the installed terminal, consent given by flag.
+    ///
+    /// # Errors
+    /// A broken post-condition, in words: no document, not one record, a changed card, a file left
+    /// behind, unescaped text, too long, too much memory.
+    pub(crate) fn open(&self, input: &Input) -> Result<Opened, String> {
+        let records = self.records().len();
+        let card = self.card();
+        let opened = match input {
+            Input::File(name, bytes) => {
+                let path = self.path(name);
+                fs::write(&path, bytes).map_err(|error| error.to_string())?;
+                let opened = self.start_open(&path, None);
+                fs::remove_file(&path).map_err(|error| error.to_string())?;
+                opened
+            }
+            Input::Path(path) => self.start_open(path, None),
+            Input::Pipe(bytes, more) => self.start_open(Path::new("-"), Some((bytes, *more))),
+        }?;
+        let now = self.records();
+        if now.len() != records + 1 {
+            return Err(format!("{} run records", now.len() - records));
+        }
+        let recorded = now.last().map(|record| record["code"].clone());
+        if recorded.as_ref() != Some(&opened.document["code"]) {
+            return Err(format!("the run record says {recorded:?}"));
+        }
+        if self.card() != card {
+            return Err("the card changed".to_owned());
+        }
+        self.check(&opened)?;
+        Ok(opened)
+    }
+
+    fn check(&self, opened: &Opened) -> Result<(), String> {
+        let left = fs::read_dir(self.dir.path().join("tmp"));
+        if left.is_ok_and(|mut left| left.next().is_some()) {
+            return Err("temporary files are left".to_owned());
+        }
+        if let Some(c) = opened.shown.chars().find(|c| is_raw(*c)) {
+            return Err(format!("{c:?} reaches the screen"));
+        }
+        if opened.took > self.options.time_max {
+            return Err(format!("took {} ms", opened.took.as_millis()));
+        }
+        match opened.peak_kib {
+            Some(peak) if self.usual_kib > 0 && peak > self.usual_kib + MEMORY_KIB_MAX => {
+                Err(format!("{peak} KiB of memory"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn start_open(&self, path: &Path, pipe: Option<(&[u8], u64)>) -> Result<Opened, String> {
+        let card = self.dir.path().join("test.card");
+        let reader = format!("emulated:{}", card.display());
+        let path = path.to_string_lossy();
+        self.start(&["open", &path, "--reader", &reader, "--yes"], pipe)
+    }
+
+    /// Starts the installed terminal and waits for its end.
+    ///
+    /// # Errors
+    /// It could not be started, took for ever, or printed no document.
+    pub(crate) fn start(
+        &self,
+        args: &[&str],
+        pipe: Option<(&[u8], u64)>,
+    ) -> Result<Opened, String> {
+        let exchanges = self.issuer.exchanges();
+        let begun = now();
+        let mut child = Command::new(&self.options.executable)
+            .args(args)
+            .args(["--json", "--lang", "en"])
+            .arg("--state")
+            .arg(self.dir.path().join("state"))
+            .env_clear()
+            .env("TMPDIR", self.dir.path().join("tmp"))
+            .stdin(if pipe.is_some() {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
+            .stdout(self.output("out")?)
+            .stderr(self.output("err")?)
+            .spawn()
+            .map_err(|error| format!("the terminal does not start: {error}"))?;
+        let writer = child.stdin.take().zip(pipe).map(|(stdin, (bytes, more))| {
+            let bytes = bytes.to_vec();
+            std::thread::spawn(move || {
+                // The terminal stops reading when it has seen enough.
+                let mut chain = io::Cursor::new(bytes).chain(io::repeat(0).take(more));
+                let mut stdin = stdin;
+                let _broken = io::copy(&mut chain, &mut stdin);
+            })
+        });
+        let peak_kib = wait(&mut child, begun)?;
+        let took = begun.elapsed();
+        if let Some(writer) = writer {
+            let _ended = writer.join();
+        }
+        let read = |name| fs::read(self.dir.path().join(name)).unwrap_or_default();
+        let (out, err) = (read("out"), read("err"));
+        let document: Value = serde_json::from_slice(&out)
+            .map_err(|_| format!("no document: {}", String::from_utf8_lossy(&err)))?;
+        let shown = [out, err].concat();
+        Ok(Opened {
+            code: match document["exit"].as_u64() {
+                Some(0) => "ok".to_owned(),
+                _ => document["code"].as_str().unwrap_or("no code").to_owned(),
+            },
+            apdus: document["apdus"].as_u64().unwrap_or_default(),
+            document,
+            shown: String::from_utf8_lossy(&shown).into_owned(),
+            exchanges: self.issuer.exchanges() - exchanges,
+            took,
+            peak_kib,
+        })
+    }
+
+    /// A fresh file for an output; a pipe that nobody reads would stop the terminal.
+    fn output(&self, name: &str) -> Result<File, String> {
+        File::create(self.dir.path().join(name)).map_err(|error| error.to_string())
+    }
+}
+
+/// Whether a character must not reach a screen as it is.
+fn is_raw(c: char) -> bool {
+    c != '\n' && wire::text::is_deceiving(c)
+}
+
+/// Waits for the end of `child` and returns the most memory that it and its children held, each for
+/// itself, as far as the system tells.
+fn wait(child: &mut Child, begun: Instant) -> Result<Option<u64>, String> {
+    let mut peak = None;
+    loop {
+        peak = peak.max(peak_kib(child.id()));
+        match child.try_wait() {
+            Ok(Some(_)) => return Ok(peak),
+            Ok(None) if begun.elapsed() < PATIENCE => std::thread::sleep(POLL),
+            Ok(None) | Err(_) => {
+                let _killed = child.kill();
+                let _status = child.wait();
+                return Err("the terminal did not end".to_owned());
+            }
+        }
+    }
+}
+
+/// The most resident memory of a process and of its children so far, in KiB (Linux).
+fn peak_kib(process: u32) -> Option<u64> {
+    let of = |process: &str| {
+        let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    let children = format!("/proc/{process}/task/{process}/children");
+    let children = fs::read_to_string(children).unwrap_or_default();
+    let own = of(&process.to_string());
+    own.max(children.split_whitespace().filter_map(of).max())
+}
+
+/// The clock of measurements.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the suite measures real processes; nothing is decided by it but the bound of a case"
+)]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,205 @@
+//! One guest in the installed runner: admission, child process and policy as in the product, card
+//! and issuer by a script that writes down what reaches it.
+
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use program::{RawProgram, TrustedKey, VerifiedProgram};
+use sandbox::{Deadlines, Effects, NetworkError, ReaderError, Runner, RunnerCommand};
+use wire::descriptor::Purpose;
+
+use crate::bench::{self, Bench};
+use crate::guest::Guest;
+use crate::issuer::{Key, NAME};
+
+/// What the card answers, in turn; the last answer stays.
+pub(crate) type Answers<E> = Vec<Result<Vec<u8>, E>>;
+
+/// Card and issuer of a ride.
+#[derive(Debug, Clone)]
+pub(crate) struct Script {
+    pub(crate) card: Answers<ReaderError>,
+    pub(crate) issuer: Answers<NetworkError>,
+    pub(crate) commands: Vec<Vec<u8>>,
+    pub(crate) requests: Vec<Vec<u8>>,
+}
+
+impl Script {
+    /// A card that answers `90 00` and an issuer that answers one byte.
+    pub(crate) fn plain() -> Self {
+        Self {
+            card: vec![Ok(vec![0x90, 0x00])],
+            issuer: vec![Ok(vec![1])],
+            commands: Vec::new(),
+            requests: Vec::new(),
+        }
+    }
+}
+
+fn turn<E: Copy>(answers: &Answers<E>, turn: usize, silent: E) -> Result<Vec<u8>, E> {
+    let answer = answers.get(turn).or_else(|| answers.last());
+    answer.cloned().unwrap_or(Err(silent))
+}
+
+impl Effects for Script {
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
+        self.commands.push(command.to_vec());
+        turn(&self.card, self.commands.len() - 1, ReaderError::NoCard)
+    }
+
+    fn exchange(&mut self, request: &[u8]) -> Result<Vec<u8>, NetworkError> {
+        self.requests.push(request.to_vec());
+        turn(&self.issuer, self.requests.len() - 1, NetworkError::Offline)
+    }
+}
+
+/// What became of a ride.
+#[derive(Debug)]
+pub(crate) struct Ridden {
+    /// The stable code; `ok` for a result.
+    pub(crate) code: &'static str,
+    #[expect(dead_code, reason = "for the sections that follow")]
+    /// The result's bytes.
+    pub(crate) result: Vec<u8>,
+    /// What reached card and issuer.
+    pub(crate) script: Script,
+    pub(crate) took: Duration,
+}
+
+/// Verifies a program that the test issuer signed.
+///
+/// # Errors
+/// The stable code.
+pub(crate) fn verified(bench: &Bench, file: Vec<u8>) -> Result<VerifiedProgram, &'static str> {
+    let now = bench.options.now;
+    let key: SigningKey = Key::Program.signing();
+    let trusted = TrustedKey {
+        public: key.verifying_key().to_bytes(),
+        issuer: NAME.to_owned(),
+        purpose: Purpose::Program,
+        not_before: 0,
+        not_after: now + 1,
+        revoked_at: None,
+    };
+    let raw = RawProgram::new(file).map_err(program::VerifyError::code)?;
+    program::verify(raw, &[trusted], now).map_err(program::VerifyError::code)
+}
+
+/// The command that starts the installed runner.
+pub(crate) fn command(bench: &Bench) -> RunnerCommand {
+    RunnerCommand {
+        program: bench.options.executable.clone(),
+        args: vec!["runner".into()],
+        deadlines: Deadlines::default(),
+    }
+}
+
+/// Runs a file of the test issuer.
+pub(crate) fn ride(
+    bench: &Bench,
+    file: Vec<u8>,
+    mut script: Script,
+    command: &RunnerCommand,
+) -> Ridden {
+    let begun = bench::now();
+    let result = verified(bench, file).and_then(|program| {
+        let admitted = sandbox::admit(program).map_err(|error| error.code())?;
+        Runner::spawn(admitted, command)
+            .and_then(|runner| runner.run(&mut script))
+            .map_err(|error| error.code())
+    });
+    let code = result.as_ref().map_or_else(|code| *code, |_| "ok");
+    Ridden {
+        code,
+        result: result.unwrap_or_default(),
+        script,
+        took: begun.elapsed(),
+    }
+}
+
+/// One guest with its script and what must come of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Ride {
+    name: String,
+    guest: Guest,
+    script: Script,
+    code: &'static str,
+    reached: [usize; 2],
+    mended: Option<Guest>,
+}
+
+impl Ride {
+    /// A guest that must end with `code` and reach nothing.
+    pub(crate) fn new(name: impl Into<String>, guest: Guest, code: &'static str) -> Self {
+        Self {
+            name: name.into(),
+            guest,
+            script: Script::plain(),
+            code,
+            reached: [0, 0],
+            mended: None,
+        }
+    }
+
+    #[expect(dead_code, reason = "for the sections that follow")]
+    /// With this card.
+    pub(crate) fn card(mut self, answers: Answers<ReaderError>) -> Self {
+        self.script.card = answers;
+        self
+    }
+
+    #[expect(dead_code, reason = "for the sections that follow")]
+    /// With this issuer.
+    pub(crate) fn issuer(mut self, answers: Answers<NetworkError>) -> Self {
+        self.script.issuer = answers;
+        self
+    }
+
+    /// So many commands and requests reach card and issuer.
+    pub(crate) fn reaching(self, commands: usize, requests: usize) -> Self {
+        Self {
+            reached: [commands, requests],
+            ..self
+        }
+    }
+
+    #[expect(dead_code, reason = "for the sections that follow")]
+    /// The same guest with one thing mended: it gives a result.
+    pub(crate) fn mended(self, guest: Guest) -> Self {
+        Self {
+            mended: Some(guest),
+            ..self
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn run(&self, bench: &Bench) -> Result<Duration, String> {
+        let maker = bench.maker();
+        let command = command(bench);
+        let file = maker.file(&self.guest);
+        let ridden = ride(bench, file, self.script.clone(), &command);
+        if ridden.code != self.code {
+            return Err(format!("{} in place of {}", ridden.code, self.code));
+        }
+        let reached = [ridden.script.commands.len(), ridden.script.requests.len()];
+        if reached != self.reached {
+            return Err(format!(
+                "{reached:?} in place of {:?} effects",
+                self.reached
+            ));
+        }
+        if ridden.took > bench.options.time_max {
+            return Err(format!("took {} ms", ridden.took.as_millis()));
+        }
+        let lawful = Guest::lawful();
+        let next = self.mended.as_ref().unwrap_or(&lawful);
+        let next = ride(bench, maker.file(next), self.script.clone(), &command);
+        if next.code != "ok" {
+            return Err(format!("mended: {}", next.code));
+        }
+        Ok(ridden.took)
+    }
+}

@@ -1,0 +1,115 @@
+//! `tegata conformance`: runs the suite against this very binary and says how it went.
+
+use conformance::{Options, Outcome, Status};
+use serde_json::{Value, json};
+use terminal::failure::Failure;
+use terminal::lang::Lang;
+use terminal::report::Report;
+use terminal::ui::Person;
+
+/// How the rows are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Lines for a person.
+    Lines,
+    /// The page docs/conformance.md.
+    Page,
+}
+
+/// Runs the selected rows.
+pub(crate) fn run(options: &Options, form: Form, lang: Lang, person: &mut dyn Person) -> Report {
+    let report = Report::new("conformance");
+    person.tell(lang.pick(
+        "Hostile programs against this terminal, in folders of their own; your own state, reader and issuers are not touched.",
+        "この端末に敵対的なプログラムを試します。専用のフォルダーで行い、利用者の状態・リーダー・発行者には触れません。",
+    ));
+    let outcomes = conformance::run(options, |outcome| person.tell(&line(outcome)));
+    match outcomes {
+        Ok(outcomes) => finished(report, &outcomes, form, lang),
+        Err(reason) => report.failed(Failure::with("E_CONFORMANCE", reason)),
+    }
+}
+
+fn finished(mut report: Report, outcomes: &[Outcome], form: Form, lang: Lang) -> Report {
+    let count = |word| {
+        let rows = outcomes.iter();
+        rows.filter(|outcome| outcome.status.word() == word).count()
+    };
+    let [passed, failed, not_built] = ["passed", "FAILED", "not built"].map(count);
+    let verdict = match (failed, not_built) {
+        (0, 0) => "passed",
+        (0, _) => "incomplete",
+        (_, _) => "failed",
+    };
+    report.outcome = verdict;
+    report.fact("rows", outcomes.iter().map(document).collect::<Vec<_>>());
+    report.fact("passed", passed);
+    report.fact("failed", failed);
+    report.fact("not_built", not_built);
+    report.lines = match form {
+        Form::Page => conformance::page(outcomes)
+            .lines()
+            .map(str::to_owned)
+            .collect(),
+        Form::Lines => {
+            let mut lines: Vec<_> = outcomes.iter().map(line).collect();
+            lines.push(match lang {
+                Lang::En => format!(
+                    "{verdict}: {passed} passed, {failed} failed, {not_built} not built yet"
+                ),
+                Lang::Ja => {
+                    format!("{verdict}: 合格 {passed}、不合格 {failed}、未実装 {not_built}")
+                }
+            });
+            lines
+        }
+    };
+    if failed == 0 {
+        return report;
+    }
+    let ids = outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome.status, Status::Failed(_)))
+        .map(|outcome| outcome.id);
+    report.failed(Failure::with(
+        "E_CONFORMANCE",
+        ids.collect::<Vec<_>>().join(" "),
+    ))
+}
+
+fn line(outcome: &Outcome) -> String {
+    let Outcome {
+        id,
+        title,
+        inputs,
+        slowest,
+        ..
+    } = outcome;
+    let word = outcome.status.word();
+    let line = format!(
+        "{id:<4} {word:<9} {inputs:>6} inputs {:>5} ms  {title}",
+        slowest.as_millis()
+    );
+    match &outcome.status {
+        Status::Passed => line,
+        Status::NotBuilt(why) => format!("{line} ({why})"),
+        Status::Failed(wrong) => terminal::escape::shown(&format!("{line} ({})", wrong.join("; "))),
+    }
+}
+
+fn document(outcome: &Outcome) -> Value {
+    let (status, details) = match &outcome.status {
+        Status::Passed => ("passed", Vec::new()),
+        Status::NotBuilt(why) => ("not-built", vec![(*why).to_owned()]),
+        Status::Failed(wrong) => ("failed", wrong.clone()),
+    };
+    json!({
+        "id": outcome.id,
+        "title": outcome.title,
+        "through": outcome.through,
+        "status": status,
+        "details": details,
+        "inputs": outcome.inputs,
+        "slowest_ms": u64::try_from(outcome.slowest.as_millis()).unwrap_or(u64::MAX),
+    })
+}

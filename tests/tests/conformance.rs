@@ -1,0 +1,68 @@
+//! The conformance suite against the terminal that was built, and the page that shows it.
+
+use std::path::Path;
+
+use tests::processes;
+
+/// Milliseconds that one input may take here, where other tests run at the same time.
+const TIME_MAX: &str = "60000";
+
+#[test]
+fn every_case_of_the_suite_ends_as_it_must() {
+    let args = ["conformance", "--json", "--time-max", TIME_MAX];
+    let output = processes::run("tegata", &args).unwrap();
+    let talk = String::from_utf8_lossy(&output.stderr);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{talk}");
+    let rows = document["rows"].as_array().unwrap();
+    let ids: Vec<_> = rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
+    let expected: Vec<_> = conformance::table().iter().map(|row| row.id).collect();
+    assert_eq!(ids, expected);
+    let not_built = conformance::NOT_BUILT.len();
+    assert_eq!(document["failed"], 0);
+    assert_eq!(document["not_built"], not_built);
+    assert_eq!(document["passed"], rows.len() - not_built);
+    let verdict = if not_built == 0 {
+        "passed"
+    } else {
+        "incomplete"
+    };
+    assert_eq!(document["outcome"], verdict);
+}
+
+#[test]
+fn the_page_has_every_row_with_its_title_and_names_what_is_not_built() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/conformance.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let rows: Vec<_> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"))
+        .filter(|line| !line.starts_with("row | "))
+        .collect();
+    let table = conformance::table();
+    assert_eq!(rows.len(), table.len());
+    for (row, entry) in rows.iter().zip(&table) {
+        let cells: Vec<_> = row.split(" | ").collect();
+        assert_eq!(cells[..2], [entry.id, entry.title]);
+        let not_built = conformance::NOT_BUILT.iter();
+        let word = match not_built.map(|(id, _)| id).any(|id| *id == entry.id) {
+            true => "not built",
+            false => "passed",
+        };
+        assert_eq!(cells.last(), Some(&word), "{row}");
+    }
+    for (id, why) in conformance::NOT_BUILT {
+        assert!(page.contains(&format!("- {id}: {why}")), "{id}");
+    }
+}
+
+#[test]
+fn the_suite_says_so_when_the_terminal_under_test_is_none() {
+    let options = conformance::Options {
+        executable: processes::binary("tegata-card").unwrap(),
+        now: 1_800_000_000,
+        only: Some("A1".to_owned()),
+        time_max: std::time::Duration::from_secs(60),
+    };
+    assert!(conformance::run(&options, |_| ()).is_err());
+}
