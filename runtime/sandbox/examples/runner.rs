@@ -1,8 +1,9 @@
 //! A program runner and nothing else: what the terminal's hidden subcommand does, for the tests.
 
-use std::io::{stdin, stdout};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    sandbox::runner_main(stdin(), stdout())
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    sandbox::runner_main(&arguments)
 }

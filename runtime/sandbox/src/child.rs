@@ -4,7 +4,8 @@
 //! a frame and waited for; the terminal decides. So an escape from the engine gains only what a
 //! lawful program may ask for.
 
-use std::io::{Read, Write};
+use std::ffi::OsString;
+use std::io::{Read, Write, stdin, stdout};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -16,24 +17,51 @@ use crate::engine::{self, GuestTime, Limiter, TICK};
 use crate::frame::{self, FrameError, Kind};
 use crate::limits;
 use crate::outcome::{Failure, Fault, Outcome};
+use crate::walls;
 use program::{NETWORK, PROGRAM, READER};
 
-/// Runs one program for the terminal at the other end of two pipes; the whole of `tegata runner`.
+/// The whole of `tegata runner`: runs one program for the terminal at the other end of standard
+/// input and output. Called first thing in `main`, before another thread exists.
 ///
-/// `input`: frames from the terminal, `output`: frames to it (docs/sandbox.md, section "Frames").
-/// Returns success when an outcome was delivered, whatever it says, and failure when the terminal
-/// is gone or does not speak this protocol.
-pub fn runner_main(
-    input: impl Read + Send + 'static,
-    output: impl Write + Send + 'static,
-) -> ExitCode {
-    let link = Link {
-        input: Box::new(input),
-        output: Box::new(output),
+/// Raises the walls around this process, then speaks frames (docs/sandbox.md, section "Frames").
+/// `arguments` are empty, or those of a probe that [`crate::walls::examine`] starts. Returns success
+/// when an outcome was delivered, whatever it says, and failure when the terminal is gone or does
+/// not speak this protocol.
+pub fn runner_main(arguments: &[OsString]) -> ExitCode {
+    if arguments
+        .first()
+        .is_some_and(|word| word == walls::probe::PROBE)
+    {
+        return walls::probe::main(arguments);
+    }
+    let walls = walls::raise();
+    let workshop = Workshop::new();
+    let walls = walls::seal(walls);
+    let mut link = Link {
+        input: Box::new(stdin()),
+        output: Box::new(stdout()),
     };
-    match serve(link, Budget::default()) {
+    let served = link
+        .send(Kind::Walls, &walls.encode())
+        .and_then(|()| serve(link, workshop, Budget::default()));
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(LinkLost) => ExitCode::FAILURE,
+    }
+}
+
+/// What compiling needs besides the program: made before the last wall, since it takes a thread.
+struct Workshop(Result<(Engine, GuestTime), Fault>);
+
+impl Workshop {
+    fn new() -> Self {
+        let time = GuestTime::default();
+        let engine = guarded(Fault::Internal, || {
+            let engine = Engine::new(&engine::config()).map_err(|_| Fault::Internal)?;
+            engine::start_epochs(&engine, time.clone()).map_err(|_| Fault::Internal)?;
+            Ok(engine)
+        });
+        Self(engine.map(|engine| (engine, time)))
     }
 }
 
@@ -96,10 +124,11 @@ impl Link {
     }
 }
 
-fn serve(mut link: Link, budget: Budget) -> Result<(), LinkLost> {
+fn serve(mut link: Link, workshop: Workshop, budget: Budget) -> Result<(), LinkLost> {
     let program = link.expect(Kind::Program)?;
-    let time = GuestTime::default();
-    let prepared = guarded(Fault::Compile, || Prepared::new(&program, time.clone()));
+    let prepared = workshop.0.and_then(|(engine, time)| {
+        guarded(Fault::Compile, || Prepared::new(&program, engine, time))
+    });
     drop(program);
     let prepared = match prepared {
         Ok(prepared) => prepared,
@@ -107,7 +136,7 @@ fn serve(mut link: Link, budget: Budget) -> Result<(), LinkLost> {
     };
     link.send(Kind::Ready, &[])?;
     link.expect(Kind::Go)?;
-    let (mut link, outcome) = prepared.run(link, budget, time);
+    let (mut link, outcome) = prepared.run(link, budget);
     link.send(Kind::Outcome, &outcome.encode())
 }
 
@@ -153,14 +182,13 @@ impl Host {
 /// A program that is compiled and linked.
 struct Prepared {
     engine: Engine,
+    time: GuestTime,
     component: Component,
     instance: InstancePre<Host>,
 }
 
 impl Prepared {
-    fn new(program: &[u8], time: GuestTime) -> Result<Self, Fault> {
-        let engine = Engine::new(&engine::config()).map_err(|_| Fault::Internal)?;
-        engine::start_epochs(&engine, time).map_err(|_| Fault::Internal)?;
+    fn new(program: &[u8], engine: Engine, time: GuestTime) -> Result<Self, Fault> {
         let component = Component::from_binary(&engine, program).map_err(|_| Fault::Compile)?;
         let linker = linker(&engine).map_err(|_| Fault::Internal)?;
         let instance = linker
@@ -168,13 +196,15 @@ impl Prepared {
             .map_err(|_| Fault::Instantiate)?;
         Ok(Self {
             engine,
+            time,
             component,
             instance,
         })
     }
 
     /// Runs the program once and gives the pipes back.
-    fn run(self, link: Link, budget: Budget, time: GuestTime) -> (Link, Outcome) {
+    fn run(self, link: Link, budget: Budget) -> (Link, Outcome) {
+        let time = self.time.clone();
         let host = Host {
             link,
             limiter: Limiter::default(),

@@ -37,7 +37,7 @@ fn served(frames: &[Sent], budget: Budget) -> (Result<(), LinkLost>, Vec<Sent>) 
         input: Box::new(Cursor::new(input)),
         output: Box::new(written.clone()),
     };
-    let result = serve(link, budget);
+    let result = serve(link, Workshop::new(), budget);
     let bytes = written.0.lock().expect("one thread").clone();
     let mut rest = bytes.as_slice();
     let mut sent = Vec::new();

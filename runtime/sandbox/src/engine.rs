@@ -64,12 +64,16 @@ impl GuestTime {
 
 /// Advances the engine's epoch once per [`TICK`] in which guest code was running.
 ///
-/// The thread ends when the engine is gone. Errors: the operating system refused the thread.
+/// The thread ends when the engine is gone. When this returns it has all that threads ask of the
+/// system at their start. Errors: the operating system refused the thread.
 pub(crate) fn start_epochs(engine: &Engine, time: GuestTime) -> std::io::Result<()> {
     let engine = engine.weak();
+    let (sender, started) = std::sync::mpsc::sync_channel(0);
     std::thread::Builder::new()
         .name("epoch".to_owned())
         .spawn(move || {
+            // The receiver waits for exactly this.
+            let _sent = sender.send(());
             while let Some(engine) = engine.upgrade() {
                 if time.0.load(Ordering::Relaxed) {
                     engine.increment_epoch();
@@ -78,7 +82,9 @@ pub(crate) fn start_epochs(engine: &Engine, time: GuestTime) -> std::io::Result<
                 std::thread::sleep(TICK);
             }
         })?;
-    Ok(())
+    started
+        .recv()
+        .map_err(|_| std::io::ErrorKind::BrokenPipe.into())
 }
 
 /// Adds up what a run holds, over all its memories and tables.

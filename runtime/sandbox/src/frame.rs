@@ -8,6 +8,7 @@
 use std::io::{self, Read, Write};
 
 use crate::limits;
+use crate::walls::Walls;
 
 /// Bytes before the payload: kind and length.
 const HEADER_LEN: usize = 5;
@@ -21,6 +22,8 @@ pub(crate) enum Kind {
     Go,
     /// Terminal to runner: 00 and the answer's bytes, or one byte 1.. for the error.
     Answer,
+    /// Runner to terminal, first: which walls stand. Nothing was read before.
+    Walls,
     /// Runner to terminal: the program is compiled. Empty.
     Ready,
     /// Runner to terminal: one command for the card.
@@ -32,10 +35,11 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Program,
         Self::Go,
         Self::Answer,
+        Self::Walls,
         Self::Ready,
         Self::Transmit,
         Self::Exchange,
@@ -47,6 +51,7 @@ impl Kind {
             Self::Program => 0x01,
             Self::Go => 0x02,
             Self::Answer => 0x03,
+            Self::Walls => 0x80,
             Self::Ready => 0x81,
             Self::Transmit => 0x82,
             Self::Exchange => 0x83,
@@ -59,6 +64,7 @@ impl Kind {
         match self {
             Self::Program => limits::FILE_LEN_MAX,
             Self::Go | Self::Ready => 0,
+            Self::Walls => Walls::LEN,
             // One byte says whether it is an answer or an error.
             Self::Answer | Self::Outcome => limits::CALL_LEN_MAX + 1,
             Self::Transmit | Self::Exchange => limits::CALL_LEN_MAX,

@@ -18,6 +18,7 @@ mod runner;
 #[path = "../tests/support/mod.rs"]
 #[expect(dead_code, reason = "each test uses its part")]
 mod support;
+pub mod walls;
 
 pub use admission::{AdmitError, AdmittedProgram, Rule, admit};
 pub use child::runner_main;

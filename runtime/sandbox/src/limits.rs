@@ -102,6 +102,10 @@ limits! {
         "Compiling takes about 20 ms; a loaded small machine may need fifty times that.";
     WALL_MS_MAX: u64 = 120_000, "milliseconds for a whole run", "E_WALL",
         "A person waits at the terminal; four exchanges and a dozen card commands take seconds.";
+    RUNNER_SPACE_MAX: u64 = 512 << 20, "bytes of address space of the runner process", "E_RUNNER_LOST",
+        "Program, libraries and stacks of the process take a quarter of it, the dearest lawful compile less than another.";
+    RUNNER_CPU_S_MAX: u64 = 16, "seconds of processor time of the runner process", "E_RUNNER_LOST",
+        "What compile and guest time may take together, and one more; third line behind fuel and the guest's time.";
     READER_CALL_MS_MAX: u64 = 5_000, "milliseconds for one command to the card", "timeout",
         "The card answers in tens of milliseconds. Kept by the implementor of the effects.";
     NETWORK_CALL_MS_MAX: u64 = 15_000, "milliseconds for one exchange", "timeout",

@@ -15,6 +15,7 @@ use crate::frame::{self, Frame, FrameError, Kind};
 use crate::limits;
 use crate::outcome::{Failure, Fault, Outcome};
 use crate::policy::{Exhausted, Policy};
+use crate::walls::{Wall, WallRule, Walls};
 
 /// Frames that may wait for a pipe. The two sides alternate, so an honest child never has more than
 /// the program and `Go` waiting, or one answer.
@@ -30,12 +31,14 @@ pub struct RunnerCommand {
     pub args: Vec<OsString>,
     /// How long a child may take.
     pub deadlines: Deadlines,
+    /// What a missing wall means.
+    pub walls: WallRule,
 }
 
 /// How long a child may take before it is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
-    /// From [`Runner::run`] to the end of the compile.
+    /// From the start to the report of the walls, and from [`Runner::run`] to the end of the compile.
     pub compile: Duration,
     /// From the end of the compile to the outcome, calls included.
     pub wall: Duration,
@@ -57,6 +60,9 @@ pub enum RunError {
     /// The child could not be started.
     #[error("the program runner could not be started")]
     Start(#[source] io::Error),
+    /// The child lacks a wall, and the rule is [`WallRule::Require`]; it was given no program.
+    #[error("the program runner lacks walls: {}", names(*.0))]
+    Walls(Walls),
     /// The child is gone: it crashed, or something killed it.
     #[error("the program runner stopped without an outcome")]
     Lost,
@@ -89,6 +95,7 @@ impl RunError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Start(_) => "E_RUNNER_START",
+            Self::Walls(_) => "E_WALLS",
             Self::Lost => "E_RUNNER_LOST",
             Self::Protocol => "E_RUNNER_PROTOCOL",
             Self::CompileLimit => "E_COMPILE_LIMIT",
@@ -111,23 +118,32 @@ pub struct Runner {
     frames: Receiver<Result<Frame, FrameError>>,
     writes: SyncSender<(Kind, Vec<u8>)>,
     deadlines: Deadlines,
+    walls: Walls,
 }
 
 impl Runner {
-    /// Starts a child and hands it the program, which it compiles at once.
+    /// Starts a child and, when it has reported its walls, hands it the program, which it compiles
+    /// at once.
     ///
     /// The child has an empty environment, `/` as its directory, two pipes and no error output.
-    /// Nothing that the program could ask for is answered before [`Runner::run`].
+    /// Nothing that the program could ask for is answered before [`Runner::run`]. The child ends
+    /// with the thread that calls this, not only with the process.
     ///
     /// # Errors
     ///
-    /// [`RunError::Start`] if the process or a thread for its pipes cannot be started.
+    /// [`RunError::Start`] if the process or a thread for its pipes cannot be started, or the child
+    /// says nothing in time; [`RunError::Walls`] if one is missing that is required;
+    /// [`RunError::Lost`] and [`RunError::Protocol`] for what is no program runner.
     pub fn spawn(program: AdmittedProgram, command: &RunnerCommand) -> Result<Self, RunError> {
         let kind = program.verified().order().kind;
         Self::start(program.verified().bytes().to_vec(), kind, command)
     }
 
-    fn start(program: Vec<u8>, kind: OrderKind, command: &RunnerCommand) -> Result<Self, RunError> {
+    pub(crate) fn start(
+        program: Vec<u8>,
+        kind: OrderKind,
+        command: &RunnerCommand,
+    ) -> Result<Self, RunError> {
         let child = Command::new(&command.program)
             .args(&command.args)
             .env_clear()
@@ -143,15 +159,41 @@ impl Runner {
         let output = child.0.stdout.take().ok_or_else(lost)?;
         let writes = start_writing(input).map_err(RunError::Start)?;
         let frames = start_reading(output).map_err(RunError::Start)?;
-        let runner = Self {
+        let mut runner = Self {
             child,
             kind,
             frames,
             writes,
             deadlines: command.deadlines,
+            walls: Walls::default(),
         };
+        runner.walls = runner.receive_walls()?;
+        if command.walls == WallRule::Require && !runner.walls.complete() {
+            return Err(RunError::Walls(runner.walls));
+        }
         runner.send(Kind::Program, program)?;
         Ok(runner)
+    }
+
+    fn receive_walls(&self) -> Result<Walls, RunError> {
+        let late = RunError::Start(io::ErrorKind::TimedOut.into());
+        let frame = self.receive(Deadline::after(self.deadlines.compile), late)?;
+        match frame.kind {
+            Kind::Walls => Walls::decode(&frame.payload).ok_or(RunError::Protocol),
+            Kind::Program
+            | Kind::Go
+            | Kind::Answer
+            | Kind::Ready
+            | Kind::Transmit
+            | Kind::Exchange
+            | Kind::Outcome => Err(RunError::Protocol),
+        }
+    }
+
+    /// The walls that the child raised before it read the program.
+    #[must_use]
+    pub const fn walls(&self) -> Walls {
+        self.walls
     }
 
     /// Runs the program once and returns the receipt bytes as the program gave them.
@@ -205,7 +247,7 @@ impl Runner {
                     encode_answer(answer, &NETWORK_ERRORS)
                 }
                 Kind::Outcome => return finish(&payload),
-                Kind::Program | Kind::Go | Kind::Answer | Kind::Ready => {
+                Kind::Program | Kind::Go | Kind::Answer | Kind::Walls | Kind::Ready => {
                     return Err(RunError::Protocol);
                 }
             };
@@ -238,6 +280,12 @@ impl Runner {
                 TrySendError::Disconnected(_) => RunError::Lost,
             })
     }
+}
+
+/// The missing walls, for a person.
+fn names(walls: Walls) -> String {
+    let names: Vec<_> = walls.missing().map(Wall::name).collect();
+    names.join(", ")
 }
 
 fn finish(payload: &[u8]) -> Result<Vec<u8>, RunError> {

@@ -6,6 +6,7 @@ mod support;
 
 use std::time::Duration;
 
+use sandbox::walls::{Wall, WallRule};
 use sandbox::{
     Deadlines, Effects, NetworkError, ReaderError, RunError, Runner, RunnerCommand, admit,
 };
@@ -24,22 +25,34 @@ impl Effects for Nobody {
 }
 
 const SHORT: Duration = Duration::from_millis(50);
+/// The frame of a child that has all its walls, as a script says it.
+const WALLED: &str = r"printf '\200\002\000\000\000\377\017'; ";
 const READY: &str = r"printf '\201\000\000\000\000'; ";
 
-fn started(program: &str, args: &[&str], deadlines: Deadlines) -> Runner {
-    let command = RunnerCommand {
+fn command(program: &str, args: &[&str], deadlines: Deadlines) -> RunnerCommand {
+    RunnerCommand {
         program: program.into(),
         args: args.iter().map(Into::into).collect(),
         deadlines,
-    };
+        walls: WallRule::Require,
+    }
+}
+
+fn started(command: &RunnerCommand) -> Result<Runner, RunError> {
     let admitted = admit(verified(Guest::done().template())).expect("admitted");
-    Runner::spawn(admitted, &command).expect("started")
+    Runner::spawn(admitted, command)
+}
+
+/// Runs a shell script in place of a program runner that has said that its walls stand.
+fn script(text: &str, deadlines: Deadlines) -> RunError {
+    raw_script(&format!("{WALLED} {text}"), deadlines)
 }
 
 /// Runs a shell script in place of a program runner.
-fn script(text: &str, deadlines: Deadlines) -> RunError {
-    let runner = started("/bin/sh", &["-c", text], deadlines);
-    runner.run(&mut Nobody).expect_err("no program runner")
+fn raw_script(text: &str, deadlines: Deadlines) -> RunError {
+    started(&command("/bin/sh", &["-c", text], deadlines))
+        .and_then(|runner| runner.run(&mut Nobody))
+        .expect_err("no program runner")
 }
 
 #[track_caller]
@@ -49,13 +62,8 @@ fn ends_with(text: &str, code: &str) {
 
 #[test]
 fn a_child_that_cannot_be_started_is_an_error_with_its_source() {
-    let command = RunnerCommand {
-        program: "/nonexistent/runner".into(),
-        args: Vec::new(),
-        deadlines: Deadlines::default(),
-    };
-    let admitted = admit(verified(Guest::done().template())).expect("admitted");
-    let error = Runner::spawn(admitted, &command).expect_err("nothing there");
+    let nowhere = command("/nonexistent/runner", &[], Deadlines::default());
+    let error = started(&nowhere).expect_err("nothing there");
     assert_eq!(error.code(), "E_RUNNER_START");
     assert!(std::error::Error::source(&error).is_some());
 }
@@ -129,20 +137,74 @@ fn a_child_that_takes_too_long_is_killed() {
 }
 
 #[test]
+fn a_child_gets_no_program_before_it_has_reported_its_walls() {
+    // Each of these would answer a program with something else.
+    for (text, code) in [
+        ("exit 0", "E_RUNNER_LOST"),
+        (r"printf '\201\000\000\000\000'", "E_RUNNER_PROTOCOL"),
+        (r"printf '\200\001\000\000\000\377'", "E_RUNNER_PROTOCOL"),
+        // A wall that nobody knows.
+        (
+            r"printf '\200\002\000\000\000\377\020'",
+            "E_RUNNER_PROTOCOL",
+        ),
+        (
+            r"printf '\200\003\000\000\000\377\017\000'",
+            "E_RUNNER_PROTOCOL",
+        ),
+    ] {
+        let text = format!("{text}; read -r program && {READY}");
+        assert_eq!(
+            raw_script(&text, Deadlines::default()).code(),
+            code,
+            "{text}"
+        );
+    }
+    let soon = Deadlines {
+        compile: SHORT,
+        ..Deadlines::default()
+    };
+    assert_eq!(
+        raw_script("exec /bin/sleep 1000", soon).code(),
+        "E_RUNNER_START"
+    );
+}
+
+#[test]
+fn a_missing_wall_is_an_error_where_walls_are_required() {
+    // All but the one of bit 7.
+    let text = r"printf '\200\002\000\000\000\177\017'; exec /bin/sleep 1000";
+    let required = command("/bin/sh", &["-c", text], Deadlines::default());
+    let error = started(&required).expect_err("a wall is missing");
+    assert_eq!(error.code(), "E_WALLS");
+    assert_eq!(
+        error.to_string(),
+        "the program runner lacks walls: landlock"
+    );
+
+    let accepted = RunnerCommand {
+        walls: WallRule::Accept,
+        ..required
+    };
+    let runner = started(&accepted).expect("accepted");
+    let missing: Vec<_> = runner.walls().missing().collect();
+    assert_eq!(missing, [Wall::Landlock]);
+}
+
+#[test]
 fn a_runner_that_is_dropped_ends_its_child() {
     // The drop waits for the child: it returns only if the child was killed.
-    drop(started("/bin/sleep", &["1000"], Deadlines::default()));
+    let text = format!("{WALLED} exec /bin/sleep 1000");
+    let sleeper = command("/bin/sh", &["-c", &text], Deadlines::default());
+    drop(started(&sleeper).expect("started"));
 }
 
 #[test]
 fn the_child_has_no_environment_and_the_root_as_its_directory() {
     assert!(std::env::vars_os().next().is_some());
     // `env` prints each variable; with none it says nothing, which is a lost runner.
-    let runner = started("/usr/bin/env", &[], Deadlines::default());
-    assert_eq!(
-        runner.run(&mut Nobody).expect_err("no runner").code(),
-        "E_RUNNER_LOST"
-    );
+    let env = started(&command("/usr/bin/env", &[], Deadlines::default()));
+    assert_eq!(env.expect_err("no runner").code(), "E_RUNNER_LOST");
     ends_with(
         "[ \"$(pwd)\" = / ] && exit 0; printf 'elsewhere'",
         "E_RUNNER_LOST",

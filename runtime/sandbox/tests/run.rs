@@ -5,6 +5,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
+use sandbox::walls::WallRule;
 use sandbox::{
     Deadlines, Effects, NetworkError, ReaderError, RunError, Runner, RunnerCommand, admit, limits,
 };
@@ -45,6 +46,7 @@ fn command() -> RunnerCommand {
         program,
         args: Vec::new(),
         deadlines: Deadlines::default(),
+        walls: WallRule::Accept,
     }
 }
 

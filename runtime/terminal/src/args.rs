@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use etcetera::BaseStrategy as _;
+use sandbox::walls::WallRule;
 use terminal::failure::Failure;
 use terminal::input::Source;
 use terminal::origin::Access;
@@ -27,6 +28,16 @@ pub(crate) struct Args {
     /// Folder with trusted issuers, journal and receipts [default: the user's state folder].
     #[arg(long, global = true, value_name = "DIR", env = "TEGATA_STATE")]
     state: Option<PathBuf>,
+    /// What to do where this system lacks a wall around the sandbox's process (see `tegata doctor`).
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "RULE",
+        env = "TEGATA_WALLS",
+        default_value = "accept"
+    )]
+    walls: WallsArg,
 }
 
 const EXAMPLES: &str = "\
@@ -85,6 +96,14 @@ It can be given again at any time: nothing is credited twice, and what broke off
         #[arg(long, value_name = "N", default_value_t = log_command::SHOWN_DEFAULT)]
         last: usize,
     },
+    /// Say what this computer offers the sandbox: walls, tried; readers, issuers, limits.
+    #[command(after_help = "Examples:
+  tegata doctor
+  tegata doctor --json | jq '.walls[] | select(.stands | not)'
+  tegata doctor --walls require    # fails if a wall is missing
+
+It takes some seconds and changes nothing.")]
+    Doctor,
     /// Say which issuers you trust.
     Trust {
         #[command(subcommand)]
@@ -99,9 +118,6 @@ It can be given again at any time: nothing is credited twice, and what broke off
 Uses folders, a card and an issuer of its own; your state, reader and issuers are not touched.
 Exit code 0 only if every case that can run here passed. Cases: docs/conformance.md.")]
     Conformance(ConformanceArgs),
-    /// The sandbox's own process; started by `open`.
-    #[command(hide = true)]
-    Runner,
 }
 
 impl Command {
@@ -111,6 +127,7 @@ impl Command {
             Self::Open(_) => "open",
             Self::Inspect { .. } => "inspect",
             Self::Cards => "cards",
+            Self::Doctor => "doctor",
             Self::Receipt { .. } => "receipt",
             Self::Trust {
                 command: TrustCommand::Add(_),
@@ -124,7 +141,6 @@ impl Command {
                 ..
             } => "log-verify",
             Self::Conformance(_) => "conformance",
-            Self::Runner => "runner",
         }
     }
 }
@@ -274,7 +290,23 @@ impl LangArg {
     }
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum WallsArg {
+    /// Run programs behind the walls that there are.
+    Accept,
+    /// Run nothing.
+    Require,
+}
+
 impl Args {
+    /// `--walls`, else `TEGATA_WALLS`.
+    pub(crate) const fn walls(&self) -> WallRule {
+        match self.walls {
+            WallsArg::Accept => WallRule::Accept,
+            WallsArg::Require => WallRule::Require,
+        }
+    }
+
     /// `--state`, else `TEGATA_STATE`, else `tegata` in the user's state folder.
     pub(crate) fn state_dir(&self) -> Result<PathBuf, Failure> {
         if let Some(state) = &self.state {

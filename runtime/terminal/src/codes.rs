@@ -158,6 +158,18 @@ static TABLE: &[Explanation] = &[
         RUN_AGAIN,
     ),
     row(
+        "E_WALLS",
+        Exit::Failed,
+        [
+            "This system lacks walls around the sandbox that you require.",
+            "必須と指定されたサンドボックスの壁が、このシステムに欠けています。",
+        ],
+        [
+            "`tegata doctor` says which; `--walls accept` runs behind those that there are.",
+            "`tegata doctor` で欠けている壁を確認できます。`--walls accept` なら現在ある壁だけで実行します。",
+        ],
+    ),
+    row(
         "E_RECEIPT",
         Exit::Failed,
         [

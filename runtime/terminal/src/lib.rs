@@ -12,6 +12,7 @@ pub mod cards;
 pub mod channel;
 pub mod codes;
 pub mod consent;
+pub mod doctor;
 pub mod effects;
 pub mod escape;
 pub mod exit;

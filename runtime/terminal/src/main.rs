@@ -13,17 +13,19 @@ use jiff::tz::TimeZone;
 use terminal::failure::Failure;
 use terminal::lang::Lang;
 use terminal::report::Report;
-use terminal::terminal::{Surroundings, Terminal};
-use terminal::{cards, inspect, log_command, open, receipts, trust_command};
+use terminal::terminal::{RUNNER, Surroundings, Terminal};
+use terminal::{cards, doctor, inspect, log_command, open, receipts, trust_command};
 
 use crate::args::{Args, Command, ConformanceArgs, LogCommand, TrustCommand};
 use crate::console::Console;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    if matches!(args.command, Command::Runner) {
-        return sandbox::runner_main(std::io::stdin(), std::io::stdout());
+    // The sandbox's own process: it takes its rights from itself before anything else happens.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|word| word == RUNNER) {
+        return sandbox::runner_main(&arguments.collect::<Vec<_>>());
     }
+    let args = Args::parse();
     // One TLS provider, chosen before the first connection; a second call would be refused.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let lang = language(&args);
@@ -53,6 +55,7 @@ fn perform(terminal: &mut Terminal<'_>, command: &Command) -> Report {
             inspect::inspect(terminal, &terminal::input::Source::from_argument(file))
         }
         Command::Cards => cards::cards(terminal),
+        Command::Doctor => doctor::doctor(terminal),
         Command::Receipt { which } => receipts::receipt(terminal, which.as_deref()),
         Command::Log {
             command: None,
@@ -69,7 +72,7 @@ fn perform(terminal: &mut Terminal<'_>, command: &Command) -> Report {
             command: TrustCommand::List,
         } => trust_command::list(terminal),
         // Handled before anything else is set up.
-        Command::Runner | Command::Conformance(_) => Report::new(command.name()),
+        Command::Conformance(_) => Report::new(command.name()),
     }
 }
 
@@ -99,6 +102,7 @@ fn surroundings(args: &Args, lang: Lang) -> Result<Surroundings, Failure> {
         lang,
         now: unix_now(),
         zone: TimeZone::system(),
+        walls: args.walls(),
         executable: executable()?,
     })
 }

@@ -12,6 +12,7 @@ use program::{CLOCK_TOLERANCE_S, Order, RawProgram, TrustedKey, VerifiedProgram,
 use relay::journal::Journal as _;
 use relay::run::Run;
 use relay::watch::{Scope, Watch};
+use sandbox::walls::{Wall, Walls};
 use sandbox::{Deadlines, Failure as GaveUp, Fault, RunError, Runner, RunnerCommand};
 
 use crate::channel::Channel;
@@ -24,7 +25,7 @@ use crate::journal::{Entry, Facts, Key};
 use crate::record::Record;
 use crate::report::Report;
 use crate::settle::{self, Proof};
-use crate::terminal::{Consent, Terminal};
+use crate::terminal::{Consent, RUNNER, Terminal};
 use crate::trust::Trusted;
 use crate::ui::Answer;
 
@@ -103,6 +104,7 @@ fn steps(
     // The child compiles while the person reads.
     let runner = Runner::spawn(admitted, &runner_command(terminal))
         .map_err(|error| sandbox_failure(&error))?;
+    tell_missing_walls(terminal, report, runner.walls());
     reach!("terminal::entry::before-write");
     terminal.journal.put(&opened.key, &entry)?;
     reach!("terminal::entry::after-write");
@@ -351,11 +353,12 @@ fn card(terminal: &mut Terminal<'_>, request: &Request) -> Result<Connection, Fa
     card_reader::open(&request.reader).map_err(|error| effects::reader_failure(&error))
 }
 
-fn runner_command(terminal: &Terminal<'_>) -> RunnerCommand {
+pub(crate) fn runner_command(terminal: &Terminal<'_>) -> RunnerCommand {
     RunnerCommand {
         program: terminal.executable.clone(),
-        args: vec![OsString::from("runner")],
+        args: vec![OsString::from(RUNNER)],
         deadlines: Deadlines::default(),
+        walls: terminal.walls,
     }
 }
 
@@ -368,11 +371,35 @@ fn sandbox_failure(error: &RunError) -> Failure {
         RunError::Failure(
             GaveUp::Reader | GaveUp::Network | GaveUp::Protocol | GaveUp::Refused,
         ) => failure.told_as("E_PROGRAM_FAILED"),
+        RunError::Walls(walls) => Failure::with(error.code(), missing(*walls)),
         RunError::Start(_) | RunError::Lost | RunError::Protocol => failure.told_as("E_RUNNER"),
         RunError::Fault(Fault::Internal) => failure.told_as("E_RUNNER"),
         // Limits and traps, also those that a later sandbox adds.
         _ => failure.told_as("E_POLICY"),
     }
+}
+
+fn missing(walls: Walls) -> String {
+    let names: Vec<_> = walls.missing().map(Wall::name).collect();
+    names.join(", ")
+}
+
+/// Says it where walls are missing and the rule accepts that.
+fn tell_missing_walls(terminal: &mut Terminal<'_>, report: &mut Report, walls: Walls) {
+    if walls.complete() {
+        return;
+    }
+    let names = missing(walls);
+    terminal.tell(
+        &format!("This system lacks walls around the sandbox: {names}. `tegata doctor` explains."),
+        &format!(
+            "このシステムではサンドボックスの壁が欠けています: {names}。詳しくは `tegata doctor`。"
+        ),
+    );
+    report.fact(
+        "walls_missing",
+        walls.missing().map(Wall::name).collect::<Vec<_>>(),
+    );
 }
 
 /// The facts of the order, for the document.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
+use sandbox::walls::WallRule;
 
 use crate::failure::Failure;
 use crate::journal::Journal;
@@ -11,6 +12,9 @@ use crate::log::Log;
 use crate::state::StateDir;
 use crate::trust::TrustStore;
 use crate::ui::Person;
+
+/// The first argument with which this executable is the program runner; no command of people.
+pub const RUNNER: &str = "runner";
 
 /// How consent is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +43,10 @@ pub struct Terminal<'a> {
     pub zone: TimeZone,
     /// This executable, started again as the program runner.
     pub executable: PathBuf,
+    /// The state folder.
+    pub state: PathBuf,
+    /// What a missing wall of the program runner means.
+    pub walls: WallRule,
 }
 
 impl core::fmt::Debug for Terminal<'_> {
@@ -62,6 +70,8 @@ pub struct Surroundings {
     pub zone: TimeZone,
     /// This executable.
     pub executable: PathBuf,
+    /// What a missing wall of the program runner means.
+    pub walls: WallRule,
 }
 
 impl<'a> Terminal<'a> {
@@ -83,6 +93,8 @@ impl<'a> Terminal<'a> {
             now: surroundings.now,
             zone: surroundings.zone,
             executable: surroundings.executable,
+            state: surroundings.state,
+            walls: surroundings.walls,
         })
     }
 

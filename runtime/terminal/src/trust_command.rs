@@ -159,7 +159,7 @@ pub fn list(terminal: &Terminal<'_>) -> Report {
     report
 }
 
-fn line(entry: &Trusted) -> String {
+pub(crate) fn line(entry: &Trusted) -> String {
     let dev = match entry.origin.access() {
         Access::Public => "",
         Access::Dev => "  --dev",
@@ -172,7 +172,7 @@ fn line(entry: &Trusted) -> String {
     )
 }
 
-fn document(entry: &Trusted) -> serde_json::Value {
+pub(crate) fn document(entry: &Trusted) -> serde_json::Value {
     json!({
         "issuer": entry.name(),
         "fingerprint": entry.fingerprint(),

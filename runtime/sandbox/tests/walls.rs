@@ -1,0 +1,118 @@
+//! Each wall tried from inside: what it prevents is possible without it and not behind it.
+#![cfg(target_os = "linux")]
+
+use std::path::{Path, PathBuf};
+
+use sandbox::walls::{Attempt, Behind, Tried, Wall, WallRule, examine, try_behind};
+use sandbox::{Deadlines, RunnerCommand};
+
+/// SIGSYS and SIGXCPU, as on every architecture that has the filter.
+const SIGSYS: i32 = 31;
+const SIGXCPU: i32 = 24;
+
+/// The example `runner`, which Cargo builds beside the tests.
+fn command() -> RunnerCommand {
+    let test = std::env::current_exe().expect("a test is a file");
+    let target = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("target/debug/deps");
+    let program: PathBuf = target.join("examples").join("runner");
+    RunnerCommand {
+        program,
+        args: Vec::new(),
+        deadlines: Deadlines::default(),
+        walls: WallRule::Accept,
+    }
+}
+
+/// What anybody may do here; only a system that forbids it to everybody has another answer.
+const POSSIBLE: &[Attempt] = &[
+    Attempt::Nothing,
+    Attempt::Open,
+    Attempt::Bind,
+    Attempt::Socket,
+    Attempt::Fork,
+    Attempt::Exec,
+    Attempt::Signal,
+    Attempt::Duplicate,
+    Attempt::Reserve,
+    Attempt::Compute,
+    Attempt::Reveal,
+    Attempt::Core,
+    Attempt::Gain,
+    Attempt::Inherit,
+    Attempt::Spare,
+    Attempt::Outlive,
+    Attempt::Wait,
+];
+
+/// What the filter answers by killing; `Wait` alone is possible behind every wall.
+const FILTERED: &[Attempt] = &[
+    Attempt::Open,
+    Attempt::Bind,
+    Attempt::Socket,
+    Attempt::Fork,
+    Attempt::Exec,
+    Attempt::Steal,
+    Attempt::Signal,
+    Attempt::Duplicate,
+    Attempt::Outlive,
+];
+
+// One test, one attempt after the other: a probe that is started meanwhile would hold the descriptor
+// that the probe for `Inherit` is to close.
+#[test]
+fn each_wall_prevents_alone_what_is_possible_without_it() {
+    let command = command();
+    for attempt in POSSIBLE {
+        let tried = try_behind(&command, Behind::Nothing, *attempt);
+        assert_eq!(tried, Tried::Allowed, "without walls: {attempt:?}");
+    }
+
+    let examination = examine(&command);
+    assert_eq!(
+        examination.runs,
+        Ok(()),
+        "a lawful program runs behind all walls"
+    );
+    assert_eq!(examination.findings.len(), Wall::ALL.len());
+    for finding in &examination.findings {
+        if finding.raised {
+            assert!(finding.stands, "{finding:?}");
+        } else {
+            // Landlock came with Linux 5.13; the others are older than anything supported.
+            assert_eq!(finding.wall, Wall::Landlock, "{finding:?}");
+            println!("not run: this system has no Landlock");
+        }
+    }
+    let of = |wall| {
+        examination
+            .findings
+            .iter()
+            .find(|finding| finding.wall == wall)
+            .expect("every wall")
+    };
+    assert_eq!(
+        of(Wall::CpuTime).tried,
+        [("compute", Tried::Killed(SIGXCPU))]
+    );
+    for (attempt, tried) in &of(Wall::SystemCalls).tried {
+        assert_eq!(*tried, Tried::Killed(SIGSYS), "{attempt}");
+    }
+
+    for attempt in FILTERED {
+        let tried = try_behind(&command, Behind::Everything, *attempt);
+        assert_eq!(
+            tried,
+            Tried::Killed(SIGSYS),
+            "behind all walls: {attempt:?}"
+        );
+    }
+    for attempt in [Attempt::Variable, Attempt::Reserve] {
+        let tried = try_behind(&command, Behind::Everything, attempt);
+        assert_eq!(tried, Tried::Refused, "behind all walls: {attempt:?}");
+    }
+    let tried = try_behind(&command, Behind::Everything, Attempt::Wait);
+    assert_eq!(tried, Tried::Allowed, "reading and writing the two pipes");
+}
