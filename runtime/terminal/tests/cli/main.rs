@@ -6,6 +6,7 @@
 )]
 
 mod commands;
+mod doctor;
 mod documents;
 mod hostile;
 mod log;
