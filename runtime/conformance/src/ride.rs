@@ -91,6 +91,7 @@ pub(crate) fn command(bench: &Bench) -> RunnerCommand {
         program: bench.options.executable.clone(),
         args: vec!["runner".into()],
         deadlines: Deadlines::default(),
+        walls: sandbox::walls::WallRule::Accept,
     }
 }
 
