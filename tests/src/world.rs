@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
     time::Duration,
 };
 
@@ -47,6 +47,18 @@ pub struct Opened {
     pub document: Value,
     /// What it told the person, line by line.
     pub talk: String,
+}
+
+impl Opened {
+    /// What a finished process told.
+    #[must_use]
+    pub fn of(output: &Output) -> Self {
+        Self {
+            exit: output.status.code().unwrap_or(-1),
+            document: serde_json::from_slice(&output.stdout).unwrap_or_default(),
+            talk: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
 }
 
 /// The set-up: files, parties, the SMTP sink. The server is started apart, so that it can die.
@@ -378,11 +390,7 @@ impl World {
     /// If it cannot be started.
     pub fn terminal(&self, args: &[&str]) -> Result<Opened> {
         let output = run("tegata", &[args, &["--state", &self.state]].concat())?;
-        Ok(Opened {
-            exit: output.status.code().unwrap_or(-1),
-            document: serde_json::from_slice(&output.stdout).unwrap_or_default(),
-            talk: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        Ok(Opened::of(&output))
     }
 
     /// Value on a card and what the ledger says of Hanako's cards and of Alice's account.

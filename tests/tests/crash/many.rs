@@ -42,11 +42,7 @@ fn fifty_terminals_claiming_one_program_at_once_credit_once() -> Result<()> {
     let mut credited = 0;
     for child in running {
         let output = child.wait_with_output()?;
-        let opened = Opened {
-            exit: output.status.code().unwrap_or(-1),
-            document: serde_json::from_slice(&output.stdout)?,
-            talk: String::from_utf8_lossy(&output.stderr).into_owned(),
-        };
+        let opened = Opened::of(&output);
         match opened.document["outcome"].as_str().context("an outcome")? {
             "credited" => credited += 1,
             "already-credited" => {}
