@@ -5,7 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::AtomicU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -61,6 +62,7 @@ pub(crate) struct Bench {
     pub(crate) options: Options,
     pub(crate) issuer: Issuer,
     next: AtomicU32,
+    running: Arc<AtomicU32>,
     usual_kib: u64,
     // Last: the others are dropped before their folder.
     dir: tempfile::TempDir,
@@ -85,6 +87,7 @@ impl Bench {
             options: options.clone(),
             issuer: Issuer::start(options.now).map_err(failed)?,
             next: AtomicU32::new(1),
+            running: Arc::default(),
             usual_kib: 0,
             dir,
         };
@@ -126,9 +129,31 @@ impl Bench {
         self.dir.path().join("state").join(name)
     }
 
+    /// The card's file.
+    pub(crate) fn card_path(&self) -> PathBuf {
+        self.dir.path().join("test.card")
+    }
+
     /// The stored bytes of the card.
     pub(crate) fn card(&self) -> Vec<u8> {
-        fs::read(self.dir.path().join("test.card")).unwrap_or_default()
+        fs::read(self.card_path()).unwrap_or_default()
+    }
+
+    /// Where the process id of the terminal stands that was started last.
+    pub(crate) fn running(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.running)
+    }
+
+    /// Looks until there is something, at most for the time that a case may take.
+    pub(crate) fn poll<T>(&self, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+        let begun = now();
+        loop {
+            let seen = look();
+            if seen.is_some() || begun.elapsed() > self.options.time_max {
+                return seen;
+            }
+            std::thread::sleep(POLL);
+        }
     }
 
     /// Opens `input` with the installed terminal, consent given by flag.
@@ -185,8 +210,7 @@ impl Bench {
     }
 
     fn start_open(&self, path: &Path, pipe: Option<(&[u8], u64)>) -> Result<Opened, String> {
-        let card = self.dir.path().join("test.card");
-        let reader = format!("emulated:{}", card.display());
+        let reader = format!("emulated:{}", self.card_path().display());
         let path = path.to_string_lossy();
         self.start(&["open", &path, "--reader", &reader, "--yes"], pipe)
     }
@@ -218,6 +242,7 @@ impl Bench {
             .stderr(self.output("err")?)
             .spawn()
             .map_err(|error| format!("the terminal does not start: {error}"))?;
+        self.running.store(child.id(), Ordering::Relaxed);
         let writer = child.stdin.take().zip(pipe).map(|(stdin, (bytes, more))| {
             let bytes = bytes.to_vec();
             std::thread::spawn(move || {

@@ -68,7 +68,6 @@ impl Guest {
         }
     }
 
-    #[expect(dead_code, reason = "for the sections that follow")]
     /// With these limits of the memory.
     pub(crate) fn memory(self, limits: impl Into<String>) -> Self {
         Self {
@@ -145,7 +144,6 @@ pub(crate) fn sends(function: &str, bytes: &[u8]) -> Guest {
     ))
 }
 
-#[expect(dead_code, reason = "for the sections that follow")]
 /// Statements that send the same bytes `count` times, before what is lawful.
 pub(crate) fn floods(function: &str, bytes: &[u8], count: usize) -> Guest {
     Guest::does(format!(
@@ -160,5 +158,24 @@ pub(crate) fn floods(function: &str, bytes: &[u8], count: usize) -> Guest {
     .parts(format!(
         "(data (i32.const 2048) \"{}\")",
         wasm::escaped(bytes)
+    ))
+}
+
+/// Makes these calls one after the other and returns the answer to the last.
+pub(crate) fn sequence(calls: &[(&str, &[u8])]) -> Guest {
+    let mut at = 2_048;
+    let mut statements = String::new();
+    let mut data = Vec::new();
+    for (function, bytes) in calls {
+        let len = bytes.len();
+        statements.push_str(&format!(
+            "(call ${function} (i32.const {at}) (i32.const {len}) (i32.const 64)) "
+        ));
+        data.extend_from_slice(bytes);
+        at += len;
+    }
+    Guest::returns(format!("{statements} (i32.const 64)")).parts(format!(
+        "(data (i32.const 2048) \"{}\")",
+        wasm::escaped(&data)
     ))
 }

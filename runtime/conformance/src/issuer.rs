@@ -96,10 +96,8 @@ pub(crate) enum Behaviour {
     Receipt,
     /// With a refusal.
     Refuse(Refusal),
-    #[expect(dead_code, reason = "for the sections that follow")]
     /// With this reply.
     Reply(Reply),
-    #[expect(dead_code, reason = "for the sections that follow")]
     /// With these bytes in place of a whole HTTP answer, then silence on a closed connection.
     Raw(Vec<u8>),
 }
@@ -188,7 +186,6 @@ impl Issuer {
         lock(&self.shared).exchanges.len()
     }
 
-    #[expect(dead_code, reason = "for the sections that follow")]
     /// The request that arrived last, and the head of the HTTP request around it.
     pub(crate) fn last(&self) -> Option<(Vec<u8>, String)> {
         let shared = lock(&self.shared);

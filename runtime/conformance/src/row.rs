@@ -93,12 +93,6 @@ impl Case {
         }
     }
 
-    #[expect(dead_code, reason = "for the sections that follow")]
-    /// Exchanges that may, and must, arrive at the issuer.
-    pub(crate) fn reaching(self, exchanges: usize) -> Self {
-        Self { exchanges, ..self }
-    }
-
     fn run(&self, bench: &Bench) -> Result<Duration, String> {
         let opened = bench.open(&self.input)?;
         let took = opened.took;

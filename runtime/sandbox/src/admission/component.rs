@@ -3,7 +3,7 @@
 use wasmparser::{
     CanonicalFunction, CanonicalOption, ComponentAlias, ComponentDefinedType, ComponentExternName,
     ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, ComponentType,
-    ComponentTypeRef, InstanceTypeDeclaration, Payload, PrimitiveValType,
+    ComponentTypeRef, ComponentValType, InstanceTypeDeclaration, Payload, PrimitiveValType,
 };
 
 use super::{AdmitError, Count, NETWORK, PROGRAM, READER, Rule, announced, at_most, malformed};
@@ -202,12 +202,10 @@ impl Tally {
             ComponentType::Func(function) => {
                 refuse_if(function.async_, Rule::Feature, "an async function")?;
                 let max = limits::PARAMS_MAX;
-                at_most(
-                    function.params.len(),
-                    max,
-                    Rule::Shape,
-                    "too many parameters",
-                )
+                let what = "too many parameters";
+                at_most(function.params.len(), max, Rule::Shape, what)?;
+                let values = function.params.iter().map(|(_, value)| *value);
+                values.chain(function.result).try_for_each(value)
             }
             ComponentType::Instance(declarations) => {
                 self.items(u32::try_from(declarations.len()).unwrap_or(u32::MAX))?;
@@ -286,10 +284,39 @@ fn alias(alias: &ComponentAlias<'_>) -> Result<(), AdmitError> {
     refuse_if(!plain, Rule::Shape, "an alias of code")
 }
 
+/// A value in a function or a result: text would bring in the engine's transcoders, which only
+/// components that pass text to each other need.
+fn value(value: ComponentValType) -> Result<(), AdmitError> {
+    match value {
+        ComponentValType::Primitive(
+            PrimitiveValType::Bool
+            | PrimitiveValType::S8
+            | PrimitiveValType::U8
+            | PrimitiveValType::S16
+            | PrimitiveValType::U16
+            | PrimitiveValType::S32
+            | PrimitiveValType::U32
+            | PrimitiveValType::S64
+            | PrimitiveValType::U64,
+        )
+        | ComponentValType::Type(_) => Ok(()),
+        ComponentValType::Primitive(
+            PrimitiveValType::F32
+            | PrimitiveValType::F64
+            | PrimitiveValType::Char
+            | PrimitiveValType::String
+            | PrimitiveValType::ErrorContext,
+        ) => Err(AdmitError::new(
+            Rule::Canon,
+            "a type that the interface does not need",
+        )),
+    }
+}
+
 fn defined_value(defined: &ComponentDefinedType<'_>) -> Result<(), AdmitError> {
     match defined {
         ComponentDefinedType::List(element) => {
-            let bytes = wasmparser::ComponentValType::Primitive(PrimitiveValType::U8);
+            let bytes = ComponentValType::Primitive(PrimitiveValType::U8);
             refuse_if(
                 *element != bytes,
                 Rule::Canon,
@@ -302,7 +329,9 @@ fn defined_value(defined: &ComponentDefinedType<'_>) -> Result<(), AdmitError> {
             Rule::Shape,
             "too many enum cases",
         ),
-        ComponentDefinedType::Result { .. } => Ok(()),
+        ComponentDefinedType::Result { ok, err } => {
+            ok.iter().chain(err).try_for_each(|item| value(*item))
+        }
         ComponentDefinedType::Future(_)
         | ComponentDefinedType::Stream(_)
         | ComponentDefinedType::Map(..)

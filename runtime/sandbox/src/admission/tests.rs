@@ -372,6 +372,11 @@ fn component_features_outside_the_list_are_refused() {
         "(type (list string))",
         "(type (list u16))",
         "(type string)",
+        "(type (result string))",
+        "(type (result u8 (error char)))",
+        "(type (func (param \"a\" string)))",
+        "(type (func (result f64)))",
+        "(component (type (func (param \"a\" string) (result string))))",
         "(type (resource (rep i32)))",
         "(type $r (resource (rep i32))) (core func (canon resource.drop $r))",
     ] {
