@@ -1,6 +1,7 @@
 //! What handlers, jobs and commands share.
 
 use crate::{
+    backup::InUse,
     clock::{Clock, Random},
     config::Config,
     keys::Keys,
@@ -10,6 +11,7 @@ use anyhow::Context;
 use data_encoding::BASE64URL_NOPAD;
 use ledger::{Holder, Timestamp, TokenHash};
 use program::Template;
+use redemption::Incarnation;
 use sha2::{Digest, Sha256};
 use std::{path::Path, sync::Arc};
 use store::{SqliteStore, Store, StoreError};
@@ -35,6 +37,8 @@ pub struct Office {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub random: Arc<dyn Random>,
+    /// Keeps a restore out.
+    _in_use: InUse,
 }
 
 impl core::fmt::Debug for Office {
@@ -56,16 +60,21 @@ impl Office {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> anyhow::Result<Self> {
-        let config = Config::load(data)?;
+        let mut config = Config::load(data)?;
+        let in_use = InUse::together(data)?;
         let keys = Keys::load(&Config::keys_dir(data))?;
         let database = Config::database(data);
         let store = SqliteStore::open(&database).with_context(|| database.display().to_string())?;
+        if let Some(life) = store.life()? {
+            config.incarnation = Incarnation(life);
+        }
         Ok(Self {
             config,
             keys,
             store: Arc::new(store),
             clock,
             random,
+            _in_use: in_use,
         })
     }
 

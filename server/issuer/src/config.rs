@@ -16,8 +16,8 @@ pub struct Config {
     pub issuer: String,
     /// The currency of all its cards and accounts.
     pub currency: Currency,
-    /// Which life of the database this is: another one voids every ticket given out before. Nothing
-    /// changes it yet; whoever restores a backup does (docs/server.md, "Restoring").
+    /// Which life of the database this is: another one voids every ticket given out before. That of
+    /// `issuer.json` until a backup is restored; from then on that of the database.
     pub incarnation: Incarnation,
 }
 
@@ -40,6 +40,12 @@ impl Config {
     #[must_use]
     pub fn database(data: &Path) -> PathBuf {
         data.join("tegata.db")
+    }
+
+    /// The file that exists while a restore replaces the database: nobody else may use it then.
+    #[must_use]
+    pub fn restoring(data: &Path) -> PathBuf {
+        data.join("restoring")
     }
 
     /// The file that exists once an emulated card was issued: such an issuer only serves when

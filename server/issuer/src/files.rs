@@ -53,7 +53,11 @@ fn beside(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
+/// Brings the names in the folder of `path` onto the disk.
+///
+/// # Errors
+/// What the file system says.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder(path))?.sync_all()
 }
 

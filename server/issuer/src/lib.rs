@@ -4,6 +4,7 @@
 //! time, randomness and keys, and speaks HTTP. What is absent: WebAssembly engines, SQL, SMTP.
 
 pub mod app;
+pub mod backup;
 pub mod cli;
 pub mod clock;
 pub mod config;

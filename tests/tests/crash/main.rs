@@ -5,6 +5,7 @@ mod many;
 mod office;
 mod plain;
 mod redeem;
+mod restore;
 
 use anyhow::{Context, Result, ensure};
 use std::{collections::BTreeSet, fs, path::Path, process::Stdio};
@@ -40,6 +41,10 @@ enum Story {
     Rotate(usize),
     /// `keys revoke` dies.
     Revoke,
+    /// `restore` dies.
+    Restore,
+    /// `order receipt` dies; afterwards the order has this status.
+    Receipt(&'static str),
 }
 
 /// The commands to the card of a plain redemption, by their numbers.
@@ -102,6 +107,18 @@ const POINTS: &[(&str, Story)] = &[
     ("issuer::new-file::after-rename", Story::Rotate(1)),
     ("issuer::file::before-rename", Story::Revoke),
     ("issuer::file::after-rename", Story::Revoke),
+    ("issuer::restore::copied", Story::Restore),
+    ("issuer::restore::marked", Story::Restore),
+    ("issuer::restore::set-aside", Story::Restore),
+    ("issuer::restore::replaced", Story::Restore),
+    (
+        "store::show-receipt::before-commit",
+        Story::Receipt("recovering"),
+    ),
+    (
+        "store::show-receipt::after-commit",
+        Story::Receipt("credited"),
+    ),
 ];
 
 /// Which test tells a story; each is told by exactly one.
@@ -112,6 +129,7 @@ enum Told {
     Server,
     Office,
     Mail,
+    Restore,
 }
 
 fn told(point: &str, story: Story) -> Told {
@@ -121,6 +139,7 @@ fn told(point: &str, story: Story) -> Told {
         Story::Redeem | Story::Order | Story::Cancel | Story::Expire => Told::Server,
         Story::Fund | Story::Block(_) | Story::Rotate(_) | Story::Revoke => Told::Office,
         Story::Mail(_) | Story::MailFailed => Told::Mail,
+        Story::Restore | Story::Receipt(_) => Told::Restore,
     }
 }
 

@@ -113,7 +113,13 @@ async fn list(common: &Common) -> anyhow::Result<()> {
         let Some(last) = cards.last() else { break };
         after = Some(last.id);
         for card in &cards {
-            let money = Money::new(card.proven.value, card.currency);
+            let proven = Money::new(card.proven.value, card.currency);
+            // a shown receipt is ahead of what the card has proved
+            let money = match card.reread {
+                true => office.store.balance(Ledger::Card(card.id)).await?,
+                false => None,
+            };
+            let money = money.unwrap_or(proven);
             accounts.push(("card".to_owned(), card.id.to_string(), money));
         }
     }

@@ -2,9 +2,10 @@
 
 use super::{Common, Output, open};
 use crate::clock::rfc3339;
+use card::purse::LogRecord;
 use data_encoding::HEXLOWER;
 use ledger::FreezeCase;
-use redemption::evidence;
+use redemption::{evidence, evidence_log};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -115,5 +116,19 @@ fn frozen_document(case: &FreezeCase) -> Value {
         "at": rfc3339(case.at),
         "in_flight": case.in_flight.map(|id| id.to_string()),
         "card_says": said,
+        "card_log": evidence_log(&case.evidence).into_iter().map(log_document).collect::<Value>(),
+    })
+}
+
+/// One record of a card's log; `null` for one that is of no known form.
+fn log_document(record: Option<LogRecord>) -> Value {
+    record.map_or(Value::Null, |record| {
+        json!({
+            "kind": record.kind.byte(),
+            "id": HEXLOWER.encode(&record.id),
+            "amount_minor": record.amount,
+            "balance_after_minor": record.balance_after,
+            "day": record.day,
+        })
     })
 }

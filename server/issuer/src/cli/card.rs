@@ -164,6 +164,7 @@ async fn list(common: &Common) -> anyhow::Result<()> {
                 "masked": c.masked,
                 "status": c.status.code(),
                 "balance_minor": c.proven.value,
+                "to_be_read": c.reread,
                 "currency": c.currency.code(),
                 "holder": c.holder.to_string(),
             })

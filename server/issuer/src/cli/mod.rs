@@ -6,6 +6,7 @@
 pub mod account;
 mod advice;
 pub mod audit;
+pub mod backup;
 pub mod card;
 pub mod holder;
 pub mod init;
@@ -81,6 +82,10 @@ pub enum Command {
     Order(order::Order),
     /// Prove that the books balance
     Audit(audit::Args),
+    /// Write a copy of the database, and check it; the server may run
+    Backup(backup::Backup),
+    /// Put a copy back: what it has forgotten is asked from cards and receipts
+    Restore(backup::Restore),
 }
 
 /// Runs one command to its exit code: 0 done, 1 failed (2, usage, is clap's).
@@ -97,6 +102,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Keys(command) => keys::run(command),
         Command::Order(command) => order::run(command).await,
         Command::Audit(args) => audit::run(args).await,
+        Command::Backup(args) => backup::run(args).await,
+        Command::Restore(args) => backup::restore(args).await,
     }
 }
 

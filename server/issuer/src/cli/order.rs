@@ -1,13 +1,18 @@
-//! `order list | show | cancel`.
+//! `order list | show | cancel | receipt`.
 
 use super::{Common, Output, open, output::table};
-use crate::orders;
-use anyhow::Context;
+use crate::{app::Office, clock::unix_seconds, orders};
+use anyhow::{Context, ensure};
 use clap::Subcommand;
-use ledger::{Command, HolderId, Remittance, RemittanceId};
+use ledger::{Command, HolderId, Refusal, Remittance, RemittanceId};
 use serde_json::{Value, json};
-use std::process::ExitCode;
-use store::PAGE_MAX;
+use sha2::{Digest, Sha256};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+use store::{ApplyError, PAGE_MAX};
+use wire::{exchange::RECEIPT_LEN_MAX, receipt::Receipt};
 
 const UNKNOWN: &str = "no such order; `tegata-server order list --sender ID` shows a sender's";
 
@@ -42,6 +47,21 @@ pub enum Order {
         #[command(flatten)]
         common: Common,
     },
+    /// Take in a receipt of ours: after a restore it ends the waiting of its order
+    #[command(
+        after_help = "The recipient's terminal keeps receipts; `tegata receipt` lists them. Only a receipt that this
+issuer signed for this very order counts, and the card has to confirm it at its next visit.
+
+Example:
+  tegata-server order receipt ./from-hanako.receipt --data ./issuer"
+    )]
+    Receipt {
+        /// File with the receipt
+        file: PathBuf,
+        /// Data folder and form of the output.
+        #[command(flatten)]
+        common: Common,
+    },
 }
 
 pub(super) async fn run(command: Order) -> anyhow::Result<ExitCode> {
@@ -49,6 +69,7 @@ pub(super) async fn run(command: Order) -> anyhow::Result<ExitCode> {
         Order::List { sender, common } => list(&sender, &common).await?,
         Order::Show { id, common } => show(&id, &common).await?,
         Order::Cancel { id, common } => cancel(&id, &common).await?,
+        Order::Receipt { file, common } => receipt(&file, &common).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -113,6 +134,61 @@ async fn cancel(id: &str, common: &Common) -> anyhow::Result<()> {
         .await?
         .context(UNKNOWN)?;
     print(common, &order)
+}
+
+async fn receipt(file: &Path, common: &Common) -> anyhow::Result<()> {
+    let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
+    let office = open(common)?;
+    let (order, id) = order_of(&office, &bytes)
+        .await
+        .with_context(|| file.display().to_string())?;
+    let order = order.context(
+        "this issuer signed it, and the database does not hold its order, which came after the backup; \
+         keep the receipt: its card is frozen at its next visit, and two persons decide",
+    )?;
+    let shown = office
+        .store
+        .apply_one(Command::ShowReceipt {
+            remittance: id,
+            receipt: bytes,
+            now: office.clock.now(),
+        })
+        .await;
+    match shown {
+        Err(ApplyError::Refused(Refusal::NotInFlight)) => anyhow::bail!(
+            "the order is {}, and no restore has made it wait: this receipt contradicts the books; \
+             keep it, and compare with the card",
+            order.status.code()
+        ),
+        other => other?,
+    };
+    let order = office.store.remittance(id).await?.context(UNKNOWN)?;
+    print(common, &order)
+}
+
+/// The order that a genuine receipt is for; none where this database does not hold it.
+async fn order_of(
+    office: &Office,
+    bytes: &[u8],
+) -> anyhow::Result<(Option<Remittance>, RemittanceId)> {
+    ensure!(bytes.len() <= RECEIPT_LEN_MAX, "too long for a receipt");
+    let issuer = &office.config.issuer;
+    let now = unix_seconds(office.clock.now());
+    let receipt = Receipt::verify(bytes, &office.keys.descriptor(issuer, now).keys)
+        .context("no receipt that this issuer signed")?;
+    ensure!(receipt.issuer == *issuer, "a receipt of {}", receipt.issuer);
+    let id = RemittanceId::from_bytes(receipt.remittance).context("its remittance id")?;
+    let order = office.store.remittance(id).await?;
+    let fits = |order: &Remittance| {
+        let hash: [u8; 32] = Sha256::digest(&order.order_bytes).into();
+        (receipt.revision, receipt.order_hash, receipt.amount)
+            == (order.revision, hash, order.amount)
+    };
+    ensure!(
+        order.as_ref().is_none_or(fits),
+        "it is for another order with the same id"
+    );
+    Ok((order, id))
 }
 
 fn print(common: &Common, order: &Remittance) -> anyhow::Result<()> {

@@ -31,7 +31,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 /// Refuses a file of another program, or of a newer version of this one.
-fn check(connection: &Connection) -> Result<(), StoreError> {
+pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
     let application = number(connection, "PRAGMA application_id")?;
     let found = number(connection, "PRAGMA user_version")?;
     let tables = number(connection, "SELECT count(*) FROM sqlite_schema")?;
@@ -44,6 +44,11 @@ fn check(connection: &Connection) -> Result<(), StoreError> {
         }),
         _ => Err(StoreError::NotOurs),
     }
+}
+
+/// Whether the file holds nothing at all.
+pub(super) fn is_empty(connection: &Connection) -> Result<bool, StoreError> {
+    Ok(number(connection, "SELECT count(*) FROM sqlite_schema")? == 0)
 }
 
 fn step(connection: &mut Connection, script: &str, to: i64) -> Result<(), Fault> {

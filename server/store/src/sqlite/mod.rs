@@ -6,6 +6,7 @@
 mod admin;
 mod apply;
 mod audit;
+mod copy;
 mod crash;
 mod fault;
 mod inline;
@@ -33,6 +34,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
+
+pub use copy::{close, copy};
 
 use crate::error::StoreError;
 use crate::sqlite::fault::Fault;
@@ -101,6 +104,17 @@ impl SqliteStore {
             writer: Writer::start(connection)?,
             readers: Reading::Threads(Arc::new(readers)),
         })
+    }
+
+    /// As [`crate::Store::incarnation`], for callers that do not wait.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub fn life(&self) -> Result<Option<[u8; 16]>, StoreError> {
+        match &self.readers {
+            Reading::Threads(readers) => readers.run(recovery::incarnation),
+            Reading::Inline(inline) => snapshot(&mut inline.connection(), recovery::incarnation),
+        }
     }
 
     /// Transactions committed since the file was opened; fewer than the calls that caused them.
