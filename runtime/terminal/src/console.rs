@@ -33,14 +33,20 @@ impl Console {
             }
         }
         for line in report.failure_lines(lang) {
-            eprintln!("{line}");
+            talk(&line);
         }
     }
 }
 
+/// One line on stderr. A window that is closed or full by now must not end a run that may be moving
+/// money: what matters is in the journal and in the exit status.
+fn talk(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 impl Person for Console {
     fn tell(&mut self, line: &str) {
-        eprintln!("{line}");
+        talk(line);
     }
 
     fn ask(&mut self, question: &str) -> Answer {

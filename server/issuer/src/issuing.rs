@@ -68,7 +68,8 @@ impl Issued {
 ///
 /// # Errors
 /// No 7-byte UID, a card that is in use already, an unknown holder, a number in use, what the
-/// card or the reader says. After a failure of card or reader the same call resumes.
+/// card or the reader says. After a failure of card or reader the same call resumes, and once it is done
+/// the same call gives the same answer.
 pub async fn issue(
     office: &Office,
     transmit: &mut (dyn FnMut(&[u8]) -> anyhow::Result<Vec<u8>> + Send),
@@ -82,7 +83,10 @@ pub async fn issue(
             id,
             ..
         }) => *id,
-        Some(_) => bail!("this card was issued already; `tegata-server card list` shows it"),
+        Some(card) => match answered(office, card, uid, &order).await? {
+            Some(issued) => return Ok(issued),
+            None => bail!("this card was issued already; `tegata-server card list` shows it"),
+        },
         None => {
             let (ms, bits) = id_parts(office.clock.now(), &*office.random);
             CardId::new(ms, bits)
@@ -98,6 +102,33 @@ pub async fn issue(
         .context("the card is not finished; put it back and give the same command again")?;
     office.store.finish_issue(card, office.clock.now()).await?;
     Ok(Issued { card, number })
+}
+
+/// What was answered to this very command before: a number that got lost on its way, in a crash after
+/// the last step, is nowhere else to be found, and the card is not issued a second time.
+async fn answered(
+    office: &Office,
+    card: &Card,
+    uid: [u8; 7],
+    order: &Order,
+) -> anyhow::Result<Option<Issued>> {
+    let same = card.holder == order.holder && card.value_max == order.value_max;
+    if !same || card.status != CardStatus::Active {
+        return Ok(None);
+    }
+    for attempt in 0..NUMBERS_MAX {
+        let number = match &order.number {
+            NewNumber::Given(number) => number.clone(),
+            NewNumber::Derived => office.keys.derived_number(&uid, attempt)?,
+        };
+        let reference = NumberRef(office.keys.number_ref(&number));
+        let found = office.store.card_by_number(reference).await?;
+        if found.is_some_and(|found| found.id == card.id) {
+            let card = card.id;
+            return Ok(Some(Issued { card, number }));
+        }
+    }
+    Ok(None)
 }
 
 /// Writes the row with the first number that is free.

@@ -37,6 +37,8 @@ enum Story {
     Fund,
     /// `card block` dies; afterwards the card has this status.
     Block(&'static str),
+    /// `card issue` dies.
+    Issue,
     /// `keys rotate` dies; this many keys are new afterwards.
     Rotate(usize),
     /// `keys revoke` dies.
@@ -103,6 +105,10 @@ const POINTS: &[(&str, Story)] = &[
     ("store::transfer::after-commit", Story::Fund),
     ("store::block-card::before-commit", Story::Block("active")),
     ("store::block-card::after-commit", Story::Block("blocked")),
+    ("store::begin-issue::before-commit", Story::Issue),
+    ("store::begin-issue::after-commit", Story::Issue),
+    ("store::finish-issue::before-commit", Story::Issue),
+    ("store::finish-issue::after-commit", Story::Issue),
     ("issuer::new-file::before-rename", Story::Rotate(0)),
     ("issuer::new-file::after-rename", Story::Rotate(1)),
     ("issuer::file::before-rename", Story::Revoke),
@@ -137,7 +143,9 @@ fn told(point: &str, story: Story) -> Told {
         Story::Open(_) if point.contains("::apdu::") => Told::Card,
         Story::Open(_) | Story::Resend => Told::Terminal,
         Story::Redeem | Story::Order | Story::Cancel | Story::Expire => Told::Server,
-        Story::Fund | Story::Block(_) | Story::Rotate(_) | Story::Revoke => Told::Office,
+        Story::Fund | Story::Block(_) | Story::Issue | Story::Rotate(_) | Story::Revoke => {
+            Told::Office
+        }
         Story::Mail(_) | Story::MailFailed => Told::Mail,
         Story::Restore | Story::Receipt(_) => Told::Restore,
     }

@@ -6,7 +6,7 @@ use ledger::Timestamp;
 use std::{net::TcpListener, path::Path, time::Duration};
 use store::{SqliteStore, Store as _};
 use tests::{
-    processes::{Server, armed},
+    processes::{Server, armed, json},
     world::{SENDER_START, World, text},
 };
 
@@ -99,6 +99,7 @@ fn a_command_of_the_office_killed_around_its_commit_can_be_given_again() -> Resu
                 funded += AMOUNT;
             }
             Story::Block(status) => block(&desk.world, point, status)?,
+            Story::Issue => issue(&desk.world, point)?,
             Story::Rotate(new) => rotate(&desk.world, point, new)?,
             Story::Revoke => revoke(&desk.world, point)?,
             other => bail!("{point}: {other:?} is told elsewhere"),
@@ -131,21 +132,43 @@ fn fund(world: &World, point: &str, transfer: &str) -> Result<()> {
     Ok(())
 }
 
+/// The status of a card as the office lists it.
+fn status_of(world: &World, card: &str) -> Result<String> {
+    let list = world.admin(&["card", "list"])?;
+    let cards = list["cards"].as_array().context("a list of cards")?;
+    let mine = cards.iter().find(|listed| listed["card"] == card);
+    text(mine.context("the card is listed")?, "status")
+}
+
 fn block(world: &World, point: &str, after: &str) -> Result<()> {
     let bob = world.holder("Bob", &format!("{after}@demo.tegata.example"), "en")?;
     let file = world.dir.join(after).to_string_lossy().into_owned();
     world.new_card(&file)?;
     let card = text(&world.issue(&file, &bob.id)?, "card")?;
     office_killed(world, point, &["card", "block", &card])?;
-    let status = || -> Result<String> {
-        let list = world.admin(&["card", "list"])?;
-        let cards = list["cards"].as_array().context("a list of cards")?;
-        let mine = cards.iter().find(|c| c["card"] == card.as_str());
-        text(mine.context("the card is listed")?, "status")
-    };
-    assert_eq!(status()?, after, "{point}");
+    assert_eq!(status_of(world, &card)?, after, "{point}");
     world.admin(&["card", "block", &card])?;
-    assert_eq!(status()?, "blocked", "{point}");
+    assert_eq!(status_of(world, &card)?, "blocked", "{point}");
+    Ok(())
+}
+
+/// A card whose issue was killed is finished by the same command, which then answers the same again.
+fn issue(world: &World, point: &str) -> Result<()> {
+    let carol = world.holder("Carol", "carol@demo.tegata.example", "en")?.id;
+    let file = world.dir.join(point).to_string_lossy().into_owned();
+    world.new_card(&file)?;
+    let reader = format!("emulated:{file}");
+    let args = ["card", "issue", "--holder", &carol, "--reader", &reader];
+    let args = [&args[..], &["--accept-emulated-cards"]].concat();
+    office_killed(world, point, &args)?;
+    world.audit()?;
+    let issued = world.issue(&file, &carol)?;
+    assert_eq!(world.issue(&file, &carol)?, issued, "{point}");
+    let shown = json("tegata-card", &["show", &file, "--json"])?;
+    let number = text(&issued, "number")?.replace(' ', "");
+    assert_eq!(shown["purse"]["card_number"], number.as_str(), "{point}");
+    let status = status_of(world, &text(&issued, "card")?)?;
+    assert_eq!(status, "active", "{point}");
     Ok(())
 }
 

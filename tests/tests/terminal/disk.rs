@@ -3,9 +3,15 @@
 
 use crate::{AMOUNT, Desk, assert_refused, receipt_of};
 use anyhow::Result;
-use std::{path::Path, sync::Arc};
+use std::{
+    fs::File,
+    path::Path,
+    process::{Command, Stdio},
+    sync::Arc,
+};
 use tests::{
     disk::{Disk, with_mounts_of_its_own},
+    processes::binary,
     proxy::Fault,
     world::{Balances, SENDER_START},
 };
@@ -78,6 +84,22 @@ fn broken_at_each_write(disk: fn(&Path, &Path) -> Result<Disk>) -> Result<()> {
         receipt
     );
     desk.money_is(3 * AMOUNT, sender)
+}
+
+#[test]
+fn a_terminal_whose_words_nobody_can_take_credits_all_the_same() -> Result<()> {
+    let desk = Desk::new()?;
+    let mail = desk.ordered()?;
+    let reader = format!("emulated:{}", desk.world.card);
+    let status = Command::new(binary("tegata")?)
+        .args(["open", &mail, "--reader", &reader, "--yes", "--json"])
+        .args(["--state", &desk.world.state])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(File::options().write(true).open("/dev/full")?)
+        .status()?;
+    assert_eq!(status.code(), Some(0));
+    desk.credited_once()
 }
 
 /// The disk breaks when this exchange passes the proxy.

@@ -347,6 +347,30 @@ fn a_card_in_use_is_not_issued_again() {
 }
 
 #[test]
+fn the_same_issue_again_gives_the_same_number_and_another_one_none() {
+    let bench = Bench::new();
+    let mut chip = card_sim::Card::new([4, 8, 8, 8, 8, 8, 8], [9; 32]);
+    let mut issue = |value_max| {
+        let order = issuer::issuing::Order {
+            holder: bench.recipient.id,
+            number: issuer::issuing::NewNumber::Derived,
+            value_max,
+        };
+        chip.reset();
+        let mut transmit = |apdu: &[u8]| Ok(chip.transmit(apdu).answer);
+        let issue = issuer::issuing::issue(&bench.app.office, &mut transmit, order);
+        bench.runtime.block_on(issue)
+    };
+    let first = issue(1_000).unwrap();
+    let again = issue(1_000).unwrap();
+    assert_eq!(
+        (again.card, again.number_text()),
+        (first.card, first.number_text())
+    );
+    assert!(issue(2_000).is_err());
+}
+
+#[test]
 fn an_issue_cut_off_at_any_command_is_finished_by_the_next_one() {
     let bench = Bench::new();
     let uid = [4, 7, 7, 7, 7, 7, 7];

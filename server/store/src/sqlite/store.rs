@@ -130,15 +130,25 @@ impl Store for SqliteStore {
     }
 
     async fn begin_issue(&self, card: NewCard) -> Result<(), AdminError> {
-        self.writer
-            .write(move |connection| admin::begin_issue(connection, &card))
+        let begun = self.writer.write(move |connection| {
+            admin::begin_issue(connection, &card)?;
+            reach!("store::begin-issue::before-commit");
+            Ok(())
+        });
+        begun
             .await
+            .inspect(|()| reach!("store::begin-issue::after-commit"))
     }
 
     async fn finish_issue(&self, card: CardId, now: Timestamp) -> Result<(), AdminError> {
-        self.writer
-            .write(move |connection| admin::finish_issue(connection, card, now))
+        let finished = self.writer.write(move |connection| {
+            admin::finish_issue(connection, card, now)?;
+            reach!("store::finish-issue::before-commit");
+            Ok(())
+        });
+        finished
             .await
+            .inspect(|()| reach!("store::finish-issue::after-commit"))
     }
 
     async fn card(&self, id: CardId) -> Result<Option<Card>, StoreError> {
