@@ -76,6 +76,22 @@ const DIRECTION: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "foreign",
+        &[
+            "card",
+            "card-sim",
+            "guest-logic",
+            "ledger",
+            "money",
+            "program",
+            "redemption",
+            "relay",
+            "sandbox",
+            "terminal",
+            "wire",
+        ],
+    ),
+    (
         "tests",
         &[
             "audit-log",
@@ -101,6 +117,9 @@ const DIRECTION: &[(&str, &[&str])] = &[
 /// Third parties with one home. Anything else may use them in tests only.
 const HOMES: &[(&str, &str)] = &[
     ("wasmtime", "sandbox"),
+    ("landlock", "sandbox"),
+    ("seccompiler", "sandbox"),
+    ("close_fds", "sandbox"),
     ("axum", "issuer"),
     ("rusqlite", "store"),
     ("lettre", "mailer"),

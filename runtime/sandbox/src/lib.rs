@@ -9,6 +9,7 @@ mod admission;
 mod child;
 mod effects;
 mod engine;
+pub mod foreign;
 mod frame;
 pub mod limits;
 mod outcome;

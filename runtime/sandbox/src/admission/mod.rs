@@ -195,7 +195,7 @@ fn features() -> WasmFeatures {
 /// The static pass; see [`admit`].
 ///
 /// Bytes that are malformed only without some feature are refused for the feature.
-fn check(bytes: &[u8]) -> Result<(), AdmitError> {
+pub(crate) fn check(bytes: &[u8]) -> Result<(), AdmitError> {
     at_most(
         bytes.len(),
         limits::FILE_LEN_MAX,
