@@ -3,7 +3,10 @@
 use crate::{AMOUNT, Desk, Story, Told, office_killed, points};
 use anyhow::{Context, Result, bail};
 use std::fs;
-use tests::{processes::run, world::text};
+use tests::{
+    processes::{run, wait_until},
+    world::text,
+};
 
 #[test]
 fn a_restore_killed_at_any_step_is_given_again() -> Result<()> {
@@ -27,6 +30,11 @@ fn backed_up() -> Result<(Desk, String, String, Vec<u8>)> {
         .join("copy.db")
         .to_string_lossy()
         .into_owned();
+    // else the backup would have the mail as unsent, and it would come twice
+    wait_until("the mail went out", || {
+        let shown = desk.world.admin(&["order", "show", &order])?;
+        Ok((shown["order"]["mail"] == "sent").then_some(()))
+    })?;
     desk.world.admin(&["backup", &copy])?;
     let mail = desk.world.mail(1)?;
     desk.credited_by(&mail, "before")?;
