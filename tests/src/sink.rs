@@ -37,6 +37,15 @@ impl mailin_embedded::Handler for Session {
 }
 
 impl Sink {
+    /// How many mails have come.
+    ///
+    /// # Panics
+    /// If a thread of the sink panicked.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.mails.0.lock().expect("no holder panics").len()
+    }
+
     /// Starts the server on a free port of 127.0.0.1 and returns it with the port.
     ///
     /// # Errors

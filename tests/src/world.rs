@@ -212,7 +212,15 @@ impl World {
     /// # Errors
     /// If it does not become ready.
     pub fn serve_on(&self, address: &str) -> Result<Server> {
-        self.serve_as(Command::new(binary("tegata-server")?), address)
+        self.serve_as(Command::new(binary("tegata-server")?), address, &[])
+    }
+
+    /// Starts the server on an address with further flags.
+    ///
+    /// # Errors
+    /// If it does not become ready.
+    pub fn serve_with(&self, address: &str, more: &[&str]) -> Result<Server> {
+        self.serve_as(Command::new(binary("tegata-server")?), address, more)
     }
 
     /// Starts a server that an armed failpoint will kill.
@@ -220,10 +228,10 @@ impl World {
     /// # Errors
     /// If it does not become ready.
     pub fn serve_armed(&self, address: &str, failpoint: &str) -> Result<Server> {
-        self.serve_as(armed("tegata-server", failpoint)?, address)
+        self.serve_as(armed("tegata-server", failpoint)?, address, &[])
     }
 
-    fn serve_as(&self, binary: Command, address: &str) -> Result<Server> {
+    fn serve_as(&self, binary: Command, address: &str, more: &[&str]) -> Result<Server> {
         let mail = [
             "--smtp",
             &self.relay,
@@ -232,7 +240,8 @@ impl World {
             "--listen",
             address,
         ];
-        Server::start_as(binary, Path::new(&self.data), &mail)
+        let flags = [&mail[..], more].concat();
+        Server::start_as(binary, Path::new(&self.data), &flags)
     }
 
     /// Lets the recipient's terminal trust this server, and returns the entry.

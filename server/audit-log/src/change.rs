@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use ledger::{
     CardId, CardStatus, HolderId, MailId, Refusal, RemittanceId, ReturnReason, Timestamp,
-    TransferId,
+    TransferId, UnfundedReason,
 };
 use money::{Amount, Currency};
 use wire::cbor::{self, DecodeError, EncodeStep, Encoder, Reader};
@@ -287,6 +287,37 @@ changes! {
         payment_seq: u32,
         /// VALUE, minor units.
         value: i64,
+    }
+    /// The bank account that a holder's orders are paid from changed.
+    25 "bank-account" BankAccount {
+        /// Whose.
+        holder: HolderId,
+        /// Whether there is one now.
+        known: bool,
+    }
+    /// The bank is about to be asked for the amount of an order.
+    26 "bank-asked" BankAsked {
+        /// Which.
+        remittance: RemittanceId,
+    }
+    /// The amount of an order came into escrow after it was placed.
+    27 "funded" Funded {
+        /// Which.
+        remittance: RemittanceId,
+    }
+    /// An order ended before its amount came into escrow.
+    28 "unfunded" Unfunded {
+        /// Which.
+        remittance: RemittanceId,
+        /// Why.
+        reason: UnfundedReason,
+    }
+    /// The bank is about to be told to take an amount back.
+    29 "refunding" Refunding {
+        /// Which.
+        remittance: RemittanceId,
+        /// Why.
+        reason: ReturnReason,
     }
 }
 

@@ -7,7 +7,7 @@ use alloc::string::{String, ToString};
 use data_encoding::HEXLOWER;
 use ledger::{
     CardId, CardStatus, HolderId, MailId, Refusal, RemittanceId, ReturnReason, Timestamp,
-    TransferId,
+    TransferId, UnfundedReason,
 };
 use money::{Amount, Currency};
 use wire::cbor::{DecodeError, EncodeStep, Encoder, Reader};
@@ -96,6 +96,19 @@ coded! {
     ReturnReason: reason_code, |code| {
         [Self::Expired, Self::Cancelled].into_iter().find(|reason| reason_code(reason) == code)
     };
+    UnfundedReason: unfunded_code, |code| {
+        [Self::Refused, Self::Cancelled, Self::Expired]
+            .into_iter()
+            .find(|reason| unfunded_code(reason) == code)
+    };
+}
+
+const fn unfunded_code(reason: &UnfundedReason) -> &'static str {
+    match reason {
+        UnfundedReason::Refused => "refused",
+        UnfundedReason::Cancelled => "cancelled",
+        UnfundedReason::Expired => "expired",
+    }
 }
 
 const fn reason_code(reason: &ReturnReason) -> &'static str {

@@ -4,7 +4,7 @@
 use audit_log::{Change, RECORD_LEN_MAX, Record, Side};
 use ledger::{
     CardId, CardStatus, HolderId, MailId, Refusal, RemittanceId, ReturnReason, Timestamp,
-    TransferId,
+    TransferId, UnfundedReason,
 };
 use money::{Amount, Currency};
 use std::collections::BTreeSet;
@@ -104,6 +104,20 @@ fn one_of_each() -> Vec<Change> {
         Change::KeyRevoked {
             key: hash,
             revoked_at: u64::MAX,
+        },
+        Change::BankAccount {
+            holder,
+            known: true,
+        },
+        Change::BankAsked { remittance },
+        Change::Funded { remittance },
+        Change::Unfunded {
+            remittance,
+            reason: UnfundedReason::Refused,
+        },
+        Change::Refunding {
+            remittance,
+            reason: ReturnReason::Expired,
         },
         Change::Restored { incarnation: hash },
         Change::Recovering { remittance },

@@ -130,6 +130,8 @@ pub struct Settings {
     pub behind_proxy: bool,
     /// Sender address of mails.
     pub mail_from: String,
+    /// Whether a bank is connected that orders can be paid from.
+    pub bank: bool,
 }
 
 /// A serving issuer.

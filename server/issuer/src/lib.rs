@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod backup;
+pub mod bank;
 pub mod cli;
 pub mod clock;
 pub mod config;

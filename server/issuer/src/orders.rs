@@ -8,9 +8,9 @@ use crate::{
 };
 use anyhow::Context;
 use ledger::{
-    CARD_VALUE_MAX, CardNumber, ClaimRef, Command, ContentHash, Holder, HolderId, IdempotencyKey,
-    IdempotencyScope, MailId, NewMail, NumberRef, Operation, Outcome, PlaceOrder, Refusal,
-    Remittance, RemittanceId, Timestamp,
+    CARD_VALUE_MAX, CardNumber, ClaimRef, Command, ContentHash, Flow, Holder, HolderId,
+    IdempotencyKey, IdempotencyScope, MailId, NewMail, NumberRef, Operation, Outcome, Payment,
+    PlaceOrder, Refusal, Remittance, RemittanceId, Source, Timestamp,
     rules::{self, OrderFacts, Recipient},
 };
 use money::{Amount, Currency};
@@ -18,7 +18,7 @@ use program::{Kind, NOTE_CHARS_MAX, Order, OrderBytes, OrderError};
 use sha2::{Digest, Sha256};
 use store::ApplyError;
 use wire::{
-    api::{CreateOrder, OrderView, ProblemCode},
+    api::{CreateOrder, FundFrom, OrderView, ProblemCode},
     descriptor::Purpose,
     text::is_deceiving,
 };
@@ -45,6 +45,7 @@ pub struct NewOrder {
     amount: Amount,
     note: String,
     expires_in_s: u64,
+    payment: Payment,
 }
 
 impl NewOrder {
@@ -53,7 +54,7 @@ impl NewOrder {
     /// # Errors
     /// In this order: `currency-unknown`, `amount-not-positive`, `amount-over-limit`,
     /// `note-too-long`, `body-malformed` for line breaks and deceiving characters in the note,
-    /// `expiry-out-of-range`, `card-number-malformed`.
+    /// `expiry-out-of-range`, `card-number-malformed`, `funding-unavailable` without a bank.
     pub fn check(app: &App, order: CreateOrder) -> Result<Self, Refused> {
         let currency = Currency::from_code(&order.currency)
             .ok()
@@ -78,11 +79,21 @@ impl NewOrder {
         }
         let card = CardNumber::parse(&order.recipient_card)
             .map_err(|_| ProblemCode::CardNumberMalformed)?;
+        if order.fund_from == FundFrom::Bank && !app.settings.bank {
+            return Err(Refused::with(
+                ProblemCode::FundingUnavailable,
+                "no bank is connected here",
+            ));
+        }
         Ok(Self {
             card,
             amount,
             note,
             expires_in_s,
+            payment: match order.fund_from {
+                FundFrom::Account => Payment::Account,
+                FundFrom::Bank => Payment::Bank,
+            },
         })
     }
 
@@ -95,6 +106,11 @@ impl NewOrder {
         hash.update(self.amount.currency().code().as_bytes());
         hash.update(self.expires_in_s.to_be_bytes());
         hash.update(self.note.as_bytes());
+        // An account is what every order was paid from before there was a choice: its hashes stay.
+        match self.payment {
+            Payment::Account => {}
+            Payment::Bank => hash.update(b"\0bank"),
+        }
         ContentHash(hash.finalize().into())
     }
 }
@@ -157,6 +173,7 @@ pub async fn preview(app: &App, sender: &Holder, order: &NewOrder) -> Result<Pre
     let facts = OrderFacts {
         remittance_taken: false,
         sender: Some(sender.balance),
+        bank_account: app.office.store.bank_account(sender.id).await?.is_some(),
         recipient: card.as_ref().map(|card| Recipient {
             holder: card.holder,
             status: card.status,
@@ -259,6 +276,7 @@ fn compile(
         sender: sender.id,
         sender_name: sender.name.clone(),
         card: NumberRef(number_ref),
+        payment: order.payment.clone(),
         amount: order.amount,
         amount_max: AMOUNT_MAX,
         note: order.note.clone(),
@@ -308,6 +326,10 @@ pub fn view(remittance: &Remittance) -> OrderView {
     OrderView {
         id: remittance.id.to_string(),
         status: remittance.status.code().to_owned(),
+        fund_from: match remittance.flow {
+            Flow::Credit(Source::Bank) => FundFrom::Bank,
+            Flow::Credit(Source::Account | Source::Card) | Flow::Debit { .. } => FundFrom::Account,
+        },
         amount_minor: remittance.amount.minor(),
         currency: remittance.amount.currency().code().to_owned(),
         recipient_masked: remittance.card_masked.clone(),
@@ -328,6 +350,7 @@ pub fn problem_of(refusal: Refusal) -> Refused {
         Refusal::CardBlocked | Refusal::CardFrozen => ProblemCode::CardBlocked.into(),
         Refusal::SelfRemittance => ProblemCode::SelfRemittance.into(),
         Refusal::RecipientWithoutAddress => ProblemCode::RecipientWithoutAddress.into(),
+        Refusal::FundingUnavailable => ProblemCode::FundingUnavailable.into(),
         Refusal::CurrencyMismatch => ProblemCode::CurrencyUnknown.into(),
         Refusal::AmountOverLimit | Refusal::CardFull => ProblemCode::AmountOverLimit.into(),
         Refusal::InsufficientFunds => ProblemCode::InsufficientFunds.into(),
@@ -342,6 +365,7 @@ pub fn problem_of(refusal: Refusal) -> Refused {
         | Refusal::WrongCard
         | Refusal::Stale
         | Refusal::Contradictory
+        | Refusal::NotFunded
         | Refusal::NotInFlight
         | Refusal::NotExpired
         | Refusal::InDoubt

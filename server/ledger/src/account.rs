@@ -16,6 +16,9 @@ pub enum Account {
     /// The bank side: minus what is outstanding, so it may be negative. It has no row; its balance
     /// is derived from its transfers, so that funding never queues behind one hot row.
     Float(Currency),
+    /// What the bank has debited for orders and not got back: minus that, so never above zero.
+    /// Derived like the float.
+    Bank(Currency),
     /// What a holder may spend; never below zero.
     Holder(HolderId),
     /// What one card holds, as last proven by that card.
@@ -51,9 +54,9 @@ impl AccountRef {
 /// The two movements of a remittance; each happens at most once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Leg {
-    /// Sender to escrow, with the order.
+    /// Source to escrow: with the order, or once bank or card have given it.
     Funding,
-    /// Escrow to the card account or back to the sender. Both ends share this one leg, so that a
+    /// Escrow to the card account or back to where it came from. Both ends share this one leg, so that a
     /// remittance which was credited cannot also be returned: the second transfer would need the
     /// id that the first already has.
     End,

@@ -8,13 +8,13 @@ use money::Currency;
 /// One promise of the books.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AuditCheck {
-    /// Per currency: holder accounts + card accounts + open escrow + float = 0.
+    /// Per currency: holder accounts + card accounts + open escrow + bank + float = 0.
     SumIsZero,
     /// Each holder's and card's account = sum of its transfers.
     AccountIsItsTransfers,
     /// Escrow by transfers = the amount of the remittance while open or sent, else zero.
     EscrowIsOpenRemittances,
-    /// Each remittance has its funding transfer, and an end transfer to the right account exactly
+    /// Each funded remittance has its funding transfer, and an end transfer to the right account exactly
     /// when it ended.
     RemittanceHasItsTransfers,
     /// Each card account = the value the card last proved; after a restore, until the card is read
@@ -91,7 +91,9 @@ pub struct AuditTotals {
     pub cards: i128,
     /// Sum of the open remittances.
     pub escrow: i128,
-    /// The float, from its transfers: minus the three others when the books agree.
+    /// The bank account, from its transfers: minus what it debited for orders.
+    pub bank: i128,
+    /// The float, from its transfers: minus all others when the books agree.
     pub float: i128,
 }
 

@@ -8,6 +8,7 @@ use core::fmt;
 use money::Amount;
 
 use crate::account::AccountRef;
+use crate::bank::BankAnswer;
 use crate::card::{CardState, NumberRef};
 use crate::id::{CardId, HolderId, MailId, RemittanceId, TransferId};
 use crate::refusal::Refusal;
@@ -97,6 +98,16 @@ pub struct NewMail {
     pub message_id: String,
 }
 
+/// How an order is paid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payment {
+    /// From the sender's account here, at once.
+    Account,
+    /// From the sender's account at the bank. Until the bank has confirmed, nothing is mailed and
+    /// nothing can be redeemed.
+    Bank,
+}
+
 /// An order: sender to escrow, with the compiled program and the mail that carries it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PlaceOrder {
@@ -112,6 +123,8 @@ pub struct PlaceOrder {
     pub sender_name: String,
     /// The recipient's card, by keyed hash of its number.
     pub card: NumberRef,
+    /// From where.
+    pub payment: Payment,
     /// How much.
     pub amount: Amount,
     /// The issuer's own limit per order, minor units; the card's limit counts besides.
@@ -311,6 +324,22 @@ pub enum Command {
         /// The caller's clock.
         now: Timestamp,
     },
+    /// Notes that the bank is about to be asked for a debit; committed before it is asked.
+    AskBank {
+        /// Which.
+        remittance: RemittanceId,
+        /// The caller's clock.
+        now: Timestamp,
+    },
+    /// Notes what the bank said.
+    BankAnswered {
+        /// Of which remittance.
+        remittance: RemittanceId,
+        /// What.
+        answer: BankAnswer,
+        /// The caller's clock.
+        now: Timestamp,
+    },
     /// The decisive step.
     Decide(Decide),
     /// A proof.
@@ -343,6 +372,8 @@ impl Command {
             | Self::Cancel { now, .. }
             | Self::Expire { now, .. }
             | Self::ShowReceipt { now, .. }
+            | Self::AskBank { now, .. }
+            | Self::BankAnswered { now, .. }
             | Self::BlockCard { now, .. } => *now,
             Self::PlaceOrder(order) => order.now,
             Self::Decide(decide) => decide.now,
@@ -389,6 +420,8 @@ pub enum Outcome {
     CancelNoted(Status),
     /// Returned for its time.
     Expired(Status),
+    /// Where a remittance stands with its bank.
+    Funding(Status),
     /// See [`Decided`].
     Decided(Decided),
     /// Credited; the receipt that is kept, byte for byte.

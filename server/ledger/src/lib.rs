@@ -16,9 +16,12 @@ extern crate alloc;
 
 mod account;
 mod audit;
+mod bank;
 mod card;
 mod card_number;
 mod command;
+mod escrow;
+mod flow;
 mod holder;
 mod id;
 mod outbox;
@@ -31,6 +34,7 @@ pub mod rules;
 
 pub use account::{Account, AccountRef, BALANCE_MINOR_MAX, Leg, Transfer};
 pub use audit::{AuditCheck, AuditLine, AuditReport, AuditTotals};
+pub use bank::{BANK_ACCOUNT_LEN_MAX, BANK_REASON_CHARS_MAX, BankAnswer, BankTask};
 pub use card::{
     BATCH_LEN_MAX, CARD_VALUE_MAX, Card, CardState, CardStatus, EVIDENCE_LEN_MAX, FreezeCase,
     InFlight, NumberRef, Proven, SESSION_LEN_MAX, Uid,
@@ -39,14 +43,14 @@ pub use card_number::{CardNumber, CardNumberError};
 pub use command::{
     Command, CommitOutcome, CommitSend, ContentHash, Decide, Decided, IDEMPOTENCY_KEY_LEN_MAX,
     IdempotencyKey, IdempotencyKeyError, IdempotencyScope, LoggedCredit, NewMail, Operation,
-    Outcome, PlaceOrder, Settle, Settlement,
+    Outcome, Payment, PlaceOrder, Settle, Settlement,
 };
+pub use escrow::{Escrow, Event, Posting, Transition};
+pub use flow::{Flow, Source};
 pub use holder::{Holder, Language, TokenHash};
 pub use id::{CardId, HolderId, IdError, MailId, RemittanceId, TransferId};
 pub use outbox::{MailStatus, OutboxMail};
 pub use refusal::Refusal;
-pub use remittance::{
-    ClaimRef, Escrow, Event, Posting, RECEIPT_LEN_MAX, Remittance, ReturnReason, Status, Transition,
-};
+pub use remittance::{ClaimRef, RECEIPT_LEN_MAX, Remittance, ReturnReason, Status, UnfundedReason};
 pub use reread::{RereadPlan, RereadStep};
 pub use time::Timestamp;

@@ -46,6 +46,9 @@ pub enum Refusal {
     /// Nobody knows where the recipient's mail should go.
     #[error("the recipient has no mail address")]
     RecipientWithoutAddress,
+    /// The sender has no bank account here, or no such active card to pay from.
+    #[error("the order can not be paid from there")]
+    FundingUnavailable,
     /// The accounts, the card and the amount are not all of one currency.
     #[error("the currencies differ")]
     CurrencyMismatch,
@@ -58,6 +61,9 @@ pub enum Refusal {
     /// The command contradicts the record; only a defect of the caller can cause it.
     #[error("the command contradicts the record")]
     Contradictory,
+    /// Its amount has not come into escrow.
+    #[error("the remittance is not funded")]
+    NotFunded,
     /// The remittance was credited to its card.
     #[error("the remittance was credited")]
     AlreadyCredited,
@@ -95,7 +101,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal, in order of precedence.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::OutOfBounds,
         Self::IdempotencyConflict,
         Self::TransferConflict,
@@ -109,10 +115,12 @@ impl Refusal {
         Self::WrongCard,
         Self::SelfRemittance,
         Self::RecipientWithoutAddress,
+        Self::FundingUnavailable,
         Self::CurrencyMismatch,
         Self::Stale,
         Self::NotInFlight,
         Self::Contradictory,
+        Self::NotFunded,
         Self::AlreadyCredited,
         Self::Cancelled,
         Self::Expired,
@@ -143,10 +151,12 @@ impl Refusal {
             Self::WrongCard => "wrong-card",
             Self::SelfRemittance => "self-remittance",
             Self::RecipientWithoutAddress => "recipient-without-address",
+            Self::FundingUnavailable => "funding-unavailable",
             Self::CurrencyMismatch => "currency-mismatch",
             Self::Stale => "stale",
             Self::NotInFlight => "not-in-flight",
             Self::Contradictory => "contradictory",
+            Self::NotFunded => "not-funded",
             Self::AlreadyCredited => "already-credited",
             Self::Cancelled => "cancelled",
             Self::Expired => "expired",

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 
 use crate::card::{Card, CardState, Proven};
 use crate::command::LoggedCredit;
+use crate::escrow::{Escrow, Event, Transition};
 use crate::refusal::Refusal;
-use crate::remittance::{Escrow, Event, Status, Transition};
+use crate::remittance::Status;
 use crate::time::Timestamp;
 
 /// What one remittance of the card becomes.
@@ -78,7 +79,14 @@ pub(crate) fn reread(
         let logged = shown.position(|logged| logged.remittance == escrow.remittance);
         let event = match (escrow.status, logged) {
             (_, Some(_)) => Event::ProveCredited,
-            (Status::Credited { .. }, None) => return Err(Refusal::Contradictory),
+            (
+                Status::Credited { .. }
+                | Status::Ordered
+                | Status::FundingUnknown { .. }
+                | Status::Unfunded { .. }
+                | Status::Refunding { .. },
+                None,
+            ) => return Err(Refusal::Contradictory),
             (
                 Status::Open
                 | Status::CommitSent { .. }
@@ -109,7 +117,9 @@ fn after(before: Proven, escrow: &Escrow) -> Option<Proven> {
         id: escrow.remittance.to_bytes(),
         remittance_seq: before.remittance_seq.checked_add(1)?,
         payment_seq: before.payment_seq,
-        value: before.value.checked_add(escrow.amount.minor())?,
+        value: escrow
+            .flow
+            .value_after(before.value, escrow.amount.minor())?,
     })
 }
 
@@ -128,6 +138,7 @@ mod tests {
     fn escrow(number: u64, minor: i64, status: Status) -> Escrow {
         Escrow {
             remittance: id(number),
+            flow: crate::Flow::Credit(crate::Source::Account),
             sender: HolderId::new(1, [1; 10]),
             card: CardId::new(1, [2; 10]),
             amount: Amount::new(minor, Currency::Jpy).unwrap(),

@@ -9,13 +9,18 @@ use alloc::vec::Vec;
 use money::{Currency, Money};
 
 use crate::account::{AccountRef, BALANCE_MINOR_MAX};
+use crate::bank::{BANK_REASON_CHARS_MAX, BankAnswer};
 use crate::card::{
     BATCH_LEN_MAX, Card, CardStatus, EVIDENCE_LEN_MAX, InFlight, Proven, SESSION_LEN_MAX,
 };
-use crate::command::{Command, CommitOutcome, CommitSend, Decide, PlaceOrder, Settle, Settlement};
+use crate::command::{
+    Command, CommitOutcome, CommitSend, Decide, Payment, PlaceOrder, Settle, Settlement,
+};
+use crate::escrow::{Escrow, Event, Transition};
+use crate::flow::{Flow, Source};
 use crate::id::HolderId;
 use crate::refusal::Refusal;
-use crate::remittance::{Escrow, Event, RECEIPT_LEN_MAX, Status, Transition};
+use crate::remittance::{RECEIPT_LEN_MAX, Status};
 use crate::reread::{RereadPlan, reread};
 use crate::time::Timestamp;
 
@@ -58,9 +63,16 @@ pub fn within_bounds(command: &Command) -> Result<(), Refusal> {
         Command::Settle(Settle { receipt, .. }) | Command::ShowReceipt { receipt, .. } => {
             receipt.len() <= RECEIPT_LEN_MAX
         }
+        Command::BankAnswered { answer, .. } => match answer {
+            BankAnswer::Refused { reason } | BankAnswer::Unknown { reason, .. } => {
+                reason.chars().count() <= BANK_REASON_CHARS_MAX
+            }
+            BankAnswer::Confirmed | BankAnswer::Refunded | BankAnswer::Void => true,
+        },
         Command::Transfer { .. }
         | Command::Cancel { .. }
         | Command::Expire { .. }
+        | Command::AskBank { .. }
         | Command::BlockCard { .. } => true,
     };
     if fits {
@@ -157,17 +169,34 @@ pub struct OrderFacts {
     pub remittance_taken: bool,
     /// The sender's account.
     pub sender: Option<Money>,
+    /// Whether the sender has an account at the bank.
+    pub bank_account: bool,
     /// The card of the number.
     pub recipient: Option<Recipient>,
 }
 
-/// Decides an order whose idempotency key is new; gives the sender's balance after it.
+/// What an order leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderPlan {
+    /// Where the amount comes from.
+    pub flow: Flow,
+    /// The first status.
+    pub status: Status,
+    /// The sender's balance after it, where the account here pays.
+    pub sender_after: Option<i64>,
+}
+
+/// Decides an order whose idempotency key is new.
 ///
 /// # Errors
 /// `RemittanceTaken`, `HolderUnknown`, `CardUnknown`, `CardIssuing`, `CardBlocked`, `CardFrozen`,
-/// `SelfRemittance`, `RecipientWithoutAddress`, `CurrencyMismatch`, `Expired`, `AmountOverLimit`,
-/// `InsufficientFunds`, in this order.
-pub fn place_order(order: &PlaceOrder, facts: &OrderFacts, now: Timestamp) -> Result<i64, Refusal> {
+/// `SelfRemittance`, `RecipientWithoutAddress`, `FundingUnavailable`, `CurrencyMismatch`,
+/// `Expired`, `AmountOverLimit`, `InsufficientFunds`, in this order.
+pub fn place_order(
+    order: &PlaceOrder,
+    facts: &OrderFacts,
+    now: Timestamp,
+) -> Result<OrderPlan, Refusal> {
     if facts.remittance_taken {
         return Err(Refusal::RemittanceTaken);
     }
@@ -186,6 +215,10 @@ pub fn place_order(order: &PlaceOrder, facts: &OrderFacts, now: Timestamp) -> Re
     if !card.has_address {
         return Err(Refusal::RecipientWithoutAddress);
     }
+    match order.payment {
+        Payment::Bank if !facts.bank_account => return Err(Refusal::FundingUnavailable),
+        Payment::Bank | Payment::Account => {}
+    }
     if sender.currency() != currency || card.currency != currency {
         return Err(Refusal::CurrencyMismatch);
     }
@@ -195,7 +228,57 @@ pub fn place_order(order: &PlaceOrder, facts: &OrderFacts, now: Timestamp) -> Re
     if order.amount.minor() > order.amount_max.min(card.value_max) {
         return Err(Refusal::AmountOverLimit);
     }
-    take(sender, order.amount.minor())
+    let (source, status, sender_after) = match order.payment {
+        Payment::Account => {
+            let after = take(sender, order.amount.minor())?;
+            (Source::Account, Status::Open, Some(after))
+        }
+        Payment::Bank => (Source::Bank, Status::Ordered, None),
+    };
+    Ok(OrderPlan {
+        flow: Flow::Credit(source),
+        status,
+        sender_after,
+    })
+}
+
+/// Decides what an answer of the bank leads to; nothing for one that says nothing.
+///
+/// # Errors
+/// `RemittanceUnknown`; `FundingUnavailable` for a remittance that no bank pays for; those of
+/// [`Escrow::on`], of which `Contradictory` says that the bank contradicts what it said before.
+pub fn bank_answered(
+    escrow: Option<&Escrow>,
+    answer: &BankAnswer,
+    now: Timestamp,
+) -> Result<Option<Transition>, Refusal> {
+    let escrow = bank_funded(escrow)?;
+    let event = match answer {
+        BankAnswer::Confirmed => Event::Fund,
+        BankAnswer::Refused { .. } | BankAnswer::Void => Event::RefuseFunding,
+        BankAnswer::Refunded => Event::Refund,
+        BankAnswer::Unknown { .. } => return Ok(None),
+    };
+    escrow.on(event, now).map(Some)
+}
+
+/// Whether the bank may be asked for this remittance.
+///
+/// # Errors
+/// `RemittanceUnknown`; `FundingUnavailable` for a remittance that no bank pays for; those of
+/// [`Escrow::on`].
+pub fn ask_bank(escrow: Option<&Escrow>, now: Timestamp) -> Result<Transition, Refusal> {
+    bank_funded(escrow)?.on(Event::AskBank, now)
+}
+
+fn bank_funded(escrow: Option<&Escrow>) -> Result<&Escrow, Refusal> {
+    let escrow = escrow.ok_or(Refusal::RemittanceUnknown)?;
+    match escrow.flow {
+        Flow::Credit(Source::Bank) => Ok(escrow),
+        Flow::Credit(Source::Account | Source::Card) | Flow::Debit { .. } => {
+            Err(Refusal::FundingUnavailable)
+        }
+    }
 }
 
 /// What the decisive step needs to know, as one consistent reading.
@@ -242,7 +325,7 @@ pub struct DecidePlan {
 /// `CardIssuing`, `CardFrozen`, `Stale`, `Contradictory`, in this order: nothing is concluded. What
 /// forbids only the commit is in [`DecidePlan::commit`], beside the settlement that stands:
 /// `RemittanceUnknown`, `CardBlocked`, `CardFrozen`, `WrongCard`, `CurrencyMismatch`, those of
-/// [`Escrow::on`], `CardFull`, `CounterExhausted`, in this order.
+/// [`Escrow::on`], `InsufficientFunds` or `CardFull`, `CounterExhausted`, in this order.
 pub fn decide(
     command: &Decide,
     facts: &DecideFacts<'_>,
@@ -352,9 +435,9 @@ fn settlement(
 
 /// What the card shows once the batch in flight is committed.
 fn proven_by(in_flight: &InFlight, escrow: &Escrow) -> Result<Proven, Refusal> {
-    let value = in_flight
-        .balance_before
-        .checked_add(escrow.amount.minor())
+    let value = escrow
+        .flow
+        .value_after(in_flight.balance_before, escrow.amount.minor())
         .ok_or(Refusal::Contradictory)?;
     Ok(Proven {
         id: in_flight.remittance.to_bytes(),
@@ -389,9 +472,12 @@ fn send(
         return Err(Refusal::CurrencyMismatch);
     }
     escrow.on(Event::SendCommit, now)?;
-    match proven.value.checked_add(escrow.amount.minor()) {
-        Some(after) if after <= facts.card.value_max => {}
-        Some(_) | None => return Err(Refusal::CardFull),
+    let after = escrow.flow.value_after(proven.value, escrow.amount.minor());
+    match (escrow.flow, after) {
+        (Flow::Debit { .. }, None) => return Err(Refusal::InsufficientFunds),
+        (Flow::Debit { .. }, Some(_)) => {}
+        (Flow::Credit(_), Some(after)) if after <= facts.card.value_max => {}
+        (Flow::Credit(_), _) => return Err(Refusal::CardFull),
     }
     let seq = proven
         .remittance_seq

@@ -9,6 +9,7 @@ use alloc::{vec, vec::Vec};
 use card::{handshake, key::Key};
 use ledger::{
     Card, CardStatus, InFlight, Remittance, RemittanceId, ReturnReason, Status, Timestamp,
+    UnfundedReason,
 };
 use subtle::ConstantTimeEq;
 use wire::exchange::{Instruction, Refusal, Reply, Step, StopRule};
@@ -127,8 +128,23 @@ pub fn begin(instruction: &Instruction, rows: BeginRows<'_>, now: Timestamp) -> 
 /// Why a remittance of this status can not be credited now, whatever the card says.
 pub(crate) fn unredeemable(status: Status, expires: Timestamp, now: Timestamp) -> Option<Refusal> {
     match status {
+        Status::Ordered | Status::FundingUnknown { .. } => Some(Refusal::NotYetValid),
         Status::Open if now >= expires => Some(Refusal::Expired),
         Status::Open | Status::CommitSent { .. } | Status::Recovering { .. } => None,
+        Status::Unfunded {
+            reason: UnfundedReason::Expired,
+            ..
+        }
+        | Status::Refunding {
+            reason: ReturnReason::Expired,
+        } => Some(Refusal::Expired),
+        Status::Unfunded {
+            reason: UnfundedReason::Refused | UnfundedReason::Cancelled,
+            ..
+        }
+        | Status::Refunding {
+            reason: ReturnReason::Cancelled,
+        } => Some(Refusal::Cancelled),
         Status::Credited { .. } => Some(Refusal::Restart),
         Status::Returned {
             reason: ReturnReason::Expired,

@@ -269,7 +269,13 @@ fn batch(
     match status {
         Status::CommitSent { .. } => return Err(Refusal::Restart),
         Status::Recovering { .. } => return Err(Refusal::Recovering),
-        Status::Open | Status::Credited { .. } | Status::Returned { .. } => {}
+        Status::Ordered
+        | Status::FundingUnknown { .. }
+        | Status::Unfunded { .. }
+        | Status::Refunding { .. }
+        | Status::Open
+        | Status::Credited { .. }
+        | Status::Returned { .. } => {}
     }
     let ended = unredeemable(status, remittance.expires, context.now);
     if let Some(refusal) = ended.or(rows.program_key.refusal()) {
@@ -369,6 +375,7 @@ pub const fn wire_refusal(refusal: ledger::Refusal) -> Refusal {
         R::Expired => Refusal::Expired,
         R::InDoubt => Refusal::InDoubt,
         R::Recovering => Refusal::Recovering,
+        R::NotFunded => Refusal::NotYetValid,
         R::AmountOverLimit | R::CardFull => Refusal::CardFull,
         R::OutOfBounds
         | R::IdempotencyConflict
@@ -377,6 +384,7 @@ pub const fn wire_refusal(refusal: ledger::Refusal) -> Refusal {
         | R::HolderUnknown
         | R::SelfRemittance
         | R::RecipientWithoutAddress
+        | R::FundingUnavailable
         | R::CurrencyMismatch
         | R::Stale
         | R::Contradictory

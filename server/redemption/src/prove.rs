@@ -47,7 +47,11 @@ impl ProofAnswered {
         // its proof, and the card is asked.
         let (gone, unproven) = match remittance.status {
             Status::Recovering { .. } => (Refusal::Recovering, Refusal::Recovering),
-            Status::Open
+            Status::Ordered
+            | Status::FundingUnknown { .. }
+            | Status::Unfunded { .. }
+            | Status::Refunding { .. }
+            | Status::Open
             | Status::CommitSent { .. }
             | Status::Credited { .. }
             | Status::Returned { .. } => (Refusal::Restart, Refusal::InDoubt),

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use ledger::{
-    Account, AuditReport, Card, CardId, ClaimRef, Command, FreezeCase, Holder, HolderId, InFlight,
-    MailId, NumberRef, OutboxMail, Outcome, Refusal, Remittance, RemittanceId, Timestamp,
+    Account, AuditReport, BankTask, Card, CardId, ClaimRef, Command, FreezeCase, Holder, HolderId,
+    InFlight, MailId, NumberRef, OutboxMail, Outcome, Refusal, Remittance, RemittanceId, Timestamp,
     TokenHash, Transfer, TransferId, Uid,
 };
 use money::Money;
@@ -20,7 +20,7 @@ pub const COMMANDS_MAX: usize = 1_000;
 /// Most rows in one page or one sweep.
 pub const PAGE_MAX: u32 = 1_000;
 
-/// Most mails in one lease.
+/// Most mails, and most questions to the bank, in one lease.
 pub const LEASES_MAX: u32 = 1_000;
 
 /// A ledger that survives crashes.
@@ -103,7 +103,8 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> Result<OrderPage, StoreError>;
 
-    /// Open remittances with `expires <= now`, oldest first, for [`Command::Expire`].
+    /// Remittances with `expires <= now` that are open, or that no bank was asked for yet, oldest
+    /// first, for [`Command::Expire`].
     async fn expirable(&self, now: Timestamp, limit: u32) -> Result<Vec<RemittanceId>, StoreError>;
 
     // --- holders and cards ---
@@ -148,6 +149,28 @@ pub trait Store: Send + Sync {
 
     /// The cases of frozen cards, oldest first. `limit`: cut to [`PAGE_MAX`].
     async fn freeze_cases(&self, limit: u32) -> Result<Vec<FreezeCase>, StoreError>;
+
+    // --- the bank ---
+
+    /// Sets or removes a holder's account at the bank: 1 to [`ledger::BANK_ACCOUNT_LEN_MAX`] visible
+    /// ASCII characters. Orders that are placed already keep theirs.
+    async fn set_bank_account(
+        &self,
+        holder: HolderId,
+        account: Option<String>,
+    ) -> Result<(), AdminError>;
+
+    /// A holder's account at the bank.
+    async fn bank_account(&self, holder: HolderId) -> Result<Option<String>, StoreError>;
+
+    /// Takes questions to the bank that are due, oldest first, and counts an attempt for each. Nobody
+    /// else gets them before `until`. `limit`: cut to [`LEASES_MAX`].
+    async fn lease_bank(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<BankTask>, StoreError>;
 
     // --- templates ---
 

@@ -27,6 +27,36 @@ pub struct CreateOrder {
     /// How long the order can be redeemed, in seconds; the issuer's usual time without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_s: Option<u64>,
+    /// Who pays; the account here without it.
+    #[serde(default, skip_serializing_if = "FundFrom::is_account")]
+    pub fund_from: FundFrom,
+}
+
+/// Where the amount of an order comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FundFrom {
+    /// The sender's account at this issuer.
+    #[default]
+    Account,
+    /// The sender's account at the bank: nothing is mailed before the bank has confirmed.
+    Bank,
+}
+
+impl FundFrom {
+    /// The text in documents and forms.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Bank => "bank",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+    fn is_account(&self) -> bool {
+        *self == Self::Account
+    }
 }
 
 /// One order as its sender sees it.
@@ -36,6 +66,8 @@ pub struct OrderView {
     pub id: String,
     /// Where the money is.
     pub status: String,
+    /// Who pays.
+    pub fund_from: FundFrom,
     /// The amount in minor units.
     pub amount_minor: i64,
     /// The currency's code (ISO 4217).
@@ -185,6 +217,8 @@ problem_codes! {
     SelfRemittance = "self-remittance", 422, "Sender is the recipient";
     /// The recipient has no mail address.
     RecipientWithoutAddress = "recipient-without-address", 422, "Recipient has no mail address";
+    /// The issuer has no bank, or the sender no account there.
+    FundingUnavailable = "funding-unavailable", 422, "Cannot be paid from there";
     /// The sender's account does not hold the amount.
     InsufficientFunds = "insufficient-funds", 422, "Not enough funds";
     /// No order of this id that this principal may see.

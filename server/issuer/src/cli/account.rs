@@ -18,7 +18,7 @@ pub enum Account {
   tegata-server account fund --data ./issuer --holder 0192... --amount 10000
   tegata-server account fund --data ./issuer --holder 0192... --amount 12.50 --transfer 0192...")]
     Fund(Fund),
-    /// List the accounts: the float, holders, cards (escrow is a total of `audit`)
+    /// List the accounts: the float, the bank, holders, cards (escrow is a total of `audit`)
     #[command(after_help = "Example:\n  tegata-server account list --data ./issuer")]
     List {
         /// Data folder and form of the output.
@@ -104,6 +104,11 @@ async fn list(common: &Common) -> anyhow::Result<()> {
         .balance(Ledger::Float(office.config.currency))
         .await?;
     accounts.extend(float.map(|money| ("float".to_owned(), String::new(), money)));
+    let bank = office
+        .store
+        .balance(Ledger::Bank(office.config.currency))
+        .await?;
+    accounts.extend(bank.map(|money| ("bank".to_owned(), String::new(), money)));
     for holder in holder::all(&office).await? {
         accounts.push(("holder".to_owned(), holder.id.to_string(), holder.balance));
     }

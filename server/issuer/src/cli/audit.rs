@@ -33,11 +33,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         .iter()
         .map(|t| {
             format!(
-                "{}  holders {}  cards {}  escrow {}  float {}",
+                "{}  holders {}  cards {}  escrow {}  bank {}  float {}",
                 t.currency.code(),
                 t.holders,
                 t.cards,
                 t.escrow,
+                t.bank,
                 t.float
             )
         })
@@ -58,6 +59,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
                 "holders": t.holders.to_string(),
                 "cards": t.cards.to_string(),
                 "escrow": t.escrow.to_string(),
+                "bank": t.bank.to_string(),
                 "float": t.float.to_string(),
             })
         })

@@ -1,4 +1,4 @@
-//! `holder add | list`.
+//! `holder add | list | bank`.
 
 use super::{Common, Output, open, output::table};
 use crate::{
@@ -20,6 +20,11 @@ pub enum Holder {
   tegata-server holder add --data ./issuer --name 'Aiko Sato'
   tegata-server holder add --data ./issuer --name 'Ben' --email ben@example.org --language ja")]
     Add(Add),
+    /// Name the bank account that a holder's orders may be paid from, or none
+    #[command(after_help = "Examples:
+  tegata-server holder bank 0192... --data ./issuer --account 0001-1234567
+  tegata-server holder bank 0192... --data ./issuer --none")]
+    Bank(BankAccount),
     /// List all holders with their balances
     #[command(after_help = "Example:\n  tegata-server holder list --data ./issuer --json")]
     List {
@@ -45,9 +50,26 @@ pub struct Add {
     language: String,
 }
 
+/// Flags of `holder bank`.
+#[derive(Debug, clap::Args)]
+#[group(id = "what", required = true, args = ["account", "none"])]
+pub struct BankAccount {
+    /// Whose account
+    id: String,
+    #[command(flatten)]
+    common: Common,
+    /// Its number at the bank
+    #[arg(long, value_name = "NUMBER")]
+    account: Option<String>,
+    /// Pay no more orders from a bank; those that are placed keep theirs
+    #[arg(long)]
+    none: bool,
+}
+
 pub(super) async fn run(command: Holder) -> anyhow::Result<ExitCode> {
     match command {
         Holder::Add(args) => add(args).await?,
+        Holder::Bank(args) => bank(args).await?,
         Holder::List { common } => list(&common).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -84,6 +106,24 @@ async fn add(args: Add) -> anyhow::Result<()> {
         token.as_str()
     );
     let document = json!({ "holder": id.to_string(), "name": args.name, "token": token.as_str() });
+    Output {
+        json: args.common.json,
+    }
+    .print(&text, document)
+}
+
+async fn bank(args: BankAccount) -> anyhow::Result<()> {
+    let holder: HolderId = args.id.parse().context("the holder's id")?;
+    let office = open(&args.common)?;
+    office
+        .store
+        .set_bank_account(holder, args.account.clone())
+        .await?;
+    let text = format!(
+        "holder  {holder}\nbank    {}",
+        args.account.as_deref().unwrap_or("none")
+    );
+    let document = json!({ "holder": holder.to_string(), "bank_account": args.account });
     Output {
         json: args.common.json,
     }

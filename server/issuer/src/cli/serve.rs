@@ -3,6 +3,7 @@
 use super::open;
 use crate::{
     app::{App, Settings},
+    bank,
     config::Config,
     connections::{self, Limits},
     files, http, jobs,
@@ -59,6 +60,9 @@ pub struct Args {
     /// Sender address of mails [default: no-reply@ISSUER]
     #[arg(long, value_name = "ADDRESS")]
     mail_from: Option<String>,
+    /// Let senders pay from this bank: simulated:FILE
+    #[arg(long, value_name = "BANK")]
+    bank: Option<String>,
     /// File that gets the base URL once requests are answered
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
@@ -84,6 +88,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     );
     let office = open(&args.common)?;
     let transport = transport(&args)?;
+    let bank = args.bank.as_deref().map(bank::connect).transpose()?;
     let listener = TcpListener::bind(args.listen)
         .await
         .with_context(|| format!("cannot listen on {}", args.listen))?;
@@ -99,6 +104,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
             .mail_from
             .clone()
             .unwrap_or_else(|| format!("no-reply@{}", office.config.issuer)),
+        bank: args.bank.is_some(),
     };
     let app = Arc::new(App::new(office, settings).await?);
     let (stop, stopped) = watch::channel(false);
@@ -109,6 +115,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         transport,
         stopped.clone(),
     ));
+    if let Some(bank) = bank {
+        tasks.spawn(jobs::bank::run(Arc::clone(&app), bank, stopped.clone()));
+    }
     tracing::info!(http.address = %address, http.origin = %app.settings.public_origin, "listening");
     if let Some(path) = &args.ready_file {
         write_ready(path, &format!("http://{address}"))?;

@@ -1,5 +1,6 @@
-//! Work that nobody asks for: what expired goes back, mails go out.
+//! Work that nobody asks for: what expired goes back, mails go out, the bank is asked.
 
+pub mod bank;
 pub mod expiry;
 pub mod outbox;
 

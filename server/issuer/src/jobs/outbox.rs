@@ -106,7 +106,13 @@ async fn deliver(app: &App, transport: &Transport, mail: &OutboxMail) -> Result<
         .map_err(|e| Failure::Retry(format!("{e:#}")))?;
     match remittance.status {
         Status::Open | Status::CommitSent { .. } | Status::Recovering { .. } => {}
-        Status::Credited { .. } | Status::Returned { .. } => {
+        Status::Ordered | Status::FundingUnknown { .. } => {
+            return Err(Failure::Retry("the order is not funded yet".to_owned()));
+        }
+        Status::Unfunded { .. }
+        | Status::Refunding { .. }
+        | Status::Credited { .. }
+        | Status::Returned { .. } => {
             return Err(Failure::Permanent("the order had ended".to_owned()));
         }
     }

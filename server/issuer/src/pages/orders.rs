@@ -25,11 +25,11 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use data_encoding::BASE64URL_NOPAD;
-use ledger::{Holder, IdempotencyKey, Remittance, ReturnReason, Status};
+use ledger::{Holder, IdempotencyKey, Remittance, ReturnReason, Status, UnfundedReason};
 use money::{Amount, AmountError};
 use serde::Deserialize;
 use std::sync::Arc;
-use wire::api::{CreateOrder, ProblemCode};
+use wire::api::{CreateOrder, FundFrom, ProblemCode};
 
 /// One order as a page shows it.
 struct Row {
@@ -48,6 +48,21 @@ impl Row {
     fn new(remittance: &Remittance, t: &'static texts::Texts) -> Self {
         let view = orders::view(remittance);
         let (status, cancellable) = match &remittance.status {
+            Status::Ordered => (t.ordered, true),
+            Status::FundingUnknown { cancel_asked, .. } => (t.funding_unknown, !cancel_asked),
+            Status::Refunding { .. } => (t.refunding, false),
+            Status::Unfunded {
+                reason: UnfundedReason::Refused,
+                ..
+            } => (t.funding_failed, false),
+            Status::Unfunded {
+                reason: UnfundedReason::Cancelled,
+                ..
+            } => (t.cancelled_unfunded, false),
+            Status::Unfunded {
+                reason: UnfundedReason::Expired,
+                ..
+            } => (t.expired_unfunded, false),
             Status::Open => (t.open, true),
             Status::CommitSent { .. } => (t.commit_sent, false),
             Status::Recovering { .. } => (t.recovering, false),
@@ -138,6 +153,8 @@ pub(super) struct OrderForm {
     amount: String,
     #[serde(default)]
     note: String,
+    #[serde(default)]
+    from: FundFrom,
 }
 
 #[derive(Template)]
@@ -146,6 +163,7 @@ struct FormPage {
     t: &'static texts::Texts,
     frame: Frame,
     currency: &'static str,
+    bank: bool,
     form: OrderForm,
 }
 
@@ -194,6 +212,7 @@ fn form_page(
             t: visitor.texts(),
             frame,
             currency,
+            bank: app.settings.bank,
             form,
         },
         status,
@@ -208,6 +227,7 @@ struct ConfirmPage {
     recipient: String,
     masked: String,
     amount: String,
+    from: &'static str,
     expires: String,
     form: OrderForm,
 }
@@ -235,6 +255,7 @@ pub(super) async fn confirm(
                 recipient: masked_name(&preview.recipient),
                 masked: preview.card_masked,
                 amount: preview.amount.to_string(),
+                from: from_text(form.from, visitor.texts()),
                 expires: minute(&clock::rfc3339(preview.expires)),
                 form,
             };
@@ -293,6 +314,7 @@ fn check(app: &App, holder: &Holder, form: &OrderForm) -> Result<NewOrder, Refus
         currency: currency.code().to_owned(),
         note: (!note.is_empty()).then(|| note.to_owned()),
         expires_in_s: None,
+        fund_from: form.from,
     };
     NewOrder::check(app, body)
 }
@@ -309,6 +331,13 @@ fn ungrouped(typed: &str) -> String {
         major.replace(',', "") + decimals
     } else {
         typed.to_owned()
+    }
+}
+
+const fn from_text(from: FundFrom, t: &'static texts::Texts) -> &'static str {
+    match from {
+        FundFrom::Account => t.from_account,
+        FundFrom::Bank => t.from_bank,
     }
 }
 

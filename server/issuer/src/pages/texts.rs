@@ -44,6 +44,9 @@ texts! {
     no_orders: "You have not sent anything yet.", "まだ送金はありません。";
     created: "Ordered", "受付日時";
     recipient: "Recipient", "受取人";
+    pay_from: "Pay from", "支払い元";
+    from_account: "Your account here", "こちらの口座";
+    from_bank: "Your bank account", "銀行口座";
     recipient_card: "Recipient's card number", "受取人のカード番号";
     card_hint: "16 digits, as printed on the card.", "カードに記載された16桁の番号です。";
     amount: "Amount", "金額";
@@ -66,6 +69,12 @@ texts! {
     reference: "Reference", "受付番号";
     cancel: "Cancel this remittance", "この送金を取り消す";
     open: "Waiting to be picked up", "受取待ち";
+    ordered: "The payment is being fetched from your bank", "銀行からの支払いを手配しています";
+    funding_unknown: "Your bank has not answered yet; nothing is sent before it has", "銀行の回答を待っています。確認できるまで送金は行われません";
+    funding_failed: "Your bank refused the payment; nothing was taken", "銀行で支払いが拒否されました。引き落としはありません";
+    cancelled_unfunded: "Cancelled; nothing was taken", "取り消されました。引き落としはありません";
+    expired_unfunded: "Too late; nothing was taken", "期限切れです。引き落としはありません";
+    refunding: "On its way back to your bank", "銀行へ返金しています";
     commit_sent: "Being picked up", "受取処理中";
     recovering: "Waiting for the recipient's card", "受取人のカードの確認待ち";
     credited: "Received", "受取済み";
@@ -141,6 +150,10 @@ pub(super) fn problem(code: ProblemCode, language: Language) -> &'static str {
         ProblemCode::RecipientWithoutAddress => (
             "The holder of this card has no mail address.",
             "受取人のメールアドレスが登録されていません。",
+        ),
+        ProblemCode::FundingUnavailable => (
+            "You cannot pay from there. Choose another, or ask the office.",
+            "この支払い元は使えません。別のものを選ぶか、窓口にお問い合わせください。",
         ),
         ProblemCode::InsufficientFunds => ("Your balance is not enough.", "残高が不足しています。"),
         ProblemCode::OrderUnknown => ("There is no such remittance.", "該当する送金はありません。"),

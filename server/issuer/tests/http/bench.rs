@@ -291,6 +291,7 @@ fn open(runtime: &Runtime, dir: &TempDir, clock: &Arc<TestClock>) -> Arc<App> {
         public_origin: "https://money.example".to_owned(),
         behind_proxy: false,
         mail_from: "no-reply@money.example".to_owned(),
+        bank: true,
     };
     Arc::new(runtime.block_on(App::new(office, settings)).unwrap())
 }

@@ -124,6 +124,7 @@ fn orders_that_the_rules_forbid(bench: &Bench, met: &Met) {
     let cases = [
         ("currency", json!("USD"), P::CurrencyUnknown),
         ("currency", json!("XXX"), P::CurrencyUnknown),
+        ("fund_from", json!("bank"), P::FundingUnavailable),
         ("amount_minor", json!(0), P::AmountNotPositive),
         ("amount_minor", json!(-1), P::AmountNotPositive),
         ("amount_minor", json!(25.5), P::AmountExponent),

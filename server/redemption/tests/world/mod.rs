@@ -9,9 +9,9 @@ use card::{
 use card_sim::Card as Chip;
 use ed25519_dalek::SigningKey;
 use ledger::{
-    Card, CardId, CardStatus, CommitOutcome, Decide, Decided, Event, HolderId, InFlight,
+    Card, CardId, CardStatus, CommitOutcome, Decide, Decided, Event, Flow, HolderId, InFlight,
     MailStatus, NumberRef, Proven, Refusal as LedgerRefusal, Remittance, RemittanceId, Settle,
-    Settlement, Status, Timestamp, Uid,
+    Settlement, Source, Status, Timestamp, Uid,
     rules::{self, DecideFacts, SettleFacts, SettlePlan},
 };
 use money::{Amount, Currency};
@@ -117,6 +117,7 @@ impl World {
         let id = RemittanceId::new(self.drawn, [3; 10]);
         let remittance = Remittance {
             id,
+            flow: Flow::Credit(Source::Account),
             revision: 0,
             sender: HolderId::new(1, [4; 10]),
             sender_name: "Aiko".to_owned(),

@@ -8,6 +8,7 @@
     reason = "the cases are tests that live in a library, so that each store can run them"
 )]
 
+mod bank;
 mod beside;
 mod decisive;
 mod doubt;
@@ -16,6 +17,7 @@ mod order;
 mod recovery;
 mod world;
 
+pub use bank::*;
 pub use beside::*;
 pub use decisive::*;
 pub use doubt::*;
@@ -75,6 +77,13 @@ macro_rules! contract_tests {
             a_card_is_issued_in_two_steps_and_can_resume
             a_card_has_its_own_number_and_chip
             a_template_is_kept_as_it_was
+            a_bank_order_is_mailed_and_sent_only_once_the_bank_has_confirmed
+            a_refused_bank_order_ends_without_a_transfer
+            an_order_of_unknown_funding_waits_for_the_bank
+            a_bank_that_confirms_too_late_gets_its_refund_entry
+            an_open_bank_order_is_returned_to_the_bank
+            a_bank_order_that_was_never_asked_for_ends_at_once
+            what_the_bank_is_not_asked_for_is_refused
             a_mail_is_leased_to_one_and_retried_with_its_message_id
         }
     };

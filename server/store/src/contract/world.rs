@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ledger::{
     Account, AccountRef, CardId, CardState, ClaimRef, Command, CommitOutcome, CommitSend,
     ContentHash, Decide, Decided, HolderId, IdempotencyKey, IdempotencyScope, Language, MailId,
-    NewMail, NumberRef, Operation, Outcome, PlaceOrder, Proven, Refusal, RemittanceId, Settle,
-    Settlement, Status, Timestamp, TokenHash, TransferId, Uid,
+    NewMail, NumberRef, Operation, Outcome, Payment, PlaceOrder, Proven, Refusal, RemittanceId,
+    Settle, Settlement, Status, Timestamp, TokenHash, TransferId, Uid,
 };
 use money::{Amount, Currency};
 
@@ -201,6 +201,7 @@ impl World {
             sender,
             sender_name: "Taro Suzuki".to_owned(),
             card,
+            payment: Payment::Account,
             amount: Amount::new(minor, Currency::Jpy).unwrap(),
             amount_max: 1_000_000,
             note: "for the tickets".to_owned(),

@@ -3,12 +3,13 @@
 use audit_log::{Change, digest};
 use ledger::{
     Account, AccountRef, CardId, Command, CommitOutcome, CommitSend, Decide, Decided, Escrow,
-    Event, Leg, Outcome, Posting, Proven, Refusal, RemittanceId, Settle, Status, Timestamp,
-    Transfer, Transition, rules,
+    Event, Flow, Leg, Outcome, Posting, Proven, Refusal, RemittanceId, Settle, Source, Status,
+    Timestamp, Transfer, Transition, rules,
 };
 use money::Amount;
 use rusqlite::Connection;
 
+use crate::sqlite::bank;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::order::place_order;
 use crate::sqlite::{journal, recovery, rows};
@@ -55,6 +56,10 @@ pub(super) fn apply(
             let step = end(connection, escrow.as_ref(), Event::Expire, now)?;
             Ok(step.map(Outcome::Expired))
         }
+        Command::AskBank { remittance, .. } => bank::ask(connection, *remittance, now),
+        Command::BankAnswered {
+            remittance, answer, ..
+        } => bank::answered(connection, *remittance, answer, now),
         Command::Decide(step) => decide(connection, step, now),
         Command::Settle(proof) => settle(connection, proof, now),
         Command::ShowReceipt {
@@ -364,21 +369,34 @@ pub(super) fn advance(
     );
     rows::write(connection, sql, params, "remittance")?;
     if let Some(posting) = step.posting {
-        post_end(connection, escrow, posting, now)?;
+        post_leg(connection, escrow, posting, now)?;
     }
+    bank::follow(connection, escrow, step.to, now)?;
     let remittance = escrow.remittance;
     let change = match step.to {
         Status::Returned { reason, .. } => Change::Returned { remittance, reason },
+        Status::Refunding { reason } => Change::Refunding { remittance, reason },
+        Status::Unfunded { reason, .. } => Change::Unfunded { remittance, reason },
         Status::CommitSent { cancel_asked: true } => Change::CancelAsked { remittance },
+        Status::FundingUnknown { cancel_asked, .. } => match (escrow.status, cancel_asked) {
+            (Status::Ordered, false) => Change::BankAsked { remittance },
+            (_, true) => Change::CancelAsked { remittance },
+            (_, false) => Change::Recovering { remittance },
+        },
         Status::Recovering { .. } => match escrow.status {
             Status::Recovering { .. } => Change::CancelAsked { remittance },
+            Status::FundingUnknown { .. } | Status::Ordered => Change::Funded { remittance },
             Status::Open
             | Status::CommitSent { .. }
+            | Status::Refunding { .. }
+            | Status::Unfunded { .. }
             | Status::Credited { .. }
             | Status::Returned { .. } => Change::Recovering { remittance },
         },
-        // noted where the in-flight row goes or comes
-        Status::Open
+        Status::Open if !escrow.status.is_funded() => Change::Funded { remittance },
+        // noted where the row, or its in-flight row, comes or goes
+        Status::Ordered
+        | Status::Open
         | Status::Credited { .. }
         | Status::CommitSent {
             cancel_asked: false,
@@ -387,27 +405,36 @@ pub(super) fn advance(
     journal::record(connection, now, change)
 }
 
-fn post_end(
+/// Posts the transfer of a step, and moves the accounts that have a row.
+fn post_leg(
     connection: &Connection,
     escrow: &Escrow,
     posting: Posting,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    let to = match posting {
-        Posting::ToCard => Account::Card(escrow.card),
-        Posting::ToSender => Account::Holder(escrow.sender),
+    let held = Account::Escrow(escrow.remittance);
+    let (leg, from, to) = match (posting, escrow.flow) {
+        (Posting::ToEscrow, Flow::Credit(Source::Bank)) => {
+            let bank = Account::Bank(escrow.amount.currency());
+            (Leg::Funding, bank, held)
+        }
+        (Posting::ToCard, Flow::Credit(_)) => (Leg::End, held, Account::Card(escrow.card)),
+        (Posting::ToSender, Flow::Credit(_)) => (Leg::End, held, escrow.home()),
+        (
+            Posting::ToEscrow | Posting::FromCard | Posting::ToCard | Posting::ToSender,
+            Flow::Credit(_) | Flow::Debit { .. },
+        ) => return Err(Fault::Corrupt("flow")),
     };
-    let (Account::Card(_) | Account::Holder(_), (_, Some(id))) = (to, rows::account_columns(&to))
-    else {
-        return Err(Fault::Corrupt("account"));
-    };
-    add_to(connection, id, escrow.amount)?;
-    let id = Leg::End.transfer_of(escrow.remittance);
-    let from = Account::Escrow(escrow.remittance);
+    match to {
+        Account::Card(card) => add_to(connection, card.as_bytes(), escrow.amount)?,
+        Account::Holder(holder) => add_to(connection, holder.as_bytes(), escrow.amount)?,
+        // derived: their transfers are their balance
+        Account::Float(_) | Account::Bank(_) | Account::Escrow(_) => {}
+    }
     rows::post(
         connection,
         &Transfer {
-            id,
+            id: leg.transfer_of(escrow.remittance),
             from,
             to,
             amount: escrow.amount,

@@ -5,8 +5,8 @@ mod log;
 use std::collections::{BTreeMap, HashMap};
 
 use ledger::{
-    Account, AuditCheck, AuditLine, AuditReport, AuditTotals, CardId, Escrow, HolderId, Leg,
-    RemittanceId, ReturnReason, Status, Transfer,
+    Account, AuditCheck, AuditLine, AuditReport, AuditTotals, CardId, Escrow, Flow, HolderId, Leg,
+    RemittanceId, ReturnReason, Source, Status, Transfer,
 };
 use money::Currency;
 use rusqlite::Connection;
@@ -19,7 +19,8 @@ struct Books<'c> {
     report: AuditReport,
     /// Sum of transfers per holder and card.
     by_transfers: HashMap<Account, i128>,
-    /// Sum of transfers per currency: float, escrow.
+    /// Sum of transfers per currency: bank, float, escrow.
+    bank: BTreeMap<Currency, i128>,
     float: BTreeMap<Currency, i128>,
     escrow: BTreeMap<Currency, i128>,
     /// Sum of rows per currency: holders, cards, open remittances.
@@ -33,6 +34,7 @@ pub(super) fn audit(connection: &Connection) -> Result<AuditReport, Fault> {
         connection,
         report: AuditReport::default(),
         by_transfers: HashMap::new(),
+        bank: BTreeMap::new(),
         float: BTreeMap::new(),
         escrow: BTreeMap::new(),
         holders: BTreeMap::new(),
@@ -89,6 +91,7 @@ impl Books<'_> {
     fn count(&mut self, account: Account, currency: Currency, amount: i128) {
         *match account {
             Account::Float(currency) => self.float.entry(currency).or_default(),
+            Account::Bank(currency) => self.bank.entry(currency).or_default(),
             Account::Escrow(_) => self.escrow.entry(currency).or_default(),
             Account::Holder(_) | Account::Card(_) => self.by_transfers.entry(account).or_default(),
         } += amount;
@@ -143,7 +146,9 @@ impl Books<'_> {
                 }
                 &mut self.cards
             }
-            Account::Holder(_) | Account::Float(_) | Account::Escrow(_) => &mut self.holders,
+            Account::Holder(_) | Account::Float(_) | Account::Bank(_) | Account::Escrow(_) => {
+                &mut self.holders
+            }
         };
         *totals.entry(currency).or_default() += i128::from(balance);
     }
@@ -157,24 +162,33 @@ impl Books<'_> {
     }
 
     fn remittance(&mut self, escrow: &Escrow) -> Result<(), Fault> {
-        if escrow.status.holds_escrow() {
+        if escrow.holds() {
             let open = self.open.entry(escrow.amount.currency()).or_default();
             *open += i128::from(escrow.amount.minor());
         }
-        let funding = (
-            Account::Holder(escrow.sender),
-            Account::Escrow(escrow.remittance),
-        );
-        self.leg(escrow, Leg::Funding, Some(funding))?;
+        let held = Account::Escrow(escrow.remittance);
+        let source = match escrow.flow {
+            Flow::Credit(Source::Account) => Account::Holder(escrow.sender),
+            Flow::Credit(Source::Bank) => Account::Bank(escrow.amount.currency()),
+            Flow::Credit(Source::Card) | Flow::Debit { .. } => return Err(Fault::Corrupt("flow")),
+        };
+        let funding = escrow.status.is_funded().then_some((source, held));
+        self.leg(escrow, Leg::Funding, funding)?;
         let end = match escrow.status {
-            Status::Open | Status::CommitSent { .. } | Status::Recovering { .. } => None,
+            Status::Ordered
+            | Status::FundingUnknown { .. }
+            | Status::Unfunded { .. }
+            | Status::Refunding { .. }
+            | Status::Open
+            | Status::CommitSent { .. }
+            | Status::Recovering { .. } => None,
             Status::Credited { .. } => Some(Account::Card(escrow.card)),
             Status::Returned {
                 reason: ReturnReason::Expired | ReturnReason::Cancelled,
                 ..
-            } => Some(Account::Holder(escrow.sender)),
+            } => Some(escrow.home()),
         };
-        let end = end.map(|to| (Account::Escrow(escrow.remittance), to));
+        let end = end.map(|to| (held, to));
         self.leg(escrow, Leg::End, end)?;
         let sent = matches!(escrow.status, Status::CommitSent { .. });
         let row = rows::in_flight(self.connection, escrow.card)?;
@@ -230,7 +244,13 @@ impl Books<'_> {
                 escrow.card == id
                     && match escrow.status {
                         Status::CommitSent { .. } | Status::Recovering { .. } => true,
-                        Status::Open | Status::Credited { .. } | Status::Returned { .. } => false,
+                        Status::Ordered
+                        | Status::FundingUnknown { .. }
+                        | Status::Unfunded { .. }
+                        | Status::Refunding { .. }
+                        | Status::Open
+                        | Status::Credited { .. }
+                        | Status::Returned { .. } => false,
                     }
             });
             if matching.is_none() {
@@ -256,22 +276,24 @@ impl Books<'_> {
                 &self.holders,
                 &self.cards,
                 &self.open,
+                &self.bank,
                 &self.float,
                 &self.escrow,
             ];
             if maps.into_iter().all(|map| sum(map).is_none()) {
                 continue;
             }
-            let [holders, cards, escrow, float, by_transfers] =
+            let [holders, cards, escrow, bank, float, by_transfers] =
                 maps.map(|map| sum(map).unwrap_or_default());
             let totals = AuditTotals {
                 currency,
                 holders,
                 cards,
                 escrow,
+                bank,
                 float,
             };
-            if holders + cards + escrow + float != 0 {
+            if holders + cards + escrow + bank + float != 0 {
                 let detail = format!("{totals:?}");
                 self.fail(AuditCheck::SumIsZero, currency.code(), detail);
             }
@@ -286,7 +308,7 @@ impl Books<'_> {
 
 fn name(account: Account) -> String {
     match account {
-        Account::Float(currency) => currency.code().to_owned(),
+        Account::Float(currency) | Account::Bank(currency) => currency.code().to_owned(),
         Account::Holder(id) => id.to_string(),
         Account::Card(id) => id.to_string(),
         Account::Escrow(id) => id.to_string(),

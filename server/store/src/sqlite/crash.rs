@@ -29,6 +29,8 @@ pub(super) fn reach(command: &Command, moment: Moment) {
         (Command::Decide(_), AfterCommit) => reach!("store::decide::after-commit"),
         (Command::Settle(_), BeforeCommit) => reach!("store::settle::before-commit"),
         (Command::Settle(_), AfterCommit) => reach!("store::settle::after-commit"),
+        // the server is killed while a bank that takes its time is asked: tests/tests/bank.rs
+        (Command::AskBank { .. } | Command::BankAnswered { .. }, BeforeCommit | AfterCommit) => {}
         (Command::ShowReceipt { .. }, BeforeCommit) => reach!("store::show-receipt::before-commit"),
         (Command::ShowReceipt { .. }, AfterCommit) => reach!("store::show-receipt::after-commit"),
         (Command::BlockCard { .. }, BeforeCommit) => reach!("store::block-card::before-commit"),

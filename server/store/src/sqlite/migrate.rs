@@ -9,25 +9,36 @@ use crate::sqlite::fault::Fault;
 const APPLICATION_ID: i64 = 0x5447_5441;
 
 /// The scripts; the version is the position, counted from 1. A shipped one is never edited.
-const SCRIPTS: [&str; 3] = [
+const SCRIPTS: [&str; 4] = [
     include_str!("../../migrations/sqlite/0001_ledger.sql"),
     include_str!("../../migrations/sqlite/0002_audit_log.sql"),
     include_str!("../../migrations/sqlite/0003_restore.sql"),
+    include_str!("../../migrations/sqlite/0004_funding.sql"),
 ];
 
 /// The newest version that this program knows.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// Brings an empty or older file to [`VERSION`].
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     check(connection)?;
     let version = number(connection, "PRAGMA user_version")?;
+    // A script that makes a table anew must drop the old one while others refer to it
+    // (https://www.sqlite.org/lang_altertable.html, section 7); each step checks all references.
+    enforce_references(connection, false)?;
     for (script, to) in SCRIPTS.iter().zip(1..=VERSION) {
         if to > version {
             step(connection, script, to).map_err(StoreError::from)?;
         }
     }
+    enforce_references(connection, true)?;
     check(connection)
+}
+
+fn enforce_references(connection: &Connection, on: bool) -> Result<(), StoreError> {
+    connection
+        .pragma_update(None, "foreign_keys", on)
+        .map_err(|error| Fault::from(error).into())
 }
 
 /// Refuses a file of another program, or of a newer version of this one.
@@ -57,6 +68,12 @@ fn step(connection: &mut Connection, script: &str, to: i64) -> Result<(), Fault>
     let at: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if at < to {
         transaction.execute_batch(script)?;
+        if transaction
+            .prepare("PRAGMA foreign_key_check")?
+            .exists([])?
+        {
+            return Err(Fault::Corrupt("reference between tables"));
+        }
         transaction.pragma_update(None, "user_version", to)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
@@ -68,3 +85,7 @@ fn number(connection: &Connection, sql: &str) -> Result<i64, StoreError> {
         .query_row(sql, [], |row| row.get(0))
         .map_err(|error| Fault::from(error).into())
 }
+
+#[cfg(test)]
+#[path = "migrate_tests.rs"]
+mod tests;

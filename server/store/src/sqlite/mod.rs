@@ -6,6 +6,7 @@
 mod admin;
 mod apply;
 mod audit;
+mod bank;
 mod copy;
 mod crash;
 mod fault;

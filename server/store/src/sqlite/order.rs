@@ -2,11 +2,12 @@
 
 use audit_log::{Change, digest};
 use ledger::{
-    Account, CardId, CardStatus, ContentHash, HolderId, Language, Leg, Outcome, PlaceOrder,
-    Refusal, RemittanceId, Timestamp, Transfer, rules,
+    Account, CardId, CardStatus, ContentHash, HolderId, Language, Leg, Outcome, Payment,
+    PlaceOrder, Refusal, RemittanceId, Timestamp, Transfer, rules,
 };
 use rusqlite::{Connection, Row};
 
+use crate::sqlite::bank;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::{journal, rows};
 
@@ -34,14 +35,22 @@ pub(super) fn place_order(
         });
     }
     let found = recipient(connection, order)?;
+    let bank_account = match order.payment {
+        Payment::Bank => bank::account(connection, order.sender)?,
+        Payment::Account => None,
+    };
     let facts = rules::OrderFacts {
         remittance_taken: rows::escrow(connection, order.remittance)?.is_some(),
         sender: rows::balance(connection, order.sender.as_bytes())?,
+        bank_account: bank_account.is_some(),
         recipient: found.as_ref().map(|found| found.facts),
     };
     let answer = match (rules::place_order(order, &facts, now), found) {
-        (Ok(balance), Some(found)) => {
-            place(connection, order, &found, balance, now)?;
+        (Ok(plan), Some(found)) => {
+            place(connection, order, &found, &plan, now)?;
+            if let Some(account) = bank_account {
+                bank::insert(connection, order.remittance, &account, now)?;
+            }
             Ok(Outcome::Placed {
                 remittance: order.remittance,
             })
@@ -141,20 +150,28 @@ fn place(
     connection: &Connection,
     order: &PlaceOrder,
     found: &Found,
-    balance_after: i64,
+    plan: &rules::OrderPlan,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    rows::set_balance(connection, order.sender.as_bytes(), balance_after)?;
-    let transfer = Transfer {
-        id: Leg::Funding.transfer_of(order.remittance),
-        from: Account::Holder(order.sender),
-        to: Account::Escrow(order.remittance),
-        amount: order.amount,
-        at: now,
+    if let Some(balance) = plan.sender_after {
+        rows::set_balance(connection, order.sender.as_bytes(), balance)?;
+        let transfer = Transfer {
+            id: Leg::Funding.transfer_of(order.remittance),
+            from: Account::Holder(order.sender),
+            to: Account::Escrow(order.remittance),
+            amount: order.amount,
+            at: now,
+        };
+        rows::post(connection, &transfer)?;
+    }
+    insert(connection, order, found, plan, now)?;
+    // a mail whose amount is not in escrow yet is due when it is
+    let due = if plan.status.is_funded() {
+        now
+    } else {
+        Timestamp::from_micros(i64::MAX)
     };
-    rows::post(connection, &transfer)?;
-    insert(connection, order, found, now)?;
-    queue_mail(connection, order, found, now)?;
+    queue_mail(connection, order, found, due)?;
     let change = Change::Ordered {
         remittance: order.remittance,
         sender: order.sender,
@@ -172,12 +189,14 @@ fn insert(
     connection: &Connection,
     order: &PlaceOrder,
     found: &Found,
+    plan: &rules::OrderPlan,
     now: Timestamp,
 ) -> Result<(), Fault> {
     let sql = "INSERT INTO remittance (id, revision, sender, sender_name, card, currency, amount, \
                note, status, cancel_asked, ended, created, expires, order_bytes, signature, \
-               program_key, template_hash, claim_ref, receipt) VALUES (?1, ?2, ?3, ?4, ?5, ?6, \
-               ?7, ?8, 'open', 0, NULL, ?9, ?10, ?11, ?12, ?13, ?14, ?15, NULL)";
+               program_key, template_hash, claim_ref, receipt, flow, funds) VALUES (?1, ?2, ?3, \
+               ?4, ?5, ?6, ?7, ?8, ?9, 0, NULL, ?10, ?11, ?12, ?13, ?14, ?15, ?16, NULL, ?17, \
+               NULL)";
     let params = rusqlite::params![
         order.remittance.as_bytes(),
         order.revision,
@@ -187,6 +206,7 @@ fn insert(
         order.amount.currency().code(),
         order.amount.minor(),
         order.note,
+        plan.status.code(),
         now.micros(),
         order.expires.micros(),
         order.order_bytes,
@@ -194,6 +214,7 @@ fn insert(
         order.program_key,
         order.template_hash,
         order.claim.0,
+        plan.flow.code(),
     ];
     rows::write(connection, sql, params, "remittance")
 }
@@ -202,7 +223,7 @@ fn queue_mail(
     connection: &Connection,
     order: &PlaceOrder,
     found: &Found,
-    now: Timestamp,
+    due: Timestamp,
 ) -> Result<(), Fault> {
     let sql = "INSERT INTO outbox \
                (id, remittance, message_id, to_address, language, status, attempts, due, error) \
@@ -214,7 +235,7 @@ fn queue_mail(
         &order.mail.message_id,
         &found.email,
         language.code(),
-        now.micros(),
+        due.micros(),
     );
     rows::write(connection, sql, params, "mail")
 }

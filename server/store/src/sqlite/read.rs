@@ -114,8 +114,8 @@ pub(super) fn expirable(
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<RemittanceId>, Fault> {
-    let sql = "SELECT id FROM remittance WHERE status = 'open' AND expires <= ?1 \
-               ORDER BY expires, id LIMIT ?2";
+    let sql = "SELECT id FROM remittance WHERE status IN ('open', 'ordered') AND expires <= ?1 \
+               AND (status = 'open' OR flow = 'bank') ORDER BY expires, id LIMIT ?2";
     rows::all(
         connection,
         sql,
@@ -185,25 +185,26 @@ pub(super) fn balance(connection: &Connection, account: Account) -> Result<Optio
         Account::Holder(id) => rows::balance(connection, id.as_bytes()),
         Account::Card(id) => rows::balance(connection, id.as_bytes()),
         Account::Escrow(id) => Ok(rows::escrow(connection, id)?.map(|escrow| {
-            let held = if escrow.status.holds_escrow() {
+            let held = if escrow.holds() {
                 escrow.amount.minor()
             } else {
                 0
             };
             Money::new(held, escrow.amount.currency())
         })),
-        Account::Float(currency) => float(connection, currency).map(Some),
+        Account::Float(currency) => derived(connection, rows::KIND_FLOAT, currency).map(Some),
+        Account::Bank(currency) => derived(connection, rows::KIND_BANK, currency).map(Some),
     }
 }
 
-/// What went into the float, less what came out of it.
-fn float(connection: &Connection, currency: Currency) -> Result<Money, Fault> {
+/// What went into an account that has no row, less what came out of it.
+fn derived(connection: &Connection, kind: i64, currency: Currency) -> Result<Money, Fault> {
     let sql = "SELECT \
-               coalesce(sum(amount) FILTER (WHERE to_kind = 0), 0) - \
-               coalesce(sum(amount) FILTER (WHERE from_kind = 0), 0) \
-               FROM transfer WHERE currency = ?1 AND (to_kind = 0 OR from_kind = 0)";
-    let float = rows::one(connection, sql, [currency.code()], |row| {
+               coalesce(sum(amount) FILTER (WHERE to_kind = ?2), 0) - \
+               coalesce(sum(amount) FILTER (WHERE from_kind = ?2), 0) \
+               FROM transfer WHERE currency = ?1 AND (to_kind = ?2 OR from_kind = ?2)";
+    let sum = rows::one(connection, sql, (currency.code(), kind), |row| {
         Ok(Money::new(row.get(0)?, currency))
     })?;
-    float.ok_or(Fault::Corrupt("float"))
+    sum.ok_or(Fault::Corrupt("derived account"))
 }

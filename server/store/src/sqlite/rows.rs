@@ -1,9 +1,9 @@
 //! Rows to records and back: the stored forms, in one place.
 
 use ledger::{
-    Account, Card, CardId, CardStatus, Escrow, Holder, HolderId, IdError, InFlight, Language,
+    Account, Card, CardId, CardStatus, Escrow, Flow, Holder, HolderId, IdError, InFlight, Language,
     MailStatus, NumberRef, Proven, Remittance, RemittanceId, ReturnReason, Status, Timestamp,
-    Transfer, TransferId, Uid,
+    Transfer, TransferId, Uid, UnfundedReason,
 };
 use money::{Amount, Currency, Money};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
@@ -11,11 +11,12 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 use crate::sqlite::fault::Fault;
 use crate::sqlite::journal;
 
-/// Stored kinds of accounts; `0001_ledger.sql` lists them.
+/// Stored kinds of accounts; the migrations list them.
 pub(super) const KIND_FLOAT: i64 = 0;
 pub(super) const KIND_HOLDER: i64 = 1;
 pub(super) const KIND_CARD: i64 = 2;
 pub(super) const KIND_ESCROW: i64 = 3;
+pub(super) const KIND_BANK: i64 = 4;
 
 /// Runs a query for at most one row.
 pub(super) fn one<T>(
@@ -157,6 +158,7 @@ pub(super) fn add_account(
 pub(super) fn account_columns(account: &Account) -> (i64, Option<&[u8; 16]>) {
     match account {
         Account::Float(_) => (KIND_FLOAT, None),
+        Account::Bank(_) => (KIND_BANK, None),
         Account::Holder(id) => (KIND_HOLDER, Some(id.as_bytes())),
         Account::Card(id) => (KIND_CARD, Some(id.as_bytes())),
         Account::Escrow(id) => (KIND_ESCROW, Some(id.as_bytes())),
@@ -167,6 +169,7 @@ fn account(row: &Row<'_>, kind: usize, currency: Currency) -> Result<Account, Fa
     let at = kind + 1;
     match row.get(kind)? {
         KIND_FLOAT => Ok(Account::Float(currency)),
+        KIND_BANK => Ok(Account::Bank(currency)),
         KIND_HOLDER => Ok(Account::Holder(id(row, at, HolderId::from_bytes)?)),
         KIND_CARD => Ok(Account::Card(id(row, at, CardId::from_bytes)?)),
         KIND_ESCROW => Ok(Account::Escrow(id(row, at, RemittanceId::from_bytes)?)),
@@ -316,7 +319,22 @@ pub(super) const fn status_columns(status: Status) -> StatusColumns {
         recovering: false,
     };
     match status {
-        Status::Open => columns,
+        Status::Ordered | Status::Open => columns,
+        Status::FundingUnknown {
+            cancel_asked,
+            recovering,
+        } => StatusColumns {
+            cancel_asked,
+            recovering,
+            ..columns
+        },
+        Status::Refunding { reason } => StatusColumns {
+            cancel_asked: match reason {
+                ReturnReason::Cancelled => true,
+                ReturnReason::Expired => false,
+            },
+            ..columns
+        },
         Status::CommitSent { cancel_asked } => StatusColumns {
             cancel_asked,
             ..columns
@@ -327,10 +345,12 @@ pub(super) const fn status_columns(status: Status) -> StatusColumns {
             recovering: true,
             ..columns
         },
-        Status::Credited { at } | Status::Returned { at, .. } => StatusColumns {
-            ended: Some(at.micros()),
-            ..columns
-        },
+        Status::Credited { at } | Status::Returned { at, .. } | Status::Unfunded { at, .. } => {
+            StatusColumns {
+                ended: Some(at.micros()),
+                ..columns
+            }
+        }
     }
 }
 
@@ -344,7 +364,23 @@ fn status(row: &Row<'_>, column: usize) -> Result<Status, Fault> {
     let ended: Option<i64> = row.get(column + 2)?;
     let recovering: bool = row.get(column + 3)?;
     let returned = |at, reason| Status::Returned { at, reason };
+    let unfunded = |at, reason| Status::Unfunded { at, reason };
     match (code, ended.map(Timestamp::from_micros), recovering) {
+        ("ordered", None, false) => Ok(Status::Ordered),
+        ("funding-unknown", None, recovering) => Ok(Status::FundingUnknown {
+            cancel_asked,
+            recovering,
+        }),
+        ("refunding", None, false) => Ok(Status::Refunding {
+            reason: if cancel_asked {
+                ReturnReason::Cancelled
+            } else {
+                ReturnReason::Expired
+            },
+        }),
+        ("funding-failed", Some(at), false) => Ok(unfunded(at, UnfundedReason::Refused)),
+        ("cancelled-unfunded", Some(at), false) => Ok(unfunded(at, UnfundedReason::Cancelled)),
+        ("expired-unfunded", Some(at), false) => Ok(unfunded(at, UnfundedReason::Expired)),
         ("open", None, false) => Ok(Status::Open),
         ("commit-sent", None, false) => Ok(Status::CommitSent { cancel_asked }),
         ("commit-sent", None, true) => Ok(Status::Recovering { cancel_asked }),
@@ -355,15 +391,27 @@ fn status(row: &Row<'_>, column: usize) -> Result<Status, Fault> {
     }
 }
 
+/// Reads the two columns of a flow, the first of them at `column`.
+fn flow(row: &Row<'_>, column: usize) -> Result<Flow, Fault> {
+    let code = row
+        .get_ref(column)?
+        .as_str()
+        .map_err(|_| Fault::Corrupt("flow"))?;
+    let funds: Option<[u8; 16]> = row.get(column + 1)?;
+    let funds = funds.map(RemittanceId::from_bytes).transpose();
+    Flow::from_code(code, funds.map_err(|_| Fault::Corrupt("id"))?).ok_or(Fault::Corrupt("flow"))
+}
+
 pub(super) fn escrow(
     connection: &Connection,
     remittance: RemittanceId,
 ) -> Result<Option<Escrow>, Fault> {
     let sql = "SELECT sender, card, amount, currency, status, cancel_asked, ended, recovering, \
-               expires FROM remittance WHERE id = ?1";
+               expires, flow, funds FROM remittance WHERE id = ?1";
     one(connection, sql, [remittance.as_bytes()], |row| {
         Ok(Escrow {
             remittance,
+            flow: flow(row, 9)?,
             sender: id(row, 0, HolderId::from_bytes)?,
             card: id(row, 1, CardId::from_bytes)?,
             amount: amount(row, 2, 3)?,
@@ -378,7 +426,7 @@ macro_rules! remittance_select {
     () => {
         "SELECT remittance.id, revision, sender, sender_name, remittance.card, card.masked, amount, \
          remittance.currency, note, remittance.status, cancel_asked, ended, recovering, created, expires, \
-         order_bytes, signature, program_key, template_hash, receipt, outbox.status \
+         order_bytes, signature, program_key, template_hash, receipt, outbox.status, flow, funds \
          FROM remittance JOIN card ON card.id = remittance.card \
          JOIN outbox ON outbox.remittance = remittance.id"
     };
@@ -388,6 +436,7 @@ pub(super) use remittance_select;
 pub(super) fn read_remittance(row: &Row<'_>) -> Result<Remittance, Fault> {
     Ok(Remittance {
         id: id(row, 0, RemittanceId::from_bytes)?,
+        flow: flow(row, 21)?,
         revision: row.get(1)?,
         sender: id(row, 2, HolderId::from_bytes)?,
         sender_name: row.get(3)?,

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use crashpoint::reach;
 use ledger::{
-    Account, AuditReport, Card, CardId, ClaimRef, Command, FreezeCase, Holder, HolderId, InFlight,
-    MailId, NumberRef, OutboxMail, Outcome, Refusal, Remittance, RemittanceId, Timestamp,
+    Account, AuditReport, BankTask, Card, CardId, ClaimRef, Command, FreezeCase, Holder, HolderId,
+    InFlight, MailId, NumberRef, OutboxMail, Outcome, Refusal, Remittance, RemittanceId, Timestamp,
     TokenHash, Transfer, TransferId, Uid,
 };
 use money::Money;
@@ -14,7 +14,7 @@ use crate::record::{
     Incarnated, LogKey, LogSegment, NewCard, NewHolder, OrderPage, Seal, Standing, Unsealed,
 };
 use crate::sqlite::fault::Fault;
-use crate::sqlite::{SqliteStore, admin, audit, log, outbox, read, recovery, rows};
+use crate::sqlite::{SqliteStore, admin, audit, bank, log, outbox, read, recovery, rows};
 use crate::traits::{LEASES_MAX, Store};
 
 pub(super) type Answer = Result<Outcome, Refusal>;
@@ -178,6 +178,32 @@ impl Store for SqliteStore {
 
     async fn freeze_cases(&self, limit: u32) -> Result<Vec<FreezeCase>, StoreError> {
         self.read(move |connection| read::freeze_cases(connection, limit))
+            .await
+    }
+
+    async fn set_bank_account(
+        &self,
+        holder: HolderId,
+        account: Option<String>,
+    ) -> Result<(), AdminError> {
+        self.writer
+            .write(move |connection| bank::set_account(connection, holder, account.as_ref()))
+            .await
+    }
+
+    async fn bank_account(&self, holder: HolderId) -> Result<Option<String>, StoreError> {
+        self.read(move |connection| bank::account(connection, holder))
+            .await
+    }
+
+    async fn lease_bank(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<BankTask>, StoreError> {
+        let limit = limit.min(LEASES_MAX);
+        self.write(move |connection| bank::lease(connection, now, until, limit))
             .await
     }
 

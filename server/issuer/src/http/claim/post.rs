@@ -55,7 +55,8 @@ pub fn admit(app: &App, caller: IpAddr) -> Result<(), Refused> {
 /// The file name and the bytes of the program that this code stands for.
 ///
 /// # Errors
-/// `claim-unknown` for a code of no order or of one that has ended; `unavailable`.
+/// `claim-unknown` for a code of no order, of one whose amount is not in escrow yet, or of one that
+/// has ended; `unavailable`.
 pub async fn program(app: &App, code: &str) -> Result<(String, Vec<u8>), Refused> {
     let reference = app
         .office
@@ -73,6 +74,11 @@ pub async fn program(app: &App, code: &str) -> Result<(String, Vec<u8>), Refused
             let program = orders::program_of(app, &remittance).await?;
             Ok((mailer::file_name(&remittance.id.to_string()), program))
         }
-        Status::Credited { .. } | Status::Returned { .. } => Err(ProblemCode::ClaimUnknown.into()),
+        Status::Ordered
+        | Status::FundingUnknown { .. }
+        | Status::Unfunded { .. }
+        | Status::Refunding { .. }
+        | Status::Credited { .. }
+        | Status::Returned { .. } => Err(ProblemCode::ClaimUnknown.into()),
     }
 }

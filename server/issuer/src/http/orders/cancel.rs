@@ -15,8 +15,8 @@ use ledger::Status;
 use std::sync::Arc;
 use wire::api::OrderView;
 
-/// Answers 200 when the money is back, also when it was before, and 202 when the order is just
-/// being picked up: then the wish is noted and the card decides.
+/// Answers 200 when the money is back, also when it was before, and 202 when the wish is noted: the
+/// order is just being picked up and the card decides, or the bank has to speak first.
 ///
 /// # Errors
 /// `unauthorized`; `order-unknown`, also for an order of somebody else; `not-cancellable` once it
@@ -30,8 +30,15 @@ pub async fn cancel(
     orders::cancel(&app, holder.id, before.id).await?;
     let after = own(&app, holder.id, &id).await?;
     let status = match after.status {
-        Status::CommitSent { .. } | Status::Recovering { .. } => StatusCode::ACCEPTED,
-        Status::Open | Status::Credited { .. } | Status::Returned { .. } => StatusCode::OK,
+        Status::CommitSent { .. }
+        | Status::Recovering { .. }
+        | Status::FundingUnknown { .. }
+        | Status::Refunding { .. } => StatusCode::ACCEPTED,
+        Status::Ordered
+        | Status::Unfunded { .. }
+        | Status::Open
+        | Status::Credited { .. }
+        | Status::Returned { .. } => StatusCode::OK,
     };
     Ok((status, Json(orders::view(&after))))
 }

@@ -1,0 +1,207 @@
+//! Asks the bank for what orders shall be paid with, until it has said yes or no, and for refunds
+//! until it has acknowledged them.
+//!
+//! A row is leased, the question is noted in the ledger, and only then the bank is asked; a crash in
+//! between asks again under the same reference, which the bank carries out once.
+
+use super::pause;
+use crate::{
+    app::App,
+    bank::{Bank, Debit, Refund, Standing},
+};
+use ledger::{BANK_REASON_CHARS_MAX, BankAnswer, BankTask, Command, Status, Timestamp};
+use std::{sync::Arc, time::Duration};
+use store::ApplyError;
+use tokio::{sync::watch, time::timeout};
+
+/// Time between two looks when there was nothing to ask.
+const PERIOD: Duration = Duration::from_millis(500);
+
+/// How long one call to the bank is waited for; what it did all the same is asked for later.
+const CALL: Duration = Duration::from_secs(3);
+
+/// How long a leased question is left alone, in seconds: longer than the three calls that it may take.
+const LEASE_S: i64 = 12;
+
+/// Questions taken at once; they are asked at the same time.
+const BATCH_MAX: u32 = 16;
+
+/// Longest wait between two attempts, in seconds: a person may be waiting for the answer.
+const WAIT_MAX_S: i64 = 60;
+
+/// Runs until the server stops.
+pub async fn run(app: Arc<App>, bank: Arc<dyn Bank>, mut stopped: watch::Receiver<bool>) {
+    while pause(&mut stopped, PERIOD).await {
+        if let Err(error) = drain(&app, &bank).await {
+            tracing::error!(error = %format!("{error:#}"), "the bank could not be asked");
+        }
+    }
+}
+
+/// Asks everything that is due; gives how many questions that were.
+///
+/// # Errors
+/// The store is not available. A silent bank is no error: it is asked again later.
+pub async fn drain(app: &Arc<App>, bank: &Arc<dyn Bank>) -> anyhow::Result<usize> {
+    let mut asked = 0_usize;
+    loop {
+        let now = app.office.ledger_now().await?;
+        let until = now.plus_s(LEASE_S);
+        let leased = app.office.store.lease_bank(now, until, BATCH_MAX).await?;
+        if leased.is_empty() {
+            return Ok(asked);
+        }
+        let mut calls = tokio::task::JoinSet::new();
+        for task in leased {
+            let (app, bank) = (Arc::clone(app), Arc::clone(bank));
+            calls.spawn(async move { carry_out(&app, &*bank, &task).await });
+        }
+        while let Some(done) = calls.join_next().await {
+            done??;
+            asked = asked.saturating_add(1);
+        }
+    }
+}
+
+/// One question, from the ledger's note before it to the answer in the ledger.
+async fn carry_out(app: &App, bank: &dyn Bank, task: &BankTask) -> anyhow::Result<()> {
+    let now = app.office.ledger_now().await?;
+    let remittance = task.remittance;
+    let answers = match task.status {
+        Status::Ordered => {
+            let note = Command::AskBank { remittance, now };
+            match app.office.store.apply_one(note).await {
+                Ok(_) => debit(bank, task, now).await,
+                // taken back or expired meanwhile: then nobody has asked the bank, and nobody will
+                Err(ApplyError::Refused(_)) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // a restored database asks again what it has forgotten
+        Status::Recovering { .. } => learn(bank, task, false, now).await,
+        Status::FundingUnknown { cancel_asked, .. } => {
+            let wanted = !cancel_asked && now < task.expires;
+            learn(bank, task, wanted, now).await
+        }
+        Status::Refunding { .. } => refund(bank, task, now).await,
+        Status::Open
+        | Status::CommitSent { .. }
+        | Status::Credited { .. }
+        | Status::Returned { .. }
+        | Status::Unfunded { .. } => return Ok(()),
+    };
+    for answer in answers {
+        note(app, task, answer, now).await?;
+    }
+    Ok(())
+}
+
+async fn note(
+    app: &App,
+    task: &BankTask,
+    answer: BankAnswer,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let remittance = task.remittance;
+    let command = Command::BankAnswered {
+        remittance,
+        answer: answer.clone(),
+        now,
+    };
+    match app.office.store.apply_one(command).await {
+        Ok(_) => {
+            tracing::info!(remittance.id = %remittance, attempt = task.attempts, ?answer, "the bank's word");
+            Ok(())
+        }
+        Err(ApplyError::Refused(refusal)) => {
+            tracing::error!(remittance.id = %remittance, ?answer, %refusal, "the bank contradicts what it said before");
+            let again = Command::BankAnswered {
+                remittance,
+                answer: silence("a contradiction", task, now),
+                now,
+            };
+            app.office.store.apply_one(again).await?;
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn debit(bank: &dyn Bank, task: &BankTask, now: Timestamp) -> Vec<BankAnswer> {
+    let call = bank.debit(task.remittance, &task.account, task.amount);
+    let answer = match timeout(CALL, call).await {
+        Ok(Debit::Confirmed) => BankAnswer::Confirmed,
+        Ok(Debit::Refused { reason }) => refused(&reason),
+        Ok(Debit::Unknown { reason }) => silence(&reason, task, now),
+        Err(_) => silence("no answer in time", task, now),
+    };
+    vec![answer]
+}
+
+/// What became of an earlier debit; one that never arrived is sent again while it is wanted, and
+/// else made impossible.
+async fn learn(bank: &dyn Bank, task: &BankTask, wanted: bool, now: Timestamp) -> Vec<BankAnswer> {
+    let answer = match timeout(CALL, bank.status(task.remittance)).await {
+        Ok(Standing::Confirmed) => BankAnswer::Confirmed,
+        Ok(Standing::Refused { reason }) => refused(&reason),
+        Ok(Standing::Refunded) => return vec![BankAnswer::Confirmed, BankAnswer::Refunded],
+        Ok(Standing::Void) => BankAnswer::Void,
+        Ok(Standing::NeverHeard) if wanted => return debit(bank, task, now).await,
+        Ok(Standing::NeverHeard) => return refund(bank, task, now).await,
+        Ok(Standing::Pending) => silence("pending", task, now),
+        Ok(Standing::Unknown { reason }) => silence(&reason, task, now),
+        Err(_) => silence("no answer in time", task, now),
+    };
+    vec![answer]
+}
+
+async fn refund(bank: &dyn Bank, task: &BankTask, now: Timestamp) -> Vec<BankAnswer> {
+    match timeout(CALL, bank.refund(task.remittance)).await {
+        // confirmed between our question and this: the debit is entered before its refund
+        Ok(Refund::Refunded) => vec![BankAnswer::Confirmed, BankAnswer::Refunded],
+        Ok(Refund::Void) => vec![BankAnswer::Void],
+        Ok(Refund::Unknown { reason }) => vec![silence(&reason, task, now)],
+        Err(_) => vec![silence("no answer in time", task, now)],
+    }
+}
+
+fn refused(reason: &str) -> BankAnswer {
+    BankAnswer::Refused {
+        reason: cut(reason),
+    }
+}
+
+fn silence(reason: &str, task: &BankTask, now: Timestamp) -> BankAnswer {
+    BankAnswer::Unknown {
+        reason: cut(reason),
+        retry_at: now.plus_s(wait_s(task.attempts)),
+    }
+}
+
+fn cut(reason: &str) -> String {
+    reason.chars().take(BANK_REASON_CHARS_MAX).collect()
+}
+
+/// Seconds to wait after the given number of attempts: 1, 2, 4 and so on, to at most a minute.
+fn wait_s(attempts: u32) -> i64 {
+    let doublings = attempts.saturating_sub(1).min(20);
+    (1_i64 << doublings).min(WAIT_MAX_S)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_minute() {
+        let waits: Vec<_> = [1, 2, 3, 6, 7, u32::MAX].into_iter().map(wait_s).collect();
+        assert_eq!(waits, [1, 2, 4, 32, WAIT_MAX_S, WAIT_MAX_S]);
+    }
+
+    #[test]
+    fn a_banks_words_are_cut_to_what_the_ledger_keeps() {
+        let words = "\u{8a9e}".repeat(BANK_REASON_CHARS_MAX + 1);
+        assert_eq!(cut(&words).chars().count(), BANK_REASON_CHARS_MAX);
+        assert_eq!(cut("no cover"), "no cover");
+    }
+}

@@ -1,0 +1,432 @@
+//! The escrow account of a remittance, and every step that it may take.
+
+use money::Amount;
+
+use crate::account::Account;
+use crate::flow::{Flow, Source};
+use crate::id::{CardId, HolderId, RemittanceId};
+use crate::refusal::Refusal;
+use crate::remittance::{ReturnReason, Status, UnfundedReason};
+use crate::time::Timestamp;
+
+/// What may happen to a remittance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// The bank is about to be asked.
+    AskBank,
+    /// The bank confirmed its debit, or the sender's card proved its own.
+    Fund,
+    /// The bank refused, or promised never to debit.
+    RefuseFunding,
+    /// The bank acknowledged a refund.
+    Refund,
+    /// A batch with its commit is about to leave for the card.
+    SendCommit,
+    /// The card proved that it holds the value.
+    ProveCredited,
+    /// The card proved that it does not, and that the batch can no longer reach it.
+    ProveAbsent,
+    /// The sender wants it back.
+    Cancel,
+    /// The clock wants it back.
+    Expire,
+    /// The database was restored from a backup.
+    Restore,
+    /// A receipt that we signed was shown, whose remittance this database does not know as
+    /// credited.
+    ShowReceipt,
+}
+
+/// Where value goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Posting {
+    /// Its source to escrow.
+    ToEscrow,
+    /// Escrow to the card account.
+    ToCard,
+    /// Escrow back to where it came from: see [`Escrow::home`].
+    ToSender,
+    /// The card account to the escrow of the order that a debit pays for.
+    FromCard,
+}
+
+/// A step that is allowed: the next status and the transfer that belongs to it, both written in
+/// one transaction. The status may be the present one; then there is nothing to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transition {
+    /// The status from now on.
+    pub to: Status,
+    /// The transfer, if value moves.
+    pub posting: Option<Posting>,
+}
+
+impl Transition {
+    const fn stay(status: Status) -> Self {
+        Self {
+            to: status,
+            posting: None,
+        }
+    }
+
+    const fn post(to: Status, posting: Posting) -> Self {
+        Self {
+            to,
+            posting: Some(posting),
+        }
+    }
+
+    const fn refund(reason: ReturnReason) -> Self {
+        Self::post(Status::Refunding { reason }, Posting::ToEscrow)
+    }
+
+    const fn unknown(cancel_asked: bool, recovering: bool) -> Self {
+        Self::stay(Status::FundingUnknown {
+            cancel_asked,
+            recovering,
+        })
+    }
+
+    const fn unfunded(at: Timestamp, reason: UnfundedReason) -> Self {
+        Self::stay(Status::Unfunded { at, reason })
+    }
+}
+
+/// The part of a remittance that decides about money: its escrow account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Escrow {
+    /// The remittance.
+    pub remittance: RemittanceId,
+    /// Which way its value goes.
+    pub flow: Flow,
+    /// Who paid it in.
+    pub sender: HolderId,
+    /// The card it is bound to.
+    pub card: CardId,
+    /// How much.
+    pub amount: Amount,
+    /// Where it is.
+    pub status: Status,
+    /// From this instant on it goes back to the sender.
+    pub expires: Timestamp,
+}
+
+impl Escrow {
+    /// Whether the escrow account of the remittance holds its amount.
+    #[must_use]
+    pub const fn holds(&self) -> bool {
+        match self.flow {
+            Flow::Credit(_) => self.status.is_held(),
+            Flow::Debit { .. } => false,
+        }
+    }
+
+    /// The account that gets back what nobody picked up. What a card paid is owed to its holder: a
+    /// card account moves only with proof from that card.
+    #[must_use]
+    pub const fn home(&self) -> Account {
+        match self.flow {
+            Flow::Credit(Source::Bank) => Account::Bank(self.amount.currency()),
+            Flow::Credit(Source::Account | Source::Card) | Flow::Debit { .. } => {
+                Account::Holder(self.sender)
+            }
+        }
+    }
+
+    /// The transition table: every status against every event.
+    ///
+    /// `now`: the ledger's time. A remittance expires *at* `expires`.
+    ///
+    /// # Errors
+    /// The refusal of the table in `docs/ledger.md`.
+    pub const fn on(&self, event: Event, now: Timestamp) -> Result<Transition, Refusal> {
+        let due = self.expires.micros() <= now.micros();
+        // a debit pays for others and is not paid for itself
+        if let (
+            Flow::Debit { .. },
+            Event::AskBank | Event::Fund | Event::RefuseFunding | Event::Refund,
+        ) = (self.flow, event)
+        {
+            return Err(Refusal::Contradictory);
+        }
+        match self.status {
+            Status::Ordered => self.on_ordered(event, due, now),
+            Status::FundingUnknown {
+                cancel_asked,
+                recovering,
+            } => Self::on_funding_unknown(event, (cancel_asked, recovering), due, now),
+            Status::Open => self.on_open(event, due, now),
+            Status::CommitSent { cancel_asked } => {
+                self.on_commit_sent(event, cancel_asked, due, now)
+            }
+            Status::Recovering { cancel_asked } => {
+                self.on_recovering(event, cancel_asked, due, now)
+            }
+            Status::Refunding { reason } => self.on_refunding(event, reason, now),
+            Status::Unfunded { reason, .. } => self.on_unfunded(event, reason),
+            Status::Credited { .. } => match event {
+                Event::ProveCredited | Event::Fund | Event::Restore | Event::ShowReceipt => {
+                    Ok(Transition::stay(self.status))
+                }
+                Event::AskBank | Event::RefuseFunding | Event::Refund => {
+                    Err(Refusal::Contradictory)
+                }
+                Event::SendCommit | Event::ProveAbsent | Event::Cancel | Event::Expire => {
+                    Err(Refusal::AlreadyCredited)
+                }
+            },
+            Status::Returned { reason, .. } => match (event, reason) {
+                (Event::Cancel, ReturnReason::Cancelled)
+                | (Event::Expire, ReturnReason::Expired)
+                | (Event::Fund | Event::Refund | Event::Restore, _) => {
+                    Ok(Transition::stay(self.status))
+                }
+                (Event::AskBank | Event::RefuseFunding, _) => Err(Refusal::Contradictory),
+                (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt, _) => {
+                    Err(Refusal::NotInFlight)
+                }
+                (Event::SendCommit | Event::Expire, ReturnReason::Cancelled) => {
+                    Err(Refusal::Cancelled)
+                }
+                (Event::SendCommit | Event::Cancel, ReturnReason::Expired) => Err(Refusal::Expired),
+            },
+        }
+    }
+
+    /// The step that lets go of what escrow holds. A bank has to acknowledge first; a debit that
+    /// never reached its card holds nothing.
+    const fn give_back(&self, at: Timestamp, reason: ReturnReason) -> Transition {
+        let returned = Status::Returned { at, reason };
+        match self.flow {
+            Flow::Credit(Source::Account | Source::Card) => {
+                Transition::post(returned, Posting::ToSender)
+            }
+            Flow::Credit(Source::Bank) => Transition::stay(Status::Refunding { reason }),
+            Flow::Debit { .. } => Transition::stay(returned),
+        }
+    }
+
+    /// The step by which the card has carried it out.
+    const fn done(&self, at: Timestamp) -> Transition {
+        let posting = match self.flow {
+            Flow::Credit(_) => Posting::ToCard,
+            Flow::Debit { .. } => Posting::FromCard,
+        };
+        Transition::post(Status::Credited { at }, posting)
+    }
+
+    /// Not on the card, and no longer able to get there.
+    const fn absent(&self, cancel_asked: bool, due: bool, now: Timestamp) -> Transition {
+        match (cancel_asked, due) {
+            (true, _) => self.give_back(now, ReturnReason::Cancelled),
+            (false, true) => self.give_back(now, ReturnReason::Expired),
+            (false, false) => Transition::stay(Status::Open),
+        }
+    }
+
+    const fn on_ordered(
+        &self,
+        event: Event,
+        due: bool,
+        now: Timestamp,
+    ) -> Result<Transition, Refusal> {
+        match (event, self.flow, due) {
+            (Event::AskBank, Flow::Credit(Source::Bank), false) => {
+                Ok(Transition::stay(Status::FundingUnknown {
+                    cancel_asked: false,
+                    recovering: false,
+                }))
+            }
+            // bank or card may have been asked since the backup
+            (Event::Restore, Flow::Credit(Source::Bank | Source::Card), _) => {
+                Ok(Transition::stay(Status::FundingUnknown {
+                    cancel_asked: false,
+                    recovering: true,
+                }))
+            }
+            (Event::AskBank, Flow::Credit(Source::Bank), true) => Err(Refusal::Expired),
+            // whether it is due or taken back is decided by the next step, once it is in escrow
+            (Event::Fund, Flow::Credit(Source::Card), _) => {
+                Ok(Transition::post(Status::Open, Posting::ToEscrow))
+            }
+            (
+                Event::AskBank
+                | Event::Fund
+                | Event::RefuseFunding
+                | Event::Refund
+                | Event::Restore,
+                _,
+                _,
+            ) => Err(Refusal::Contradictory),
+            (Event::SendCommit, _, _) => Err(Refusal::NotFunded),
+            (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt, _, _) => {
+                Err(Refusal::NotInFlight)
+            }
+            (Event::Cancel, _, _) => Ok(Transition::unfunded(now, UnfundedReason::Cancelled)),
+            (Event::Expire, _, true) => Ok(Transition::unfunded(now, UnfundedReason::Expired)),
+            (Event::Expire, _, false) => Err(Refusal::NotExpired),
+        }
+    }
+
+    const fn on_funding_unknown(
+        event: Event,
+        (cancel_asked, recovering): (bool, bool),
+        due: bool,
+        now: Timestamp,
+    ) -> Result<Transition, Refusal> {
+        match (event, cancel_asked, due) {
+            (Event::AskBank, _, _) => Ok(Transition::unknown(cancel_asked, recovering)),
+            (Event::Restore, _, _) => Ok(Transition::unknown(cancel_asked, true)),
+            (Event::Fund, _, _) if recovering => Ok(Transition::post(
+                Status::Recovering { cancel_asked },
+                Posting::ToEscrow,
+            )),
+            (Event::Fund, true, _) => Ok(Transition::refund(ReturnReason::Cancelled)),
+            (Event::Fund, false, true) => Ok(Transition::refund(ReturnReason::Expired)),
+            (Event::Fund, false, false) => Ok(Transition::post(Status::Open, Posting::ToEscrow)),
+            (Event::RefuseFunding, true, _) => {
+                Ok(Transition::unfunded(now, UnfundedReason::Cancelled))
+            }
+            (Event::RefuseFunding, false, true) => {
+                Ok(Transition::unfunded(now, UnfundedReason::Expired))
+            }
+            (Event::RefuseFunding, false, false) => {
+                Ok(Transition::unfunded(now, UnfundedReason::Refused))
+            }
+            (Event::Refund, _, _) => Err(Refusal::Contradictory),
+            (Event::SendCommit, _, _) => Err(Refusal::NotFunded),
+            (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt, _, _) => {
+                Err(Refusal::NotInFlight)
+            }
+            (Event::Cancel, _, _) => Ok(Transition::unknown(true, recovering)),
+            (Event::Expire, _, _) => Err(Refusal::InDoubt),
+        }
+    }
+
+    const fn on_open(
+        &self,
+        event: Event,
+        due: bool,
+        now: Timestamp,
+    ) -> Result<Transition, Refusal> {
+        match (event, due) {
+            (Event::Fund, _) => Ok(Transition::stay(Status::Open)),
+            (Event::AskBank | Event::RefuseFunding | Event::Refund, _) => {
+                Err(Refusal::Contradictory)
+            }
+            (Event::Restore, _) => Ok(Transition::stay(Status::Recovering {
+                cancel_asked: false,
+            })),
+            (Event::SendCommit, false) => Ok(Transition::stay(Status::CommitSent {
+                cancel_asked: false,
+            })),
+            (Event::SendCommit, true) => Err(Refusal::Expired),
+            (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt, _) => {
+                Err(Refusal::NotInFlight)
+            }
+            (Event::Cancel, _) => Ok(self.give_back(now, ReturnReason::Cancelled)),
+            (Event::Expire, true) => Ok(self.give_back(now, ReturnReason::Expired)),
+            (Event::Expire, false) => Err(Refusal::NotExpired),
+        }
+    }
+
+    const fn on_commit_sent(
+        &self,
+        event: Event,
+        cancel_asked: bool,
+        due: bool,
+        now: Timestamp,
+    ) -> Result<Transition, Refusal> {
+        match (event, cancel_asked, due) {
+            (Event::Fund, _, _) => Ok(Transition::stay(self.status)),
+            (Event::AskBank | Event::RefuseFunding | Event::Refund, _, _) => {
+                Err(Refusal::Contradictory)
+            }
+            (Event::SendCommit | Event::Expire, _, _) => Err(Refusal::InDoubt),
+            (Event::ShowReceipt, _, _) => Err(Refusal::NotInFlight),
+            (Event::ProveCredited, _, _) => Ok(self.done(now)),
+            (Event::ProveAbsent, _, _) => Ok(self.absent(cancel_asked, due, now)),
+            (Event::Restore, cancel_asked, _) => {
+                Ok(Transition::stay(Status::Recovering { cancel_asked }))
+            }
+            (Event::Cancel, _, _) => {
+                Ok(Transition::stay(Status::CommitSent { cancel_asked: true }))
+            }
+        }
+    }
+
+    const fn on_recovering(
+        &self,
+        event: Event,
+        cancel_asked: bool,
+        due: bool,
+        now: Timestamp,
+    ) -> Result<Transition, Refusal> {
+        match event {
+            Event::SendCommit | Event::Expire => Err(Refusal::Recovering),
+            Event::ProveCredited | Event::ShowReceipt => Ok(self.done(now)),
+            Event::ProveAbsent => Ok(self.absent(cancel_asked, due, now)),
+            Event::Cancel => Ok(Transition::stay(Status::Recovering { cancel_asked: true })),
+            Event::Restore | Event::Fund => Ok(Transition::stay(self.status)),
+            Event::AskBank | Event::RefuseFunding => Err(Refusal::Contradictory),
+            // it went back to the bank after the backup was made
+            Event::Refund => {
+                let reason = if cancel_asked || !due {
+                    ReturnReason::Cancelled
+                } else {
+                    ReturnReason::Expired
+                };
+                let returned = Status::Returned { at: now, reason };
+                Ok(Transition::post(returned, Posting::ToSender))
+            }
+        }
+    }
+
+    const fn on_refunding(
+        &self,
+        event: Event,
+        reason: ReturnReason,
+        now: Timestamp,
+    ) -> Result<Transition, Refusal> {
+        match (event, reason) {
+            (Event::Refund, _) => {
+                let returned = Status::Returned { at: now, reason };
+                Ok(Transition::post(returned, Posting::ToSender))
+            }
+            (Event::Cancel, ReturnReason::Cancelled)
+            | (Event::Expire, ReturnReason::Expired)
+            | (Event::Fund | Event::Restore, _) => Ok(Transition::stay(self.status)),
+            (Event::AskBank | Event::RefuseFunding, _) => Err(Refusal::Contradictory),
+            (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt, _) => {
+                Err(Refusal::NotInFlight)
+            }
+            (Event::SendCommit | Event::Expire, ReturnReason::Cancelled) => Err(Refusal::Cancelled),
+            (Event::SendCommit | Event::Cancel, ReturnReason::Expired) => Err(Refusal::Expired),
+        }
+    }
+
+    const fn on_unfunded(
+        &self,
+        event: Event,
+        reason: UnfundedReason,
+    ) -> Result<Transition, Refusal> {
+        match (event, reason) {
+            (Event::RefuseFunding | Event::Restore, _)
+            | (Event::Cancel, UnfundedReason::Cancelled | UnfundedReason::Refused)
+            | (Event::Expire, UnfundedReason::Expired) => Ok(Transition::stay(self.status)),
+            // a bank that confirms what it has refused or promised never to do
+            (Event::AskBank | Event::Fund | Event::Refund, _) => Err(Refusal::Contradictory),
+            (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt, _) => {
+                Err(Refusal::NotInFlight)
+            }
+            (
+                Event::SendCommit | Event::Expire,
+                UnfundedReason::Cancelled | UnfundedReason::Refused,
+            ) => Err(Refusal::Cancelled),
+            (Event::SendCommit | Event::Cancel, UnfundedReason::Expired) => Err(Refusal::Expired),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "escrow_tests.rs"]
+mod tests;

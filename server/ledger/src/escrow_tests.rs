@@ -1,0 +1,392 @@
+//! The transition table, row by row.
+
+use super::*;
+use alloc::vec;
+use alloc::vec::Vec;
+use money::Currency;
+
+const NOW: Timestamp = Timestamp::from_micros(100);
+const FUNDING: [Event; 4] = [
+    Event::AskBank,
+    Event::Fund,
+    Event::RefuseFunding,
+    Event::Refund,
+];
+const EVENTS: [Event; 7] = [
+    Event::SendCommit,
+    Event::ProveCredited,
+    Event::ProveAbsent,
+    Event::Cancel,
+    Event::Expire,
+    Event::Restore,
+    Event::ShowReceipt,
+];
+
+fn back(reason: ReturnReason) -> Result<Transition, Refusal> {
+    let returned = Status::Returned { at: NOW, reason };
+    Ok(Transition::post(returned, Posting::ToSender))
+}
+
+const fn recovering(cancel_asked: bool) -> Status {
+    Status::Recovering { cancel_asked }
+}
+
+fn stay(status: Status) -> Result<Transition, Refusal> {
+    Ok(Transition::stay(status))
+}
+
+fn escrow(flow: Flow, status: Status, due: bool) -> Escrow {
+    Escrow {
+        remittance: RemittanceId::new(1, [0; 10]),
+        flow,
+        sender: HolderId::new(1, [1; 10]),
+        card: CardId::new(1, [2; 10]),
+        amount: Amount::new(1, Currency::Jpy).unwrap(),
+        status,
+        expires: if due { NOW } else { NOW.plus_s(1) },
+    }
+}
+
+const ACCOUNT: Flow = Flow::Credit(Source::Account);
+const BANK: Flow = Flow::Credit(Source::Bank);
+const CARD: Flow = Flow::Credit(Source::Card);
+
+fn debit() -> Flow {
+    Flow::Debit {
+        funds: RemittanceId::new(2, [0; 10]),
+    }
+}
+
+fn flows() -> [Flow; 4] {
+    [ACCOUNT, BANK, CARD, debit()]
+}
+
+fn statuses() -> Vec<Status> {
+    let mut all = vec![Status::Ordered, Status::Open, Status::Credited { at: NOW }];
+    for cancel_asked in [false, true] {
+        for recovering in [false, true] {
+            all.push(Status::FundingUnknown {
+                cancel_asked,
+                recovering,
+            });
+        }
+        all.push(recovering(cancel_asked));
+        all.push(Status::CommitSent { cancel_asked });
+    }
+    for reason in [ReturnReason::Expired, ReturnReason::Cancelled] {
+        all.push(Status::Refunding { reason });
+        all.push(Status::Returned { at: NOW, reason });
+    }
+    for reason in [
+        UnfundedReason::Refused,
+        UnfundedReason::Cancelled,
+        UnfundedReason::Expired,
+    ] {
+        all.push(Status::Unfunded { at: NOW, reason });
+    }
+    all
+}
+
+/// The table of `docs/ledger.md`: events across, in the order of [`EVENTS`].
+fn check(status: Status, due: bool, expected: [Result<Transition, Refusal>; 7]) {
+    let escrow = escrow(ACCOUNT, status, due);
+    for (event, expected) in EVENTS.into_iter().zip(expected) {
+        assert_eq!(
+            escrow.on(event, NOW),
+            expected,
+            "{status:?} {event:?} due={due}"
+        );
+    }
+}
+
+/// The same for what the bank and the sender's card say, in the order of [`FUNDING`].
+fn check_funding(
+    flow: Flow,
+    status: Status,
+    due: bool,
+    expected: [Result<Transition, Refusal>; 4],
+) {
+    let escrow = escrow(flow, status, due);
+    for (event, expected) in FUNDING.into_iter().zip(expected) {
+        assert_eq!(
+            escrow.on(event, NOW),
+            expected,
+            "{flow:?} {status:?} {event:?} due={due}"
+        );
+    }
+}
+
+#[test]
+fn an_open_remittance_can_be_sent_or_given_back() {
+    let none = Err(Refusal::NotInFlight);
+    let cancelled = back(ReturnReason::Cancelled);
+    let sent = stay(Status::CommitSent {
+        cancel_asked: false,
+    });
+    let restored = stay(recovering(false));
+    let early = Err(Refusal::NotExpired);
+    check(
+        Status::Open,
+        false,
+        [sent, none, none, cancelled, early, restored, none],
+    );
+    let (expired, due) = (Err(Refusal::Expired), back(ReturnReason::Expired));
+    check(
+        Status::Open,
+        true,
+        [expired, none, none, cancelled, due, restored, none],
+    );
+}
+
+#[test]
+fn a_sent_commit_ends_only_by_proof() {
+    let doubt = Err(Refusal::InDoubt);
+    let credited = Ok(Transition {
+        to: Status::Credited { at: NOW },
+        posting: Some(Posting::ToCard),
+    });
+    let asked = stay(Status::CommitSent { cancel_asked: true });
+    for (cancel_asked, due, absent) in [
+        (false, false, stay(Status::Open)),
+        (false, true, back(ReturnReason::Expired)),
+        (true, false, back(ReturnReason::Cancelled)),
+        (true, true, back(ReturnReason::Cancelled)),
+    ] {
+        let status = Status::CommitSent { cancel_asked };
+        let restored = stay(recovering(cancel_asked));
+        let none = Err(Refusal::NotInFlight);
+        check(
+            status,
+            due,
+            [doubt, credited, absent, asked, doubt, restored, none],
+        );
+        let (waits, asked) = (Err(Refusal::Recovering), stay(recovering(true)));
+        check(
+            recovering(cancel_asked),
+            due,
+            [waits, credited, absent, asked, waits, restored, credited],
+        );
+    }
+}
+
+#[test]
+fn an_ended_remittance_never_moves_again() {
+    let credited = Status::Credited {
+        at: Timestamp::EPOCH,
+    };
+    let refused = Err(Refusal::AlreadyCredited);
+    let gone = Err(Refusal::NotInFlight);
+    for due in [false, true] {
+        check(
+            credited,
+            due,
+            [
+                refused,
+                stay(credited),
+                refused,
+                refused,
+                refused,
+                stay(credited),
+                stay(credited),
+            ],
+        );
+        let reason = ReturnReason::Expired;
+        let expired = Status::Returned {
+            at: Timestamp::EPOCH,
+            reason,
+        };
+        let refused = Err(Refusal::Expired);
+        let kept = stay(expired);
+        check(
+            expired,
+            due,
+            [refused, gone, gone, refused, kept, kept, gone],
+        );
+        let reason = ReturnReason::Cancelled;
+        let cancelled = Status::Returned {
+            at: Timestamp::EPOCH,
+            reason,
+        };
+        let refused = Err(Refusal::Cancelled);
+        let kept = stay(cancelled);
+        check(
+            cancelled,
+            due,
+            [refused, gone, gone, kept, refused, kept, gone],
+        );
+    }
+}
+
+#[test]
+fn what_is_not_funded_is_neither_sent_nor_proven_and_ends_without_a_transfer() {
+    let (none, no) = (Err(Refusal::NotInFlight), Err(Refusal::NotFunded));
+    let unfunded = |reason| stay(Status::Unfunded { at: NOW, reason });
+    let cancelled = unfunded(UnfundedReason::Cancelled);
+    let early = Err(Refusal::NotExpired);
+    let bad = Err(Refusal::Contradictory);
+    let events = [no, none, none, cancelled, early, bad, none];
+    check(Status::Ordered, false, events);
+    let expired = unfunded(UnfundedReason::Expired);
+    let events = [no, none, none, cancelled, expired, bad, none];
+    check(Status::Ordered, true, events);
+    let noted = Ok(Transition::unknown(true, false));
+    let doubt = Err(Refusal::InDoubt);
+    for (cancel_asked, due) in [(false, false), (false, true), (true, false), (true, true)] {
+        let status = Transition::unknown(cancel_asked, false).to;
+        let restored = Ok(Transition::unknown(cancel_asked, true));
+        check(status, due, [no, none, none, noted, doubt, restored, none]);
+    }
+}
+
+#[test]
+fn a_bank_decides_once_and_what_is_not_wanted_any_more_goes_back() {
+    let (bad, asked) = (Err(Refusal::Contradictory), |cancel_asked| {
+        Ok(Transition::unknown(cancel_asked, false))
+    });
+    let open = Ok(Transition::post(Status::Open, Posting::ToEscrow));
+    let refund = |reason| Ok(Transition::refund(reason));
+    let refused = |reason| Ok(Transition::unfunded(NOW, reason));
+    check_funding(BANK, Status::Ordered, false, [asked(false), bad, bad, bad]);
+    let late = Err(Refusal::Expired);
+    check_funding(BANK, Status::Ordered, true, [late, bad, bad, bad]);
+    for (cancel_asked, due, fund, refuse) in [
+        (false, false, open, UnfundedReason::Refused),
+        (
+            false,
+            true,
+            refund(ReturnReason::Expired),
+            UnfundedReason::Expired,
+        ),
+        (
+            true,
+            false,
+            refund(ReturnReason::Cancelled),
+            UnfundedReason::Cancelled,
+        ),
+        (
+            true,
+            true,
+            refund(ReturnReason::Cancelled),
+            UnfundedReason::Cancelled,
+        ),
+    ] {
+        let status = Transition::unknown(cancel_asked, false).to;
+        let expected = [asked(cancel_asked), fund, refused(refuse), bad];
+        check_funding(BANK, status, due, expected);
+    }
+    for reason in [ReturnReason::Expired, ReturnReason::Cancelled] {
+        let refunding = Status::Refunding { reason };
+        let done = Ok(Transition::post(
+            Status::Returned { at: NOW, reason },
+            Posting::ToSender,
+        ));
+        check_funding(BANK, refunding, true, [bad, stay(refunding), bad, done]);
+        let returned = Status::Returned { at: NOW, reason };
+        let same = stay(returned);
+        check_funding(BANK, returned, true, [bad, same, bad, same]);
+    }
+    for reason in [UnfundedReason::Refused, UnfundedReason::Cancelled] {
+        let status = Status::Unfunded { at: NOW, reason };
+        check_funding(BANK, status, false, [bad, bad, stay(status), bad]);
+    }
+    let same = stay(Status::Open);
+    check_funding(BANK, Status::Open, false, [bad, same, bad, bad]);
+}
+
+#[test]
+fn what_a_bank_gave_returns_only_when_it_has_acknowledged() {
+    let cancel = |flow, status| escrow(flow, status, false).on(Event::Cancel, NOW);
+    let reason = ReturnReason::Cancelled;
+    assert_eq!(
+        cancel(BANK, Status::Open),
+        stay(Status::Refunding { reason })
+    );
+    assert_eq!(cancel(ACCOUNT, Status::Open), back(reason));
+    let absent = escrow(BANK, Status::CommitSent { cancel_asked: true }, false);
+    let step = absent.on(Event::ProveAbsent, NOW);
+    assert_eq!(step, stay(Status::Refunding { reason }));
+}
+
+#[test]
+fn what_was_not_funded_when_the_backup_was_made_is_recovering_once_it_is() {
+    for flow in [BANK, CARD] {
+        let ordered = escrow(flow, Status::Ordered, false);
+        let restored = ordered.on(Event::Restore, NOW).unwrap();
+        assert_eq!(restored, Transition::unknown(false, true));
+        for due in [false, true] {
+            let funded = escrow(flow, restored.to, due).on(Event::Fund, NOW);
+            let expected = Transition::post(recovering(false), Posting::ToEscrow);
+            assert_eq!(funded, Ok(expected), "whatever the time");
+        }
+    }
+    let bad = Err(Refusal::Contradictory);
+    for (due, asked, reason) in [
+        (false, false, ReturnReason::Cancelled),
+        (true, false, ReturnReason::Expired),
+        (true, true, ReturnReason::Cancelled),
+    ] {
+        let back = Status::Returned { at: NOW, reason };
+        let gone = Ok(Transition::post(back, Posting::ToSender));
+        let same = stay(recovering(asked));
+        check_funding(BANK, recovering(asked), due, [bad, same, bad, gone]);
+    }
+}
+
+#[test]
+fn a_debit_comes_off_its_card_by_proof_and_holds_no_escrow() {
+    let sent = Status::CommitSent {
+        cancel_asked: false,
+    };
+    let on = |status, event, due| escrow(debit(), status, due).on(event, NOW);
+    let paid = Ok(Transition::post(
+        Status::Credited { at: NOW },
+        Posting::FromCard,
+    ));
+    assert_eq!(on(sent, Event::ProveCredited, true), paid);
+    assert_eq!(on(sent, Event::ProveAbsent, false), stay(Status::Open));
+    let ended = |reason| stay(Status::Returned { at: NOW, reason });
+    let expired = ended(ReturnReason::Expired);
+    assert_eq!(on(sent, Event::ProveAbsent, true), expired);
+    assert_eq!(on(Status::Open, Event::Expire, true), expired);
+    let cancelled = ended(ReturnReason::Cancelled);
+    assert_eq!(on(Status::Open, Event::Cancel, false), cancelled);
+    for status in statuses() {
+        assert!(!escrow(debit(), status, false).holds(), "{status:?}");
+    }
+    let open = Ok(Transition::post(Status::Open, Posting::ToEscrow));
+    assert_eq!(
+        escrow(CARD, Status::Ordered, true).on(Event::Fund, NOW),
+        open
+    );
+}
+
+#[test]
+fn escrow_is_entered_and_left_exactly_by_the_steps_that_post() {
+    let events = || FUNDING.into_iter().chain(EVENTS);
+    for flow in flows() {
+        for (status, due) in statuses().into_iter().flat_map(|s| [(s, false), (s, true)]) {
+            for event in events() {
+                let before = escrow(flow, status, due);
+                let Ok(step) = before.on(event, NOW) else {
+                    continue;
+                };
+                let after = Escrow {
+                    status: step.to,
+                    ..before
+                };
+                let expected = match (before.holds(), after.holds(), step.posting) {
+                    (false, true, posting) => posting == Some(Posting::ToEscrow),
+                    (true, false, posting) => {
+                        matches!(posting, Some(Posting::ToCard | Posting::ToSender))
+                    }
+                    (true, true, posting) => posting.is_none(),
+                    (false, false, None) => true,
+                    (false, false, posting) => {
+                        matches!(flow, Flow::Debit { .. }) && posting == Some(Posting::FromCard)
+                    }
+                };
+                assert!(expected, "{flow:?} {status:?} {event:?} due={due}");
+            }
+        }
+    }
+}
