@@ -20,6 +20,9 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
 /// only a dead reader meets it. Programs are promised no longer wait (`wit/terminal`).
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Bytes of the status that ends an answer.
+const STATUS_LEN: usize = 2;
+
 type Answer = Result<Vec<u8>, ReaderError>;
 
 /// A connected card; the thread behind it ends when this is dropped.
@@ -130,13 +133,22 @@ fn serve(card: &pcsc::Card, inbox: &Receiver<Vec<u8>>, outbox: &Sender<Answer>) 
     while let Ok(apdu) = inbox.recv() {
         let answer = card
             .transmit(&apdu, &mut buffer)
-            .map(<[u8]>::to_vec)
-            .map_err(explain);
+            .map_err(explain)
+            .and_then(whole);
         let over = answer.is_err();
         if outbox.send(answer).is_err() || over {
             return;
         }
     }
+}
+
+/// Every answer ends in two status bytes (ISO/IEC 7816-4). What is shorter comes from a reader that lost
+/// its card in the middle of a command and does not say so: vpcd gives success and no byte.
+fn whole(answer: &[u8]) -> Answer {
+    if answer.len() < STATUS_LEN {
+        return Err(ReaderError::Removed);
+    }
+    Ok(answer.to_vec())
 }
 
 /// A new context; a second attempt where the service starts on demand or has just restarted.
@@ -236,6 +248,15 @@ mod tests {
         choose(readers, wanted)
             .map(|name| text(&name))
             .map_err(|error| error.code())
+    }
+
+    #[test]
+    fn an_answer_without_its_status_is_a_card_that_left() {
+        for (answer, whole_answer) in [(&[][..], false), (&[0x91], false), (&[0x91, 0], true)] {
+            let code = whole(answer).map_err(|error| error.code());
+            let expected = whole_answer.then(|| answer.to_vec());
+            assert_eq!(code, expected.ok_or("E_READER_REMOVED"));
+        }
     }
 
     #[test]

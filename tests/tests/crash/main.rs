@@ -39,6 +39,10 @@ enum Story {
     Block(&'static str),
     /// `card issue` dies.
     Issue,
+    /// `holder add` dies; this many holders are new afterwards.
+    Holder(usize),
+    /// The server dies before it serves.
+    Start,
     /// `keys rotate` dies; this many keys are new afterwards.
     Rotate(usize),
     /// `keys revoke` dies.
@@ -105,6 +109,10 @@ const POINTS: &[(&str, Story)] = &[
     ("store::transfer::after-commit", Story::Fund),
     ("store::block-card::before-commit", Story::Block("active")),
     ("store::block-card::after-commit", Story::Block("blocked")),
+    ("store::put-template::before-commit", Story::Start),
+    ("store::put-template::after-commit", Story::Start),
+    ("store::add-holder::before-commit", Story::Holder(0)),
+    ("store::add-holder::after-commit", Story::Holder(1)),
     ("store::begin-issue::before-commit", Story::Issue),
     ("store::begin-issue::after-commit", Story::Issue),
     ("store::finish-issue::before-commit", Story::Issue),
@@ -143,9 +151,13 @@ fn told(point: &str, story: Story) -> Told {
         Story::Open(_) if point.contains("::apdu::") => Told::Card,
         Story::Open(_) | Story::Resend => Told::Terminal,
         Story::Redeem | Story::Order | Story::Cancel | Story::Expire => Told::Server,
-        Story::Fund | Story::Block(_) | Story::Issue | Story::Rotate(_) | Story::Revoke => {
-            Told::Office
-        }
+        Story::Fund
+        | Story::Block(_)
+        | Story::Issue
+        | Story::Holder(_)
+        | Story::Start
+        | Story::Rotate(_)
+        | Story::Revoke => Told::Office,
         Story::Mail(_) | Story::MailFailed => Told::Mail,
         Story::Restore | Story::Receipt(_) => Told::Restore,
     }

@@ -100,6 +100,8 @@ fn a_command_of_the_office_killed_around_its_commit_can_be_given_again() -> Resu
             }
             Story::Block(status) => block(&desk.world, point, status)?,
             Story::Issue => issue(&desk.world, point)?,
+            Story::Holder(new) => holder(&desk.world, point, new)?,
+            Story::Start => start(&mut desk, point)?,
             Story::Rotate(new) => rotate(&desk.world, point, new)?,
             Story::Revoke => revoke(&desk.world, point)?,
             other => bail!("{point}: {other:?} is told elsewhere"),
@@ -150,6 +152,34 @@ fn block(world: &World, point: &str, after: &str) -> Result<()> {
     world.admin(&["card", "block", &card])?;
     assert_eq!(status_of(world, &card)?, "blocked", "{point}");
     Ok(())
+}
+
+/// A holder is there as a whole or not at all, and can be added again.
+fn holder(world: &World, point: &str, new: usize) -> Result<()> {
+    let count = || -> Result<usize> {
+        let list = world.admin(&["holder", "list"])?;
+        Ok(list["holders"]
+            .as_array()
+            .context("a list of holders")?
+            .len())
+    };
+    let before = count()?;
+    office_killed(world, point, &["holder", "add", "--name", "Dora"])?;
+    assert_eq!(count()?, before + new, "{point}");
+    world.admin(&["holder", "add", "--name", "Dora"])?;
+    assert_eq!(count()?, before + new + 1, "{point}");
+    Ok(())
+}
+
+/// A server killed at its start is started again.
+fn start(desk: &mut Desk, point: &str) -> Result<()> {
+    drop(desk.server.take());
+    let armed = desk
+        .world
+        .serve_armed(&desk.address, &format!("{point}=return"));
+    let early = armed.err().context(point.to_owned())?.to_string();
+    ensure!(early.contains("signal: 9"), "{point}: {early}");
+    desk.restart()
 }
 
 /// A card whose issue was killed is finished by the same command, which then answers the same again.

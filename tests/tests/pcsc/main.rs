@@ -84,10 +84,13 @@ impl Service {
 
     /// Puts a card on a slot, 0 or 1, and waits until the service sees it.
     fn plug(&self, desk: &Desk, card: &str, slot: u16) -> Result<Running> {
+        self.plug_as(Command::new(binary("tegata-card")?), desk, card, slot)
+    }
+
+    /// The same with another binary or environment.
+    fn plug_as(&self, mut binary: Command, desk: &Desk, card: &str, slot: u16) -> Result<Running> {
         let port = (self.port + slot).to_string();
-        let mut plugged = Running::start(
-            Command::new(binary("tegata-card")?).args(["vpcd", card, "--port", &port]),
-        )?;
+        let mut plugged = Running::start(binary.args(["vpcd", card, "--port", &port]))?;
         wait_until("the card on the reader", || {
             ensure!(plugged.ended()?.is_none(), "tegata-card vpcd ended");
             Ok(desk

@@ -1,9 +1,9 @@
 //! Card, reader and service pulled away in the middle of a remittance, at each of its exchanges.
 
 use crate::{AMOUNT, Desk, assert_credited, assert_refused, opened_with_held};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tests::{
-    processes::{is_root, wait_until},
+    processes::{armed, is_root, wait_until, was_killed},
     world::{Balances, SENDER_START},
 };
 
@@ -95,6 +95,46 @@ fn a_reader_unplugged_and_a_service_restarted_at_any_exchange_lose_nothing() -> 
             assert_credited(&desk.open(&mail, "pcsc")?);
             desk.service.unplug(&desk, plugged, 0)?;
         }
+        credited += 1;
+        money(&desk, credited, credited)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_card_pulled_inside_its_commit_is_credited_once_when_it_is_back() -> Result<()> {
+    if !is_root("a private pcscd")? {
+        return Ok(());
+    }
+    let mut desk = Desk::new()?;
+    let mut credited = 0;
+    for (number, (point, on_card)) in [
+        ("card-reader::commit::before-write", 0),
+        ("card-reader::commit::after-write", AMOUNT),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mail = desk.ordered(point, number + 1)?;
+        let card = armed("tegata-card", &format!("{point}=return"))?;
+        let mut plugged = desk.service.plug_as(card, &desk, &desk.world.card, 0)?;
+        assert_refused(&desk.open(&mail, "pcsc")?, "E_IN_DOUBT");
+        let ended = plugged.ended()?;
+        ensure!(ended.is_some_and(was_killed), "{point}: {ended:?}");
+        let doubt = Balances {
+            on_card: credited * AMOUNT + on_card,
+            card_account: credited * AMOUNT,
+            sender: SENDER_START - (credited + 1) * AMOUNT,
+        };
+        assert_eq!(desk.world.balances()?, doubt, "{point}");
+        desk.world.audit()?;
+        // The service, too: it looks for cards too seldom to notice one that is put back at once.
+        desk.service.stop()?;
+        desk.service.start_again()?;
+        desk.wait_for_service()?;
+        let plugged = desk.service.plug(&desk, &desk.world.card, 0)?;
+        assert_credited(&desk.open(&mail, "pcsc")?);
+        desk.service.unplug(&desk, plugged, 0)?;
         credited += 1;
         money(&desk, credited, credited)?;
     }

@@ -99,9 +99,14 @@ impl Store for SqliteStore {
     }
 
     async fn add_holder(&self, holder: NewHolder) -> Result<(), AdminError> {
-        self.writer
-            .write(move |connection| admin::add_holder(connection, &holder))
+        let added = self.writer.write(move |connection| {
+            admin::add_holder(connection, &holder)?;
+            reach!("store::add-holder::before-commit");
+            Ok(())
+        });
+        added
             .await
+            .inspect(|()| reach!("store::add-holder::after-commit"))
     }
 
     async fn set_email(&self, holder: HolderId, email: Option<String>) -> Result<(), AdminError> {
@@ -208,9 +213,13 @@ impl Store for SqliteStore {
     }
 
     async fn put_template(&self, hash: [u8; 32], bytes: Vec<u8>) -> Result<(), AdminError> {
-        self.writer
-            .write(move |connection| admin::put_template(connection, hash, &bytes))
-            .await
+        let put = self.writer.write(move |connection| {
+            admin::put_template(connection, hash, &bytes)?;
+            reach!("store::put-template::before-commit");
+            Ok(())
+        });
+        put.await
+            .inspect(|()| reach!("store::put-template::after-commit"))
     }
 
     async fn template(&self, hash: [u8; 32]) -> Result<Option<Vec<u8>>, StoreError> {
