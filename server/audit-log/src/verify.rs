@@ -383,8 +383,12 @@ impl<L: Fn(&[u8; KEY_ID_LEN]) -> Standing> Verifier<L> {
     fn second_stumble(&mut self, doubt: &Doubt, shape: &Shape) {
         let place = Subject::Record(doubt.before.position.saturating_add(1));
         let (what, subject) = match &doubt.shape {
-            Shape::Broken { .. } => match shape {
+            Shape::Broken { head_like: first } => match shape {
                 Shape::Head { head, .. } if head.link == self.link => {
+                    (What::Altered, self.next_head())
+                }
+                // such as every head, where the key is another one
+                Shape::Broken { head_like } if *first && *head_like => {
                     (What::Altered, self.next_head())
                 }
                 Shape::Head { .. } | Shape::Broken { .. } | Shape::Record { .. } => {

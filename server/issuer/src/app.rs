@@ -4,7 +4,7 @@ use crate::{
     backup::InUse,
     clock::{Clock, Random},
     config::Config,
-    keys::Keys,
+    keys::{Keys, Signer},
     limit::{ClaimLimit, OrderLimit},
 };
 use anyhow::Context;
@@ -14,7 +14,7 @@ use program::Template;
 use redemption::Incarnation;
 use sha2::{Digest, Sha256};
 use std::{path::Path, sync::Arc};
-use store::{SqliteStore, Store, StoreError};
+use store::{AdminError, LogKey, SqliteStore, Store, StoreError};
 
 /// The remittance template that new programs are made of.
 const TEMPLATE: &[u8] = include_bytes!(concat!(
@@ -92,6 +92,22 @@ impl Office {
         }
     }
 
+    /// Tells the audit log of every signing key, and of every revoked one, that it does not know.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn note_keys(&self) -> Result<(), AdminError> {
+        let noted = |signer: &Signer| LogKey {
+            public: signer.key.verifying_key().to_bytes(),
+            purpose: signer.purpose.number().into(),
+            not_before: signer.not_before,
+            not_after: signer.not_after,
+            revoked_at: signer.revoked_at,
+        };
+        let keys = self.keys.signers.iter().map(noted).collect();
+        self.store.note_keys(keys, self.clock.now()).await
+    }
+
     /// The ledger's time: the clock's, never below what the ledger has committed.
     ///
     /// # Errors
@@ -161,6 +177,7 @@ impl App {
             .store
             .put_template(template.hash(), TEMPLATE.to_vec())
             .await?;
+        office.note_keys().await?;
         Ok(Self {
             office,
             settings,

@@ -124,7 +124,7 @@ fn signing_keys_are_listed_rotated_and_revoked() {
     let dir = office();
     let dir = dir.path();
     let listed = done(dir, &["keys", "list"]);
-    assert_eq!(listed["keys"].as_array().unwrap().len(), 3);
+    assert_eq!(listed["keys"].as_array().unwrap().len(), 4);
     assert_eq!(text(&listed, "fingerprint").len(), 19);
     let added = done(dir, &["keys", "rotate", "program"]);
     let id = text(&added["key"], "key_id");
@@ -137,7 +137,7 @@ fn signing_keys_are_listed_rotated_and_revoked() {
             .as_array()
             .unwrap()
             .len(),
-        4
+        5
     );
     assert!(failed(dir, &["keys", "rotate", "root"]).contains("root"));
     assert!(failed(dir, &["keys", "revoke", "00"]).contains("00"));

@@ -12,6 +12,8 @@ use std::process::ExitCode;
 /// Flags of `audit`.
 #[derive(Debug, clap::Args)]
 #[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
     after_help = "Exit code 1 when a promise of the books does not hold; each finding is one line.
 
 Example:
@@ -20,11 +22,19 @@ Example:
 pub struct Args {
     /// Data folder and form of the output.
     #[command(flatten)]
-    common: Common,
+    common: Option<Common>,
+    /// What to do with the audit log.
+    #[command(subcommand)]
+    log: Option<super::log::Log>,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let office = open(&args.common)?;
+    let common = match (args.log, args.common) {
+        (Some(log), _) => return super::log::run(log).await,
+        (None, Some(common)) => common,
+        (None, None) => anyhow::bail!("--data names the issuer's folder"),
+    };
+    let office = open(&common)?;
     let report = office.store.audit().await?;
     let cases = office.store.freeze_cases(store::PAGE_MAX).await?;
     let balanced = report.is_balanced();
@@ -76,10 +86,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         "findings": findings,
         "frozen_cards": frozen,
     });
-    Output {
-        json: args.common.json,
-    }
-    .print(&lines.join("\n"), document)?;
+    Output { json: common.json }.print(&lines.join("\n"), document)?;
     Ok(if balanced {
         ExitCode::SUCCESS
     } else {

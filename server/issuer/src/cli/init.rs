@@ -1,6 +1,6 @@
 //! `init`.
 
-use super::{Common, Output};
+use super::{Common, Output, open};
 use crate::{
     clock::{Clock, SystemClock, SystemRandom, random, unix_seconds},
     config::Config,
@@ -12,7 +12,6 @@ use money::Currency;
 use redemption::Incarnation;
 use serde_json::json;
 use std::process::ExitCode;
-use store::SqliteStore;
 
 /// Flags of `init`.
 #[derive(Debug, clap::Args)]
@@ -35,7 +34,7 @@ fn currencies() -> String {
     Currency::ALL.map(Currency::code).join(" ")
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let data = &args.common.data;
     let config = Config {
         issuer: args.issuer.clone(),
@@ -47,9 +46,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     config.create(data)?;
     let now = unix_seconds(SystemClock::default().now());
     Keys::create(&Config::keys_dir(data), now, &SystemRandom)?;
-    let database = Config::database(data);
-    SqliteStore::open(&database).with_context(|| database.display().to_string())?;
-    let keys = Keys::load(&Config::keys_dir(data))?;
+    let office = open(&args.common)?;
+    office.note_keys().await?;
+    let keys = &office.keys;
     let fingerprint = wire::descriptor::fingerprint(&keys.root.verifying_key().to_bytes());
     let text = format!(
         "issuer       {}\ncurrency     {}\nfingerprint  {fingerprint}\n\n\

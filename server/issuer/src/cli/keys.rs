@@ -44,7 +44,7 @@ pub enum KeysCommand {
     },
 }
 
-pub(super) fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
     let now = unix_seconds(SystemClock::default().now());
     match command {
         KeysCommand::List { common } => list(&common, now)?,
@@ -52,10 +52,12 @@ pub(super) fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
             let purpose = purpose_from_name(&purpose)?;
             let signer =
                 Keys::add_signer(&Config::keys_dir(&common.data), purpose, now, &SystemRandom)?;
+            super::open(&common)?.note_keys().await?;
             done(&common, "added", &signer)?;
         }
         KeysCommand::Revoke { id, common } => {
             let signer = Keys::revoke(&Config::keys_dir(&common.data), &id, now)?;
+            super::open(&common)?.note_keys().await?;
             done(&common, "revoked", &signer)?;
         }
     }
@@ -119,6 +121,7 @@ fn document(signer: &Signer, now: u64) -> Value {
     json!({
         "key_id": HEXLOWER.encode(&signer.id()),
         "purpose": purpose_name(signer.purpose),
+        "public": HEXLOWER.encode(signer.key.verifying_key().as_bytes()),
         "not_before": seconds(signer.not_before),
         "not_after": seconds(signer.not_after),
         "revoked_at": signer.revoked_at.map(seconds),

@@ -11,6 +11,7 @@ pub mod card;
 pub mod holder;
 pub mod init;
 pub mod keys;
+pub mod log;
 pub mod order;
 mod output;
 pub mod serve;
@@ -38,6 +39,7 @@ pub use output::Output;
   tegata-server card issue --data ./issuer --reader pcsc --holder 0192...
   tegata-server serve --data ./issuer --listen 127.0.0.1:8080
   tegata-server audit --data ./issuer
+  tegata-server audit verify audit.log --key 3b6a27bc...
 
 Each command has examples of its own. Exit codes: 0 done, 1 failed, 2 usage."
 )]
@@ -80,7 +82,7 @@ pub enum Command {
     /// Remittances
     #[command(subcommand)]
     Order(order::Order),
-    /// Prove that the books balance
+    /// Prove that the books balance; export and verify the audit log
     Audit(audit::Args),
     /// Write a copy of the database, and check it; the server may run
     Backup(backup::Backup),
@@ -94,12 +96,12 @@ pub enum Command {
 /// What kept the command from being done, for a person to read.
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
-        Command::Init(args) => init::run(&args),
+        Command::Init(args) => init::run(&args).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Holder(command) => holder::run(command).await,
         Command::Account(command) => account::run(command).await,
         Command::Card(command) => card::run(command).await,
-        Command::Keys(command) => keys::run(command),
+        Command::Keys(command) => keys::run(command).await,
         Command::Order(command) => order::run(command).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Backup(args) => backup::run(args).await,

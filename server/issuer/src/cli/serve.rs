@@ -118,6 +118,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(bank) = bank {
         tasks.spawn(jobs::bank::run(Arc::clone(&app), bank, stopped.clone()));
     }
+    tasks.spawn(jobs::sealer::run(Arc::clone(&app), stopped.clone()));
     tracing::info!(http.address = %address, http.origin = %app.settings.public_origin, "listening");
     if let Some(path) = &args.ready_file {
         write_ready(path, &format!("http://{address}"))?;

@@ -1,8 +1,10 @@
-//! Work that nobody asks for: what expired goes back, mails go out, the bank is asked.
+//! Work that nobody asks for: what expired goes back, mails go out, the bank is asked, the audit log is
+//! sealed.
 
 pub mod bank;
 pub mod expiry;
 pub mod outbox;
+pub mod sealer;
 
 use std::time::Duration;
 use tokio::sync::watch;
