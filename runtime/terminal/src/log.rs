@@ -334,6 +334,17 @@ mod tests {
     }
 
     #[test]
+    fn a_record_rewritten_with_its_own_hash_breaks_the_chain_at_the_next() {
+        let kept = kept(3);
+        let mut lines = lines(&kept);
+        let record = lines[0][65..].trim_end().replace("\"0\"", "\"9\"");
+        let hash = Head::START.after(record.as_bytes()).hash;
+        lines[0] = format!("{} {record}\n", crate::hex::encode(&hash));
+        fs::write(&kept.lines, lines.concat()).unwrap();
+        expect(&kept, Flaw::Altered(2));
+    }
+
+    #[test]
     fn a_log_that_is_gone_is_missed() {
         let kept = kept(2);
         fs::remove_file(&kept.lines).unwrap();
