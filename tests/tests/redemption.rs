@@ -385,3 +385,51 @@ fn a_program_of_a_revoked_key_is_refused_by_the_server_too() -> Result<()> {
     assert_eq!(world.balances()?, untouched);
     Ok(())
 }
+
+#[test]
+fn a_replaced_program_is_superseded_and_its_successor_credits() -> Result<()> {
+    let (_dir, world, server, program) = with_order()?;
+    let orders = world.get(&server, &world.alice.token, "/v1/orders")?.body;
+    let order = text(&orders["items"][0], "id")?;
+    // The first program is in the middle of its session when it is replaced.
+    let hook = |n| {
+        if n == 3 {
+            world.admin(&["order", "revise", &order]).expect("replaced");
+        }
+        Fate::Deliver
+    };
+    let mut begun = Recipient::new(&program, &server.base, &world.card)?.with_hook(hook);
+    assert_eq!(failed(begun.run())?, Failure::Refused);
+    drop(begun);
+    let mut begun = Recipient::new(&program, &server.base, &world.card)?;
+    assert_eq!(failed(begun.run())?, Failure::Refused);
+    assert_eq!(begun.refusal()?, "E_SUPERSEDED");
+    drop(begun);
+    assert_eq!(world.balances()?.on_card, 0);
+    let successor = world.program(2)?;
+    let mut recipient = Recipient::new(&successor, &server.base, &world.card)?;
+    recipient.run().map_err(|f| anyhow::anyhow!("{f:?}"))?;
+    drop(recipient);
+    assert_eq!(world.balances()?, credited());
+    world.audit()?;
+    Ok(())
+}
+
+#[test]
+fn a_withdrawn_template_credits_nothing_at_server_or_terminal() -> Result<()> {
+    let (_dir, world, server, program) = with_order()?;
+    world.trust(&server)?;
+    let templates = world.admin(&["template", "list"])?;
+    let current = text(&templates, "current")?;
+    world.admin(&["template", "withdraw", &current])?;
+    // The program on its own, and then as a terminal that has fetched the status list sees it.
+    let mut recipient = Recipient::new(&program, &server.base, &world.card)?;
+    assert_eq!(failed(recipient.run())?, Failure::Refused);
+    drop(recipient);
+    let opened = world.open(&world.mail(1)?)?;
+    assert_eq!(opened.document["code"], "E_PROGRAM_REVOKED", "{opened:?}");
+    assert_eq!(opened.document["exchanges"], serde_json::Value::Null);
+    assert_eq!(world.balances()?.on_card, 0);
+    world.audit()?;
+    Ok(())
+}

@@ -135,6 +135,15 @@ impl Command {
             Self::Trust {
                 command: TrustCommand::List,
             } => "trust-list",
+            Self::Trust {
+                command: TrustCommand::Show { .. },
+            } => "trust-show",
+            Self::Trust {
+                command: TrustCommand::Remove { .. },
+            } => "trust-remove",
+            Self::Trust {
+                command: TrustCommand::ResetTime { .. },
+            } => "trust-reset-time",
             Self::Log { command: None, .. } => "log",
             Self::Log {
                 command: Some(LogCommand::Verify),
@@ -240,6 +249,27 @@ pub(crate) enum TrustCommand {
     /// List the trusted issuers.
     #[command(after_help = "Example:\n  tegata trust list")]
     List,
+    /// Show one issuer: address, root, keys, latest signed time.
+    #[command(after_help = "Example:\n  tegata trust show pay.example.org")]
+    Show {
+        /// Name of the issuer, as listed.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Stop trusting an issuer; receipts stay.
+    #[command(after_help = "Example:\n  tegata trust remove pay.example.org")]
+    Remove {
+        /// Name of the issuer, as listed.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Forget the latest time that an issuer signed, after this computer's clock was wrong.
+    #[command(after_help = "Example:\n  tegata trust reset-time pay.example.org")]
+    ResetTime {
+        /// Name of the issuer, as listed.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
 }
 
 #[derive(Debug, clap::Args)]

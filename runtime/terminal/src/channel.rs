@@ -1,4 +1,4 @@
-//! The one channel to an issuer: its own origin, two fixed paths, everything bounded.
+//! The one channel to an issuer: its own origin, three fixed paths, everything bounded.
 
 use core::time::Duration;
 use std::io::Read as _;
@@ -9,6 +9,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::redirect::Policy;
 use wire::descriptor::DESCRIPTOR_LEN_MAX;
 use wire::exchange::{MEDIA_TYPE, REPLY_LEN_MAX};
+use wire::status::STATUS_LEN_MAX;
 
 use crate::failure::Failure;
 use crate::origin::{Access, Origin};
@@ -18,6 +19,9 @@ const EXCHANGE_PATH: &str = "/v1/exchange";
 
 /// Path of the issuer's signed descriptor.
 const DESCRIPTOR_PATH: &str = "/.well-known/tegata-issuer";
+
+/// Path of the issuer's signed status list.
+const STATUS_PATH: &str = "/.well-known/tegata-status";
 
 /// Time for one connection attempt: longer than any healthy path across the world needs.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -126,11 +130,23 @@ impl Channel {
     /// # Errors
     /// [`ChannelError`].
     pub fn descriptor(&self) -> Result<Vec<u8>, ChannelError> {
-        let request = self.client.get(self.origin.url(DESCRIPTOR_PATH));
+        self.get(DESCRIPTOR_PATH, DESCRIPTOR_LEN_MAX)
+    }
+
+    /// Fetches the issuer's signed status list, at most [`STATUS_LEN_MAX`] bytes, unchecked.
+    ///
+    /// # Errors
+    /// [`ChannelError`].
+    pub fn status_list(&self) -> Result<Vec<u8>, ChannelError> {
+        self.get(STATUS_PATH, STATUS_LEN_MAX)
+    }
+
+    fn get(&self, path: &str, len_max: usize) -> Result<Vec<u8>, ChannelError> {
+        let request = self.client.get(self.origin.url(path));
         let request = request.timeout(self.timeout);
         let response = request.send().map_err(|error| classify(&error))?;
         check_status(&response)?;
-        read_bounded(response, DESCRIPTOR_LEN_MAX)
+        read_bounded(response, len_max)
     }
 }
 

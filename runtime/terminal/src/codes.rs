@@ -495,6 +495,18 @@ static TABLE: &[Explanation] = &[
         ],
     ),
     row(
+        "E_NOT_TRUSTED",
+        Exit::Untrusted,
+        [
+            "No issuer of this name is trusted here.",
+            "この名前の発行者は信頼済みではありません。",
+        ],
+        [
+            "See the names with `tegata trust list`.",
+            "`tegata trust list` で名前を確認してください。",
+        ],
+    ),
+    row(
         "E_DESCRIPTOR",
         Exit::Untrusted,
         [
@@ -631,6 +643,15 @@ static TABLE: &[Explanation] = &[
         [
             "The issuer's server did not answer in time.",
             "発行者のサーバーが時間内に応答しませんでした。",
+        ],
+        RUN_AGAIN_LATER,
+    ),
+    row(
+        "E_STATUS_STALE",
+        Exit::Unavailable,
+        [
+            "The issuer's list of withdrawn programs is older than a day and could not be renewed.",
+            "発行者の取り消し一覧が 1 日以上前のもので、更新できませんでした。",
         ],
         RUN_AGAIN_LATER,
     ),

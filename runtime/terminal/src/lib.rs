@@ -2,7 +2,7 @@
 //! keeps the receipt.
 //!
 //! The decisions are in modules without I/O: `escape`, `sniff`, `mail`, `origin`, `consent`, `codes`,
-//! the rules of `trust`, and in the crate `relay` what a run may send and must write down. `input`,
+//! the rules of `trust` and `told`, and in the crate `relay` what a run may send and must write down. `input`,
 //! `state`, `channel` and `effects` are the edges, `log` and `record` what is remembered of every
 //! command; `open`, `settle`, `trust_command`, `receipts`, `inspect`, `log_command` and `cards` are
 //! the commands. Nothing here prints and nothing reads the clock or the environment: the
@@ -34,6 +34,7 @@ pub mod settle;
 pub mod sniff;
 pub mod state;
 pub mod terminal;
+pub mod told;
 pub mod trust;
 pub mod trust_command;
 pub mod ui;

@@ -71,6 +71,15 @@ fn perform(terminal: &mut Terminal<'_>, command: &Command) -> Report {
         Command::Trust {
             command: TrustCommand::List,
         } => trust_command::list(terminal),
+        Command::Trust {
+            command: TrustCommand::Show { name },
+        } => trust_command::show(terminal, name),
+        Command::Trust {
+            command: TrustCommand::Remove { name },
+        } => trust_command::remove(terminal, name),
+        Command::Trust {
+            command: TrustCommand::ResetTime { name },
+        } => trust_command::reset_time(terminal, name),
         // Handled before anything else is set up.
         Command::Conformance(_) => Report::new(command.name()),
     }

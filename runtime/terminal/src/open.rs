@@ -98,7 +98,7 @@ fn steps(
         return Ok((proof, if now { Credited::Now } else { Credited::Before }));
     }
     let opened = refresh_if_stale(terminal, opened)?;
-    check_time(opened.program.order(), terminal.now)?;
+    let opened = check_status(terminal, opened)?;
     let admitted = sandbox::admit(opened.program.clone())
         .map_err(|error| Failure::with(error.code(), error).told_as("E_POLICY"))?;
     // The child compiles while the person reads.
@@ -197,7 +197,49 @@ fn refresh(terminal: &Terminal<'_>, issuer: &Trusted) -> Result<Trusted, Failure
     let signed = Channel::new(&issuer.origin)?.descriptor()?;
     let newer = issuer.refreshed(signed, terminal.now)?;
     terminal.trust.put(&newer)?;
+    heard(terminal, &newer, newer.descriptor.issued_at)?;
     Ok(newer)
+}
+
+/// Takes note of a time that the issuer has signed.
+pub(crate) fn heard(terminal: &Terminal<'_>, issuer: &Trusted, signed: u64) -> Result<(), Failure> {
+    let known = terminal.trust.told(issuer.name())?;
+    let told = known.clone().heard(signed, terminal.now);
+    if told == known {
+        return Ok(());
+    }
+    terminal.trust.put_told(issuer.name(), &told)
+}
+
+/// Before a run the issuer's status list is at most a day old and does not name the program, and
+/// key and order are valid by the later one of this computer's time and the issuer's.
+fn check_status(terminal: &Terminal<'_>, opened: Opened) -> Result<Opened, Failure> {
+    let (issuer, now) = (&opened.issuer, terminal.now);
+    let told = terminal.trust.told(issuer.name())?;
+    let (told, list) = match told.fresh_list(issuer, now) {
+        Some(list) => (told, list),
+        None => {
+            let fetched = Channel::new(&issuer.origin).and_then(|channel| channel.status_list());
+            let signed = fetched.map_err(|error| Failure::with("E_STATUS_STALE", error))?;
+            let (told, list) = told.renewed(signed, issuer, now)?;
+            terminal.trust.put_told(issuer.name(), &told)?;
+            (told, list)
+        }
+    };
+    let order = opened.program.order();
+    if list.withdraws(&order.template_hash, &order.remittance, order.revision) {
+        return Err(Failure::new("E_PROGRAM_REVOKED"));
+    }
+    let time = told.time(now);
+    check_time(order, time)?;
+    if time == now {
+        return Ok(opened);
+    }
+    let raw = RawProgram::new(opened.program.bytes().to_vec());
+    let keys = all_keys(terminal)?;
+    raw.and_then(|raw| program::verify(raw, &keys, time))
+        .map_err(|error| Failure::new(error.code()))
+        .and_then(|program| with_issuer(terminal, program))
 }
 
 /// Before a run the issuer's keys are at most a day old; the program is verified again with them.

@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::hex;
 use crate::origin::{Access, Origin};
 use crate::state::StateDir;
+use crate::told::Told;
 
 /// Version of the file format.
 pub const VERSION: u32 = 1;
@@ -224,6 +225,40 @@ impl TrustStore {
         self.state.write(&path(entry.name()), &bytes)
     }
 
+    /// Removes the entry of the issuer `name` and what it told; whether there was one.
+    ///
+    /// The journal and the receipts stay: they are this person's proofs.
+    ///
+    /// # Errors
+    /// `E_STATE`.
+    pub fn remove(&self, name: &str) -> Result<bool, Failure> {
+        if !wire::is_issuer_name(name) {
+            return Ok(false);
+        }
+        let was_there = self.state.remove(&path(name))?;
+        self.state.remove(&told_path(name))?;
+        Ok(was_there)
+    }
+
+    /// What the issuer `name` has told so far; nothing yet, if nothing is stored.
+    ///
+    /// # Errors
+    /// `E_STATE`, also for a damaged file.
+    pub fn told(&self, name: &str) -> Result<Told, Failure> {
+        match self.state.read(&told_path(name))? {
+            Some(bytes) => Told::from_file(&bytes),
+            None => Ok(Told::default()),
+        }
+    }
+
+    /// Stores what the issuer `name` has told.
+    ///
+    /// # Errors
+    /// `E_STATE`.
+    pub fn put_told(&self, name: &str, told: &Told) -> Result<(), Failure> {
+        self.state.write(&told_path(name), &told.to_file()?)
+    }
+
     fn load(&self, name: &Path) -> Result<Option<Trusted>, Failure> {
         let Some(bytes) = self.state.read(name)? else {
             return Ok(None);
@@ -232,6 +267,10 @@ impl TrustStore {
             .map(Some)
             .map_err(|error| Failure::with("E_STATE", format!("{}: {error}", name.display())))
     }
+}
+
+fn told_path(name: &str) -> PathBuf {
+    PathBuf::from("trust").join(format!("{name}.told"))
 }
 
 fn path(name: &str) -> PathBuf {

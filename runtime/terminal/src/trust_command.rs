@@ -1,4 +1,4 @@
-//! `tegata trust add` and `tegata trust list`.
+//! `tegata trust`: add, list, show, remove, reset-time.
 
 use serde_json::json;
 
@@ -75,7 +75,94 @@ fn steps(
         }
     };
     terminal.trust.put(&entry)?;
+    crate::open::heard(terminal, &entry, entry.descriptor.issued_at)?;
     Ok(entry)
+}
+
+/// Shows one trusted issuer: address, root, keys, and the latest time that it signed.
+pub fn show(terminal: &Terminal<'_>, name: &str) -> Report {
+    let mut report = Report::new("trust-show");
+    let shown = || {
+        let entry = found(terminal, name)?;
+        Ok((entry, terminal.trust.told(name)?))
+    };
+    let (entry, told) = match shown() {
+        Ok(shown) => shown,
+        Err(failure) => return report.failed(failure),
+    };
+    describe(terminal, &mut report, &entry);
+    let lang = terminal.lang;
+    report.lines.push(format!(
+        "  {}: {}",
+        lang.pick("Keys fetched", "鍵の取得日時"),
+        consent::time(entry.fetched_at, &terminal.zone)
+    ));
+    for key in &entry.descriptor.keys {
+        let revoked = if key.revoked_at.is_some() {
+            lang.pick("  REVOKED", "  失効")
+        } else {
+            ""
+        };
+        report.lines.push(format!(
+            "  {} {}  {} - {}{revoked}",
+            purpose(key.purpose),
+            crate::hex::encode(&wire::signed::key_id(&key.public)),
+            consent::utc(key.not_before),
+            consent::utc(key.not_after),
+        ));
+    }
+    if told.floor() > 0 {
+        report.fact("latest_signed_time", consent::utc(told.floor()));
+        report.lines.push(format!(
+            "  {}: {}",
+            lang.pick("Latest time it signed", "発行者が署名した最新の時刻"),
+            consent::time(told.floor(), &terminal.zone)
+        ));
+    }
+    report
+}
+
+/// Stops trusting an issuer; what was received from it stays in journal and receipts.
+pub fn remove(terminal: &mut Terminal<'_>, name: &str) -> Report {
+    let report = Report::new("trust-remove");
+    let record = Record::new("trust-remove", terminal.now);
+    let removed = found(terminal, name).and_then(|entry| {
+        terminal.trust.remove(name)?;
+        Ok(entry)
+    });
+    let report = changed(report, "removed", removed);
+    record.close(terminal, report)
+}
+
+/// Forgets the latest time that an issuer signed, after this computer's clock was wrong.
+pub fn reset_time(terminal: &mut Terminal<'_>, name: &str) -> Report {
+    let report = Report::new("trust-reset-time");
+    let record = Record::new("trust-reset-time", terminal.now);
+    let reset = found(terminal, name).and_then(|entry| {
+        let told = terminal.trust.told(name)?.without_floor();
+        terminal.trust.put_told(name, &told)?;
+        Ok(entry)
+    });
+    let report = changed(report, "done", reset);
+    record.close(terminal, report)
+}
+
+fn changed(mut report: Report, outcome: &'static str, result: Result<Trusted, Failure>) -> Report {
+    match result {
+        Ok(entry) => {
+            report.outcome = outcome;
+            report.fact("issuer", entry.name());
+            report.fact("fingerprint", entry.fingerprint());
+            report.lines.push(line(&entry));
+            report
+        }
+        Err(failure) => report.failed(failure),
+    }
+}
+
+fn found(terminal: &Terminal<'_>, name: &str) -> Result<Trusted, Failure> {
+    let entry = terminal.trust.find(name)?;
+    entry.ok_or_else(|| Failure::with("E_NOT_TRUSTED", name))
 }
 
 fn agree(

@@ -319,6 +319,24 @@ changes! {
         /// Why.
         reason: ReturnReason,
     }
+    /// The program of an open remittance was replaced; the card's epoch rose by one.
+    30 "revised" Revised {
+        /// Which.
+        remittance: RemittanceId,
+        /// Revision of the order bytes.
+        revision: u32,
+        /// SHA-256 of the order bytes.
+        order: [u8; 32],
+        /// The public key that the program verifies with.
+        program_key: [u8; 32],
+        /// SHA-256 of the template.
+        template: [u8; 32],
+    }
+    /// A template was withdrawn.
+    31 "template-withdrawn" TemplateWithdrawn {
+        /// Its SHA-256.
+        template: [u8; 32],
+    }
 }
 
 /// One change with the ledger's time of its transaction.

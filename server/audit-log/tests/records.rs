@@ -137,6 +137,14 @@ fn one_of_each() -> Vec<Change> {
             payment_seq: u32::MAX,
             value: i64::MAX,
         },
+        Change::Revised {
+            remittance,
+            revision: u32::MAX,
+            order: hash,
+            program_key: hash,
+            template: hash,
+        },
+        Change::TemplateWithdrawn { template: hash },
     ]
 }
 

@@ -108,6 +108,17 @@ impl Office {
         self.store.note_keys(keys, self.clock.now()).await
     }
 
+    /// The template that this version makes new programs of, kept in the database too.
+    ///
+    /// # Errors
+    /// The template is malformed or can not be stored.
+    pub async fn built_in_template(&self) -> anyhow::Result<Template> {
+        let template = Template::new(TEMPLATE.to_vec()).context("the built-in template")?;
+        let (hash, bytes) = (template.hash(), TEMPLATE.to_vec());
+        self.store.put_template(hash, bytes).await?;
+        Ok(template)
+    }
+
     /// The ledger's time: the clock's, never below what the ledger has committed.
     ///
     /// # Errors
@@ -172,11 +183,7 @@ impl App {
     /// # Errors
     /// The template is malformed or can not be stored.
     pub async fn new(office: Office, settings: Settings) -> anyhow::Result<Self> {
-        let template = Template::new(TEMPLATE.to_vec()).context("the built-in template")?;
-        office
-            .store
-            .put_template(template.hash(), TEMPLATE.to_vec())
-            .await?;
+        let template = office.built_in_template().await?;
         office.note_keys().await?;
         Ok(Self {
             office,

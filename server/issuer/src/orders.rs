@@ -2,19 +2,19 @@
 //! moves the money, stores the program and queues the mail.
 
 use crate::{
-    app::App,
-    clock::{id_parts, rfc3339},
+    app::{App, Office},
+    clock::{id_parts, rfc3339, unix_seconds},
     http::problem::Refused,
 };
 use anyhow::Context;
 use ledger::{
     CARD_VALUE_MAX, CardNumber, ClaimRef, Command, ContentHash, Flow, Holder, HolderId,
     IdempotencyKey, IdempotencyScope, MailId, NewMail, NumberRef, Operation, Outcome, Payment,
-    PlaceOrder, Refusal, Remittance, RemittanceId, Source, Timestamp,
+    PlaceOrder, Refusal, Remittance, RemittanceId, Revise, Source, Timestamp,
     rules::{self, OrderFacts, Recipient},
 };
 use money::{Amount, Currency};
-use program::{Kind, NOTE_CHARS_MAX, Order, OrderBytes, OrderError};
+use program::{Kind, NOTE_CHARS_MAX, Order, OrderBytes, OrderError, Template};
 use sha2::{Digest, Sha256};
 use store::ApplyError;
 use wire::{
@@ -293,6 +293,55 @@ fn compile(
         },
         now,
     })
+}
+
+/// A new program for an open order, mailed to where the card's holder gets mail now: after a corrected
+/// address, or when key or template of the present one were given up. The earlier ones are honoured no more.
+///
+/// # Errors
+/// The ledger's refusal; a stored order that cannot be read; no valid program key.
+pub(crate) async fn revise(
+    office: &Office,
+    template: &Template,
+    remittance: &Remittance,
+) -> anyhow::Result<()> {
+    let now = office.ledger_now().await?;
+    let revision = remittance.revision.saturating_add(1);
+    let stored = OrderBytes::new(remittance.order_bytes.clone()).context("stored order bytes")?;
+    let order = Order::decode(stored.as_bytes()).context("stored order bytes")?;
+    let bytes = Order {
+        revision,
+        template_hash: template.hash(),
+        claim_token: office.keys.claim_token(remittance.id.as_bytes(), revision),
+        ..order
+    };
+    let signer = office
+        .keys
+        .signer(Purpose::Program, unix_seconds(now), bytes.expires)
+        .context("no program key is valid until this order expires")?;
+    let bytes = bytes.encode().context("the order's next bytes")?;
+    let code = office.keys.claim_code(remittance.id, revision);
+    let claim = office.keys.claim_code_ref(&code);
+    let (ms, bits) = id_parts(now, &*office.random);
+    let mail = MailId::new(ms, bits);
+    let command = Command::Revise(Box::new(Revise {
+        remittance: remittance.id,
+        revision,
+        signature: program::sign(&program::body(template, &bytes), &signer.key),
+        order_bytes: bytes.as_bytes().to_vec(),
+        program_key: signer.key.verifying_key().to_bytes(),
+        template_hash: template.hash(),
+        claim: ClaimRef(claim.context("our own claim code is read back")?),
+        mail: NewMail {
+            id: mail,
+            message_id: format!("{mail}@{}", office.config.issuer),
+        },
+        now,
+    }));
+    match office.store.apply_one(command).await? {
+        Outcome::Revised => Ok(()),
+        other => anyhow::bail!("a revision was answered by {other:?}"),
+    }
 }
 
 /// Why order bytes could not be written: name and note of the widest characters together pass the

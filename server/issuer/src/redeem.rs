@@ -56,11 +56,15 @@ async fn instruct(office: &Office, instruction: &Instruction) -> anyhow::Result<
     };
     let revision = standing.as_ref().map_or(0, |s| s.remittance.revision);
     let claim_token = office.keys.claim_token(&instruction.remittance, revision);
+    let earlier: Vec<_> = (0..revision)
+        .map(|earlier| office.keys.claim_token(&instruction.remittance, earlier))
+        .collect();
     let presented = presented(office, standing.as_ref(), instruction.uid).await?;
     let now = office.now_of(standing.as_ref());
     let rows = BeginRows {
         remittance: standing.as_ref().map(|s| (&s.remittance, &s.card)),
         claim_token: &claim_token,
+        earlier_tokens: &earlier,
         in_flight: standing.as_ref().and_then(|s| s.in_flight.as_ref()),
         presented,
         program_key: office.program_key(standing.as_ref()),
@@ -201,9 +205,11 @@ impl Office {
         standing.map_or(clock, |s| clock.max(s.time_floor))
     }
 
-    /// Programs of a revoked key are refused here too: a terminal may not have heard of it yet.
+    /// Programs of a revoked key or a withdrawn template are refused here too: a terminal may not have
+    /// heard of it yet.
     fn program_key(&self, standing: Option<&Standing>) -> ProgramKey {
-        let revoked = |s: &Standing| self.keys.is_revoked(&s.remittance.program_key);
+        let revoked =
+            |s: &Standing| s.template_withdrawn || self.keys.is_revoked(&s.remittance.program_key);
         if standing.is_some_and(revoked) {
             ProgramKey::Revoked
         } else {

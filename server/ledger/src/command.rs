@@ -175,6 +175,39 @@ impl fmt::Debug for LoggedCredit {
     }
 }
 
+/// A new program for an open remittance: the earlier ones are honoured no more.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Revise {
+    /// Which.
+    pub remittance: RemittanceId,
+    /// The number of the new program: the present one + 1, at most
+    /// [`REVISION_MAX`](crate::remittance::REVISION_MAX).
+    pub revision: u32,
+    /// The order as the program carries it: at most 1,024 bytes.
+    pub order_bytes: Vec<u8>,
+    /// Signature over the program.
+    pub signature: [u8; 64],
+    /// The public key it verifies with.
+    pub program_key: [u8; 32],
+    /// SHA-256 of the template.
+    pub template_hash: [u8; 32],
+    /// Keyed hash of the new claim code.
+    pub claim: ClaimRef,
+    /// The mail, to the address that the card's holder has now.
+    pub mail: NewMail,
+    /// The caller's clock.
+    pub now: Timestamp,
+}
+
+impl fmt::Debug for Revise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Revise")
+            .field("remittance", &self.remittance)
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What the card's STATE and VALUE say about the operation in flight.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Settlement {
@@ -308,6 +341,8 @@ pub enum Command {
     },
     /// Places an order.
     PlaceOrder(Box<PlaceOrder>),
+    /// Replaces the program of an open remittance.
+    Revise(Box<Revise>),
     /// Takes an order back, or notes the wish while it is in flight.
     Cancel {
         /// Which.
@@ -376,6 +411,7 @@ impl Command {
             | Self::BankAnswered { now, .. }
             | Self::BlockCard { now, .. } => *now,
             Self::PlaceOrder(order) => order.now,
+            Self::Revise(revise) => revise.now,
             Self::Decide(decide) => decide.now,
             Self::Settle(settle) => settle.now,
         }
@@ -416,6 +452,8 @@ pub enum Outcome {
         /// Id of the remittance.
         remittance: RemittanceId,
     },
+    /// The new program is the one that counts.
+    Revised,
     /// Returned, or noted: the status says which.
     CancelNoted(Status),
     /// Returned for its time.

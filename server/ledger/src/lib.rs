@@ -43,7 +43,7 @@ pub use card_number::{CardNumber, CardNumberError};
 pub use command::{
     Command, CommitOutcome, CommitSend, ContentHash, Decide, Decided, IDEMPOTENCY_KEY_LEN_MAX,
     IdempotencyKey, IdempotencyKeyError, IdempotencyScope, LoggedCredit, NewMail, Operation,
-    Outcome, Payment, PlaceOrder, Settle, Settlement,
+    Outcome, Payment, PlaceOrder, Revise, Settle, Settlement,
 };
 pub use escrow::{Escrow, Event, Posting, Transition};
 pub use flow::{Flow, Source};
@@ -51,6 +51,8 @@ pub use holder::{Holder, Language, TokenHash};
 pub use id::{CardId, HolderId, IdError, MailId, RemittanceId, TransferId};
 pub use outbox::{MailStatus, OutboxMail};
 pub use refusal::Refusal;
-pub use remittance::{ClaimRef, RECEIPT_LEN_MAX, Remittance, ReturnReason, Status, UnfundedReason};
+pub use remittance::{
+    ClaimRef, RECEIPT_LEN_MAX, REVISION_MAX, Remittance, ReturnReason, Status, UnfundedReason,
+};
 pub use reread::{RereadPlan, RereadStep};
 pub use time::Timestamp;

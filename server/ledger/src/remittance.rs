@@ -15,6 +15,10 @@ use crate::time::Timestamp;
 /// Longest signed receipt, in bytes; the exchange carries no longer one.
 pub const RECEIPT_LEN_MAX: usize = 2_048;
 
+/// Highest revision of a remittance's program: whoever shows an earlier one is told so, and for that
+/// the tokens of all earlier ones are derived at each wrong token.
+pub const REVISION_MAX: u32 = 63;
+
 /// Keyed hash of a claim code: finds the program for a person who types the code.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClaimRef(pub [u8; 32]);

@@ -14,13 +14,13 @@ use crate::card::{
     BATCH_LEN_MAX, Card, CardStatus, EVIDENCE_LEN_MAX, InFlight, Proven, SESSION_LEN_MAX,
 };
 use crate::command::{
-    Command, CommitOutcome, CommitSend, Decide, Payment, PlaceOrder, Settle, Settlement,
+    Command, CommitOutcome, CommitSend, Decide, Payment, PlaceOrder, Revise, Settle, Settlement,
 };
 use crate::escrow::{Escrow, Event, Transition};
 use crate::flow::{Flow, Source};
 use crate::id::HolderId;
 use crate::refusal::Refusal;
-use crate::remittance::{RECEIPT_LEN_MAX, Status};
+use crate::remittance::{RECEIPT_LEN_MAX, REVISION_MAX, Status};
 use crate::reread::{RereadPlan, reread};
 use crate::time::Timestamp;
 
@@ -45,6 +45,11 @@ pub fn within_bounds(command: &Command) -> Result<(), Refusal> {
                 && order.note.chars().count() <= NOTE_CHARS_MAX
                 && order.order_bytes.len() <= ORDER_LEN_MAX
                 && (3..=MESSAGE_ID_LEN_MAX).contains(&order.mail.message_id.len())
+        }
+        Command::Revise(revise) => {
+            revise.revision <= REVISION_MAX
+                && revise.order_bytes.len() <= ORDER_LEN_MAX
+                && (3..=MESSAGE_ID_LEN_MAX).contains(&revise.mail.message_id.len())
         }
         Command::Decide(decide) => {
             let settle = match &decide.settle {
@@ -317,6 +322,34 @@ pub struct DecidePlan {
     pub freeze: Option<CardStatus>,
     /// With `Sent`: a new in-flight row, `CommitSent`, and the card gets the new epoch.
     pub commit: CommitOutcome,
+}
+
+/// What is read for a [`Revise`].
+#[derive(Debug, Clone, Copy)]
+pub struct ReviseFacts<'a> {
+    /// The remittance.
+    pub escrow: Option<&'a Escrow>,
+    /// The revision that counts now.
+    pub revision: u32,
+    /// Whether the card's holder has a mail address.
+    pub has_address: bool,
+}
+
+/// Whether the program of a remittance may be replaced: exactly while a commit could be sent.
+///
+/// # Errors
+/// In this order: [`Refusal::RemittanceUnknown`], [`Refusal::RecipientWithoutAddress`],
+/// [`Refusal::Stale`] unless the revision is the next one, what the table says to
+/// [`Event::SendCommit`].
+pub fn revise(revise: &Revise, facts: ReviseFacts<'_>, now: Timestamp) -> Result<(), Refusal> {
+    let escrow = facts.escrow.ok_or(Refusal::RemittanceUnknown)?;
+    if !facts.has_address {
+        return Err(Refusal::RecipientWithoutAddress);
+    }
+    if facts.revision.checked_add(1) != Some(revise.revision) {
+        return Err(Refusal::Stale);
+    }
+    escrow.on(Event::SendCommit, now).map(drop)
 }
 
 /// Decides exchange 3.

@@ -52,6 +52,8 @@ pub struct BeginRows<'a> {
     /// The claim token of that id's newest revision. Derived for unknown ids too, so that the time
     /// taken does not tell an unknown id from a wrong token.
     pub claim_token: &'a [u8; 32],
+    /// The claim tokens of its earlier revisions: whoever shows one has a program that was replaced.
+    pub earlier_tokens: &'a [[u8; 32]],
     /// That card's operation in flight.
     pub in_flight: Option<&'a InFlight>,
     /// Whether the presented UID belongs to any card of this issuer.
@@ -83,7 +85,7 @@ pub struct Admitted {
 
 /// Checks an instruction against what is known.
 ///
-/// In this order: id (of ours by its token, or not), claim token, credited before, ended or its program's key revoked (unless
+/// In this order: id (of ours by its token, or not), claim token, replaced by a newer program, credited before, ended or its program's key revoked (unless
 /// this very card has an operation in flight or is to be read again, which its next session settles), card bound to, card's
 /// status.
 #[must_use]
@@ -97,8 +99,15 @@ pub fn begin(instruction: &Instruction, rows: BeginRows<'_>, now: Timestamp) -> 
             Refusal::RemittanceUnknown
         });
     };
-    if !token_right {
+    let earlier = rows
+        .earlier_tokens
+        .iter()
+        .any(|token| token.ct_eq(&instruction.claim_token).into());
+    if !(token_right || earlier) {
         return Begun::Refused(Refusal::ClaimTokenWrong);
+    }
+    if earlier {
+        return Begun::Refused(Refusal::Superseded);
     }
     if let Some(receipt) = &remittance.receipt {
         return Begun::Receipt(receipt.clone());

@@ -8,7 +8,7 @@ mod world;
 use ledger::{CardStatus, InFlight, Proven, ReturnReason, Status};
 use redemption::ProgramKey;
 use wire::exchange::{Refusal, Reply, Request};
-use world::{AMOUNT, LIFE_S, START, UID, World, answered, receipt, refusal, step};
+use world::{AMOUNT, EARLIER_TOKEN, LIFE_S, START, UID, World, answered, receipt, refusal, step};
 
 /// Alters the answers of a request.
 fn with_answers(request: &Request, change: impl FnOnce(&mut Vec<Vec<u8>>)) -> Request {
@@ -289,6 +289,9 @@ fn other_tokens_ids_and_cards_are_refused() {
     });
     check(&mut world, Refusal::ClaimTokenWrong, &|i| {
         i.claim_token[31] ^= 1
+    });
+    check(&mut world, Refusal::Superseded, &|i| {
+        i.claim_token = EARLIER_TOKEN;
     });
     check(&mut world, Refusal::WrongCard, &|i| i.uid[6] ^= 1);
     check(&mut world, Refusal::CardUnknown, &|i| i.uid[6] = 0xEE);

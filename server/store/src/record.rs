@@ -64,6 +64,8 @@ pub struct Standing {
     pub recovering: Vec<Remittance>,
     /// The highest time the ledger has committed; the caller's clock counts from here.
     pub time_floor: Timestamp,
+    /// Whether the template of the remittance's program was withdrawn.
+    pub template_withdrawn: bool,
 }
 
 /// What waits since a backup was restored.

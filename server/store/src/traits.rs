@@ -180,6 +180,16 @@ pub trait Store: Send + Sync {
     /// A template.
     async fn template(&self, hash: [u8; 32]) -> Result<Option<Vec<u8>>, StoreError>;
 
+    /// Withdraws a template for good: no program made of it is honoured. Again, nothing changes.
+    async fn withdraw_template(&self, hash: [u8; 32], now: Timestamp) -> Result<(), AdminError>;
+
+    /// The hashes of all withdrawn templates, ascending.
+    async fn withdrawn_templates(&self) -> Result<Vec<[u8; 32]>, StoreError>;
+
+    /// Open remittances whose first program was replaced, with the revision that counts, newest first.
+    /// `limit`: cut to [`PAGE_MAX`].
+    async fn replaced(&self, limit: u32) -> Result<Vec<(RemittanceId, u32)>, StoreError>;
+
     // --- outbox ---
 
     /// Takes mails that are due, oldest first, and counts an attempt for each. Nobody else gets

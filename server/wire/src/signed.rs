@@ -1,4 +1,4 @@
-//! The signed envelope of receipts, issuer descriptors and audit heads.
+//! The signed envelope of receipts, issuer descriptors, status lists and audit heads.
 //!
 //! CBOR array of three byte strings: payload, key id (12 bytes), signature (64 bytes). Ed25519
 //! over label, one zero byte, payload. The label binds the signature to one kind of content, so
@@ -24,6 +24,8 @@ pub enum Label {
     Issuer,
     /// The head of an audit log (docs/audit-log.md).
     AuditHead,
+    /// A status list: [`crate::status`].
+    Status,
 }
 
 /// Longest signed audit head, in bytes: it takes below 430 with the longest issuer name.
@@ -37,6 +39,7 @@ impl Label {
             Self::Receipt => "tegata-receipt-v1",
             Self::Issuer => "tegata-issuer-v1",
             Self::AuditHead => "tegata-audit-head-v1",
+            Self::Status => "tegata-status-v1",
         }
     }
 
@@ -47,6 +50,7 @@ impl Label {
             Self::Receipt => crate::exchange::RECEIPT_LEN_MAX,
             Self::Issuer => crate::descriptor::DESCRIPTOR_LEN_MAX,
             Self::AuditHead => AUDIT_HEAD_LEN_MAX,
+            Self::Status => crate::status::STATUS_LEN_MAX,
         }
     }
 

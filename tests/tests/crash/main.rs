@@ -51,6 +51,8 @@ enum Story {
     Restore,
     /// `order receipt` dies; afterwards the order has this status.
     Receipt(&'static str),
+    /// `order revise` dies; afterwards the order has this revision.
+    Revise(u32),
 }
 
 /// The commands to the card of a plain redemption, by their numbers.
@@ -81,10 +83,10 @@ const POINTS: &[(&str, Story)] = &[
     ("terminal::settle::after-write", Story::Open(&[1])),
     ("terminal::log-record::before-write", Story::Open(&[1])),
     ("terminal::log-record::after-write", Story::Open(&[1])),
-    // Entry, request, receipt, the entry again, and the head of the run log.
+    // What the issuer told, entry, request, receipt, the entry again, and the head of the run log.
     (
         "terminal::state-file::before-rename",
-        Story::Open(&[1, 2, 3, 4, 5]),
+        Story::Open(&[1, 2, 3, 4, 5, 6]),
     ),
     ("terminal::resend::before-send", Story::Resend),
     ("terminal::resend::after-answer", Story::Resend),
@@ -94,6 +96,8 @@ const POINTS: &[(&str, Story)] = &[
     ("store::settle::after-commit", Story::Redeem),
     ("store::place-order::before-commit", Story::Order),
     ("store::place-order::after-commit", Story::Order),
+    ("store::revise::before-commit", Story::Revise(0)),
+    ("store::revise::after-commit", Story::Revise(1)),
     ("store::cancel::before-commit", Story::Cancel),
     ("store::cancel::after-commit", Story::Cancel),
     ("store::expire::before-commit", Story::Expire),
@@ -142,6 +146,7 @@ enum Told {
     Terminal,
     Server,
     Office,
+    Revision,
     Mail,
     Restore,
 }
@@ -158,6 +163,7 @@ fn told(point: &str, story: Story) -> Told {
         | Story::Start
         | Story::Rotate(_)
         | Story::Revoke => Told::Office,
+        Story::Revise(_) => Told::Revision,
         Story::Mail(_) | Story::MailFailed => Told::Mail,
         Story::Restore | Story::Receipt(_) => Told::Restore,
     }

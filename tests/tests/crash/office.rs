@@ -120,6 +120,37 @@ fn a_command_of_the_office_killed_around_its_commit_can_be_given_again() -> Resu
     Ok(())
 }
 
+#[test]
+fn a_program_replaced_around_a_kill_counts_as_one_or_the_other() -> Result<()> {
+    let mut desk = Desk::new()?;
+    let mut mails = 0;
+    for (point, story) in points(Told::Revision) {
+        let Story::Revise(after) = story else {
+            bail!("{point}: {story:?} is told elsewhere");
+        };
+        let order = text(&desk.order(point)?, "id")?;
+        mails += 1;
+        let first = desk.world.mail(mails)?;
+        office_killed(&desk.world, point, &["order", "revise", &order])?;
+        desk.world.audit()?;
+        let revision = || -> Result<serde_json::Value> {
+            let shown = desk.world.admin(&["order", "show", &order])?;
+            Ok(shown["order"]["revision"].clone())
+        };
+        assert_eq!(revision()?, after, "{point}");
+        if after == 0 {
+            desk.world.admin(&["order", "revise", &order])?;
+        }
+        assert_eq!(revision()?, 1, "{point}");
+        mails += 1;
+        let second = desk.world.mail(mails)?;
+        let replaced = desk.world.open(&first)?;
+        assert_eq!(replaced.document["outcome"], "refused", "{replaced:?}");
+        desk.credited_by(&second, point)?;
+    }
+    Ok(())
+}
+
 /// Funding under one id, killed and given again, moves the money once.
 fn fund(world: &World, point: &str, transfer: &str) -> Result<()> {
     let before = world.balances()?.sender;

@@ -225,6 +225,9 @@ fn every_command_has_examples_in_its_help() {
         &["log", "verify"],
         &["trust", "add"],
         &["trust", "list"],
+        &["trust", "show"],
+        &["trust", "remove"],
+        &["trust", "reset-time"],
     ] {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_tegata"))
             .args(command)

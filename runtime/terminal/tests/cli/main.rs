@@ -12,4 +12,5 @@ mod hostile;
 mod log;
 mod open;
 mod person;
+mod trust;
 mod world;

@@ -22,6 +22,7 @@ use serde_json::Value;
 use wire::descriptor::{Descriptor, KeyEntry, Purpose};
 use wire::exchange::{Refusal, Reply, Step, StopRule};
 use wire::receipt::Receipt;
+use wire::status::StatusList;
 
 pub(crate) const ISSUER: &str = "pay.example.org";
 pub(crate) const DAY_S: u64 = 86_400;
@@ -62,6 +63,7 @@ impl Answer {
 #[derive(Default)]
 struct Shared {
     descriptor: Vec<u8>,
+    status: Option<Vec<u8>>,
     script: VecDeque<Answer>,
     requests: Vec<Vec<u8>>,
     /// For each request, whether the journal held its bytes when it arrived.
@@ -108,6 +110,7 @@ impl World {
             shared,
         };
         world.publish(&world.descriptor(1));
+        world.withdraw(Some(&world.status(world.now, &[])));
         world
     }
 
@@ -127,6 +130,23 @@ impl World {
         self.shared.lock().unwrap().descriptor = descriptor.to_vec();
     }
 
+    /// What the issuer gives as its status list; `None`: 503.
+    pub(crate) fn withdraw(&self, list: Option<&[u8]>) {
+        self.shared.lock().unwrap().status = list.map(<[u8]>::to_vec);
+    }
+
+    /// A status list that withdraws these templates.
+    pub(crate) fn status(&self, issued_at: u64, templates: &[[u8; 32]]) -> Vec<u8> {
+        StatusList {
+            issuer: ISSUER.to_owned(),
+            issued_at,
+            templates: templates.to_vec(),
+            programs: Vec::new(),
+        }
+        .sign(&signing(13))
+        .unwrap()
+    }
+
     /// The descriptor of root key `root`, made now.
     pub(crate) fn descriptor(&self, root: u8) -> Vec<u8> {
         let key = |seed, purpose| KeyEntry {
@@ -136,7 +156,11 @@ impl World {
             not_after: self.now + 30 * DAY_S,
             revoked_at: None,
         };
-        let keys = vec![key(10, Purpose::Program), key(11, Purpose::Receipt)];
+        let keys = vec![
+            key(10, Purpose::Program),
+            key(11, Purpose::Receipt),
+            key(13, Purpose::Status),
+        ];
         self.signed_descriptor(root, keys, self.now)
     }
 
@@ -328,6 +352,10 @@ fn serve(stream: TcpStream, shared: &Mutex<Shared>) {
     let mut shared = shared.lock().unwrap();
     let (status, media_type, answer) = if first.starts_with("GET /.well-known/tegata-issuer ") {
         (200, "application/cbor", shared.descriptor.clone())
+    } else if first.starts_with("GET /.well-known/tegata-status ") {
+        let status = if shared.status.is_some() { 200 } else { 503 };
+        let list = shared.status.clone().unwrap_or_default();
+        (status, "application/cbor", list)
     } else if first.starts_with("POST /v1/exchange ") {
         let kept = is_journalled(&shared.journal, &body);
         shared.journalled.push(kept);

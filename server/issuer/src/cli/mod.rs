@@ -15,6 +15,7 @@ pub mod log;
 pub mod order;
 mod output;
 pub mod serve;
+pub mod template;
 
 use crate::{
     app::Office,
@@ -79,6 +80,9 @@ pub enum Command {
     /// Signing keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// What programs are made of
+    #[command(subcommand)]
+    Template(template::TemplateCommand),
     /// Remittances
     #[command(subcommand)]
     Order(order::Order),
@@ -102,6 +106,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Account(command) => account::run(command).await,
         Command::Card(command) => card::run(command).await,
         Command::Keys(command) => keys::run(command).await,
+        Command::Template(command) => template::run(command).await,
         Command::Order(command) => order::run(command).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Backup(args) => backup::run(args).await,

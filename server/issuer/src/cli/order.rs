@@ -1,4 +1,4 @@
-//! `order list | show | cancel | receipt`.
+//! `order list | show | cancel | revise | receipt`.
 
 use super::{Common, Output, open, output::table};
 use crate::{app::Office, clock::unix_seconds, orders};
@@ -38,6 +38,18 @@ pub enum Order {
         #[command(flatten)]
         common: Common,
     },
+    /// Replace an open order's program and mail the new one to the recipient's present address
+    ///
+    /// For a corrected address, or when the program's key or template was given up. Earlier
+    /// programs of this order run nowhere any more.
+    #[command(after_help = "Example:\n  tegata-server order revise 0192... --data ./issuer")]
+    Revise {
+        /// The order's id
+        id: String,
+        /// Data folder and form of the output.
+        #[command(flatten)]
+        common: Common,
+    },
     /// Take an order back for its sender
     #[command(after_help = "Example:\n  tegata-server order cancel 0192... --data ./issuer")]
     Cancel {
@@ -69,6 +81,7 @@ pub(super) async fn run(command: Order) -> anyhow::Result<ExitCode> {
         Order::List { sender, common } => list(&sender, &common).await?,
         Order::Show { id, common } => show(&id, &common).await?,
         Order::Cancel { id, common } => cancel(&id, &common).await?,
+        Order::Revise { id, common } => revise(&id, &common).await?,
         Order::Receipt { file, common } => receipt(&file, &common).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -166,6 +179,16 @@ async fn receipt(file: &Path, common: &Common) -> anyhow::Result<()> {
     print(common, &order)
 }
 
+async fn revise(id: &str, common: &Common) -> anyhow::Result<()> {
+    let id: RemittanceId = id.parse().context("the order's id")?;
+    let office = open(common)?;
+    let order = office.store.remittance(id).await?.context(UNKNOWN)?;
+    let template = office.built_in_template().await?;
+    orders::revise(&office, &template, &order).await?;
+    let order = office.store.remittance(id).await?.context(UNKNOWN)?;
+    print(common, &order)
+}
+
 /// The order that a genuine receipt is for; none where this database does not hold it.
 async fn order_of(
     office: &Office,
@@ -212,6 +235,7 @@ fn document(order: &Remittance) -> Value {
     if let Value::Object(fields) = &mut document {
         fields.insert("sender".to_owned(), json!(order.sender.to_string()));
         fields.insert("card".to_owned(), json!(order.card.to_string()));
+        fields.insert("revision".to_owned(), json!(order.revision));
     }
     document
 }

@@ -47,6 +47,10 @@ pub fn router(app: Arc<App>) -> Router {
             "/.well-known/tegata-issuer",
             get(well_known::issuer::issuer),
         )
+        .route(
+            "/.well-known/tegata-status",
+            get(well_known::status::status),
+        )
         .route("/livez", get(health::livez::livez))
         .route("/readyz", get(health::readyz::readyz));
     api.layer(DefaultBodyLimit::disable())

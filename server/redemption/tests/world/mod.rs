@@ -30,6 +30,9 @@ pub(crate) const LIFE_S: i64 = 3_600;
 const ISSUER: &str = "money.example";
 const NUMBER: [u8; 16] = *b"9000000000000001";
 
+/// The claim token of a program that was replaced.
+pub(crate) const EARLIER_TOKEN: [u8; 32] = [0xE1; 32];
+
 /// What a frozen card left behind.
 pub(crate) type Evidence = Vec<u8>;
 
@@ -231,6 +234,7 @@ impl World {
         let rows = BeginRows {
             remittance: self.remittances.get(&id).map(|r| (r, &self.card)),
             claim_token: &token,
+            earlier_tokens: &[EARLIER_TOKEN],
             in_flight: self.in_flight.as_ref(),
             presented: if instruction.uid[6] == 0xEE {
                 Presented::Unknown

@@ -15,6 +15,7 @@ mod doubt;
 mod money;
 mod order;
 mod recovery;
+mod revise;
 mod world;
 
 pub use bank::*;
@@ -24,6 +25,7 @@ pub use doubt::*;
 pub use money::*;
 pub use order::*;
 pub use recovery::*;
+pub use revise::*;
 pub use world::{Funded, World};
 
 /// Makes a test of each case.
@@ -84,6 +86,10 @@ macro_rules! contract_tests {
             an_open_bank_order_is_returned_to_the_bank
             a_bank_order_that_was_never_asked_for_ends_at_once
             what_the_bank_is_not_asked_for_is_refused
+            a_withdrawn_template_stays_withdrawn_and_is_named
+            a_new_program_replaces_the_earlier_one_and_is_mailed
+            a_program_in_flight_is_not_replaced
+            a_program_is_replaced_only_by_the_next_one_and_only_while_it_could_be_redeemed
             a_mail_is_leased_to_one_and_retried_with_its_message_id
         }
     };

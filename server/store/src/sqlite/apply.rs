@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use crate::sqlite::bank;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::order::place_order;
-use crate::sqlite::{journal, recovery, rows};
+use crate::sqlite::{journal, recovery, revise, rows};
 
 type Answer = Result<Outcome, Refusal>;
 
@@ -43,6 +43,7 @@ pub(super) fn apply(
             move_funds(connection, &transfer, *from, *to)
         }
         Command::PlaceOrder(order) => place_order(connection, order, now),
+        Command::Revise(revise) => revise::revise(connection, revise, now),
         Command::Cancel {
             remittance, sender, ..
         } => {

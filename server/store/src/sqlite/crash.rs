@@ -21,6 +21,8 @@ pub(super) fn reach(command: &Command, moment: Moment) {
         (Command::Transfer { .. }, AfterCommit) => reach!("store::transfer::after-commit"),
         (Command::PlaceOrder(_), BeforeCommit) => reach!("store::place-order::before-commit"),
         (Command::PlaceOrder(_), AfterCommit) => reach!("store::place-order::after-commit"),
+        (Command::Revise(_), BeforeCommit) => reach!("store::revise::before-commit"),
+        (Command::Revise(_), AfterCommit) => reach!("store::revise::after-commit"),
         (Command::Cancel { .. }, BeforeCommit) => reach!("store::cancel::before-commit"),
         (Command::Cancel { .. }, AfterCommit) => reach!("store::cancel::after-commit"),
         (Command::Expire { .. }, BeforeCommit) => reach!("store::expire::before-commit"),

@@ -20,6 +20,7 @@ mod order;
 mod outbox;
 mod read;
 mod recovery;
+mod revise;
 mod rows;
 mod store;
 #[cfg(test)]

@@ -74,12 +74,17 @@ pub(super) fn standing(
         Vec::new()
     };
     let time_floor = rows::time_floor(connection)?;
+    let sql = "SELECT withdrawn IS NOT NULL FROM template WHERE hash = ?1";
+    let withdrawn = rows::one(connection, sql, [remittance.template_hash], |row| {
+        Ok(row.get::<_, bool>(0)?)
+    })?;
     Ok(Some(Standing {
         remittance,
         card,
         in_flight,
         recovering,
         time_floor,
+        template_withdrawn: withdrawn.unwrap_or(false),
     }))
 }
 

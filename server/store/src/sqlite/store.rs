@@ -14,8 +14,8 @@ use crate::record::{
     Incarnated, LogKey, LogSegment, NewCard, NewHolder, OrderPage, Seal, Standing, Unsealed,
 };
 use crate::sqlite::fault::Fault;
-use crate::sqlite::{SqliteStore, admin, audit, bank, log, outbox, read, recovery, rows};
-use crate::traits::{LEASES_MAX, Store};
+use crate::sqlite::{SqliteStore, admin, audit, bank, log, outbox, read, recovery, revise, rows};
+use crate::traits::{LEASES_MAX, PAGE_MAX, Store};
 
 pub(super) type Answer = Result<Outcome, Refusal>;
 
@@ -224,6 +224,22 @@ impl Store for SqliteStore {
 
     async fn template(&self, hash: [u8; 32]) -> Result<Option<Vec<u8>>, StoreError> {
         self.read(move |connection| read::template(connection, hash))
+            .await
+    }
+
+    async fn withdraw_template(&self, hash: [u8; 32], now: Timestamp) -> Result<(), AdminError> {
+        self.writer
+            .write(move |connection| revise::withdraw_template(connection, hash, now))
+            .await
+    }
+
+    async fn withdrawn_templates(&self) -> Result<Vec<[u8; 32]>, StoreError> {
+        self.read(revise::withdrawn_templates).await
+    }
+
+    async fn replaced(&self, limit: u32) -> Result<Vec<(RemittanceId, u32)>, StoreError> {
+        let limit = limit.min(PAGE_MAX);
+        self.read(move |connection| revise::replaced(connection, limit))
             .await
     }
 

@@ -1,3 +1,4 @@
 //! What terminals fetch before anything else.
 
 pub mod issuer;
+pub mod status;

@@ -1,0 +1,136 @@
+//! What an issuer withdraws, which time counts, and how trust ends.
+
+use crate::world::{Answer, DAY_S, ISSUER, World, template};
+use std::fs;
+use wire::status::{Replaced, StatusList};
+
+fn told(world: &World) -> std::path::PathBuf {
+    world.state().join(format!("trust/{ISSUER}.told"))
+}
+
+#[test]
+fn a_withdrawn_template_or_replaced_program_does_not_run() {
+    let world = World::trusting();
+    let order = world.order();
+    let file = world.program("p", &order, 10);
+    world.withdraw(Some(&world.status(world.now, &[template().hash()])));
+    world.script([]);
+    world.open(&file).expect(8, "E_PROGRAM_REVOKED");
+    assert!(world.requests().is_empty());
+
+    let world = World::trusting();
+    let list = |revision| {
+        let programs = vec![Replaced {
+            remittance: order.remittance,
+            revision,
+        }];
+        let (issuer, templates) = (ISSUER.to_owned(), Vec::new());
+        let list = StatusList {
+            issuer,
+            issued_at: world.now,
+            templates,
+            programs,
+        };
+        list.sign(&crate::world::signing(13)).unwrap()
+    };
+    world.withdraw(Some(&list(order.revision + 1)));
+    world.open(&file).expect(8, "E_PROGRAM_REVOKED");
+    // Its lawful neighbour: the same program where this very revision is the lowest that may run.
+    fs::remove_file(told(&world)).unwrap();
+    world.withdraw(Some(&list(order.revision)));
+    world.script([Answer::receipt(&world.receipt(&order))]);
+    world.open(&file).expect_outcome("already-credited");
+}
+
+#[test]
+fn without_a_status_list_of_today_nothing_runs() {
+    let world = World::trusting();
+    let order = world.order();
+    let file = world.program("p", &order, 10);
+    let old = world.now - 2 * DAY_S - 1;
+    for list in [
+        None,
+        Some(b"nothing".to_vec()),
+        Some(world.status(old, &[])),
+        Some(world.receipt(&order)),
+    ] {
+        world.withdraw(list.as_deref());
+        world.script([]);
+        world.open(&file).expect(7, "E_STATUS_STALE");
+        assert!(world.requests().is_empty());
+    }
+    world.withdraw(Some(&world.status(world.now, &[])));
+    world.script([Answer::Lost]);
+    world.open(&file).expect(7, "E_OFFLINE");
+    // For a day the stored list will do.
+    world.withdraw(None);
+    world.script([Answer::receipt(&world.receipt(&order))]);
+    world.open(&file).expect_outcome("already-credited");
+}
+
+#[test]
+fn a_clock_set_back_brings_no_expired_order_to_life_and_the_person_can_say_so() {
+    let world = World::trusting();
+    let mut order = world.order();
+    // By this computer's clock the order is over within the tolerance; the issuer has signed a
+    // time a day ahead, by which it is over beyond it.
+    order.created = world.now - 3 * DAY_S;
+    order.expires = world.now - 60;
+    let file = world.program("p", &order, 10);
+    world.withdraw(Some(&world.status(world.now + 9 * DAY_S, &[])));
+    world.script([]);
+    world.open(&file).expect(4, "E_TIME");
+    let shown = world.run(&["trust", "show", ISSUER]);
+    shown.expect_outcome("done");
+    assert!(shown.document["latest_signed_time"].is_string());
+    world
+        .run(&["trust", "reset-time", ISSUER])
+        .expect_outcome("done");
+    let shown = world.run(&["trust", "show", ISSUER]);
+    assert_eq!(
+        shown.document["latest_signed_time"],
+        serde_json::Value::Null
+    );
+    world.script([Answer::receipt(&world.receipt(&order))]);
+    world.open(&file).expect_outcome("already-credited");
+}
+
+#[test]
+fn an_issuer_is_shown_and_removed_by_its_name() {
+    let world = World::trusting();
+    let shown = world.run(&["trust", "show", ISSUER]);
+    shown.expect_outcome("done");
+    assert_eq!(shown.document["keys"][2]["purpose"], "status");
+    let order = world.order();
+    let file = world.program("p", &order, 10);
+    world.script([Answer::receipt(&world.receipt(&order))]);
+    world.open(&file).expect_outcome("already-credited");
+    world
+        .run(&["trust", "remove", ISSUER])
+        .expect_outcome("removed");
+    assert!(!told(&world).exists());
+    world.open(&file).expect(5, "E_ISSUER_UNTRUSTED");
+    for name in [ISSUER, "../journal", "other.example.org"] {
+        world
+            .run(&["trust", "show", name])
+            .expect(5, "E_NOT_TRUSTED");
+        world
+            .run(&["trust", "remove", name])
+            .expect(5, "E_NOT_TRUSTED");
+    }
+    // The receipt is the person's own and stays.
+    let listed = world.run(&["receipt"]).document;
+    assert_eq!(listed["receipts"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn another_root_is_taken_only_after_the_old_trust_was_removed() {
+    let world = World::trusting();
+    world.publish(&world.descriptor(2));
+    let add = ["trust", "add", "--dev", &world.base, "--yes"];
+    world.run(&add).expect(5, "E_ROOT_CHANGED");
+    world
+        .run(&["trust", "remove", ISSUER])
+        .expect_outcome("removed");
+    world.run(&add).expect_outcome("trusted");
+}
