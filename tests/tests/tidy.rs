@@ -373,6 +373,23 @@ fn the_coverage_table_names_every_row_and_its_tests_exist() {
 }
 
 #[test]
+fn the_tests_that_the_threat_page_names_exist() {
+    let page = fs::read_to_string(root().join("docs/THREATS.md")).unwrap();
+    let code: String = sources()
+        .iter()
+        .map(|p| fs::read_to_string(p).unwrap())
+        .collect();
+    let quoted = page.split('`').skip(1).step_by(2);
+    let tests: Vec<_> = quoted
+        .filter(|name| name.contains('_') && !name.contains(' '))
+        .collect();
+    assert!(tests.len() > 5, "{tests:?}");
+    for test in tests {
+        assert!(code.contains(&format!("fn {test}(")), "{test}");
+    }
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     let mut pages = vec![root().join("README.md")];
     for folder in ["docs", "docs/adr"] {
