@@ -221,7 +221,11 @@ fn check_status(terminal: &Terminal<'_>, opened: Opened) -> Result<Opened, Failu
         None => {
             let fetched = Channel::new(&issuer.origin).and_then(|channel| channel.status_list());
             let signed = fetched.map_err(|error| Failure::with("E_STATUS_STALE", error))?;
-            let (told, list) = told.renewed(signed, issuer, now)?;
+            // The issuer may have a new status key.
+            let (told, list) = match told.clone().renewed(signed.clone(), issuer, now) {
+                Ok(renewed) => renewed,
+                Err(_) => told.renewed(signed, &refresh(terminal, issuer)?, now)?,
+            };
             terminal.trust.put_told(issuer.name(), &told)?;
             (told, list)
         }

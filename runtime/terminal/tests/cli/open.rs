@@ -338,6 +338,7 @@ fn a_new_program_key_is_fetched_and_a_revoked_one_learned() {
         key(10, Purpose::Program, Some(world.now)),
         key(12, Purpose::Program, None),
         key(11, Purpose::Receipt, None),
+        key(13, Purpose::Status, None),
     ];
     world.publish(&world.signed_descriptor(1, keys, world.now + 1));
     world.script([Answer::refusal(Refusal::CardFull)]);

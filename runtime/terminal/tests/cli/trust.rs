@@ -1,7 +1,8 @@
 //! What an issuer withdraws, which time counts, and how trust ends.
 
-use crate::world::{Answer, DAY_S, ISSUER, World, template};
+use crate::world::{Answer, DAY_S, ISSUER, World, signing, template};
 use std::fs;
+use wire::descriptor::Descriptor;
 use wire::status::{Replaced, StatusList};
 
 fn told(world: &World) -> std::path::PathBuf {
@@ -31,7 +32,7 @@ fn a_withdrawn_template_or_replaced_program_does_not_run() {
             templates,
             programs,
         };
-        list.sign(&crate::world::signing(13)).unwrap()
+        list.sign(&signing(13)).unwrap()
     };
     world.withdraw(Some(&list(order.revision + 1)));
     world.open(&file).expect(8, "E_PROGRAM_REVOKED");
@@ -66,6 +67,28 @@ fn without_a_status_list_of_today_nothing_runs() {
     world.withdraw(None);
     world.script([Answer::receipt(&world.receipt(&order))]);
     world.open(&file).expect_outcome("already-credited");
+}
+
+#[test]
+fn a_new_status_key_is_learned() {
+    let world = World::trusting();
+    let order = world.order();
+    let mut keys = Descriptor::verify_first_contact(&world.descriptor(1))
+        .unwrap()
+        .keys;
+    keys[2].public = signing(14).verifying_key().to_bytes();
+    world.publish(&world.signed_descriptor(1, keys, world.now + 1));
+    let list = StatusList {
+        issuer: ISSUER.to_owned(),
+        issued_at: world.now,
+        templates: Vec::new(),
+        programs: Vec::new(),
+    };
+    world.withdraw(Some(&list.sign(&signing(14)).unwrap()));
+    world.script([Answer::receipt(&world.receipt(&order))]);
+    world
+        .open(&world.program("p", &order, 10))
+        .expect_outcome("already-credited");
 }
 
 #[test]
