@@ -254,7 +254,7 @@ mod tests {
             templates.push(template);
         }
         StatusList {
-            issuer: "a.".repeat(126) + "a",
+            issuer: ["a."; 126].into_iter().chain(["a"]).collect(),
             issued_at: TIME_MAX,
             templates,
             programs,
