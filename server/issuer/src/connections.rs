@@ -14,10 +14,16 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
 };
 use std::{
-    convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
+    convert::Infallible,
+    future::Future,
+    net::{Ipv4Addr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::unix,
     sync::Semaphore,
 };
 use tower::ServiceExt;
@@ -44,13 +50,34 @@ impl Limits {
     };
 }
 
+/// Where a connection comes from.
+pub trait Peer {
+    /// Its address; a local socket's is loopback.
+    fn address(&self) -> SocketAddr;
+}
+
+impl Peer for SocketAddr {
+    fn address(&self) -> SocketAddr {
+        *self
+    }
+}
+
+impl Peer for unix::SocketAddr {
+    fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, 0).into()
+    }
+}
+
 /// Answers connections until `stop` ends, then lets running requests finish.
-pub async fn serve(
-    mut listener: TcpListener,
+pub async fn serve<L>(
+    mut listener: L,
     router: Router,
     limits: Limits,
     stop: impl Future<Output = ()>,
-) {
+) where
+    L: Listener,
+    L::Addr: Peer,
+{
     let places = Arc::new(Semaphore::new(limits.connections));
     let running = GracefulShutdown::new();
     let mut stop = pin!(stop);
@@ -58,13 +85,18 @@ pub async fn serve(
         let next = async {
             let place = Arc::clone(&places).acquire_owned().await;
             // errors of accepting are survived there, with a pause when files run out
-            (place, Listener::accept(&mut listener).await)
+            (place, listener.accept().await)
         };
         let (place, (stream, peer)) = tokio::select! {
             next = next => next,
             () = &mut stop => break,
         };
-        let connection = running.watch(connection(stream, peer, router.clone(), limits.headers));
+        let connection = running.watch(connection(
+            stream,
+            peer.address(),
+            router.clone(),
+            limits.headers,
+        ));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection broke");
@@ -81,13 +113,13 @@ pub async fn serve(
     }
 }
 
-fn connection(
-    stream: TcpStream,
+fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
     peer: SocketAddr,
     router: Router,
     headers: Duration,
 ) -> http1::Connection<
-    TokioIo<TcpStream>,
+    TokioIo<S>,
     impl hyper::service::HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send> + Send,
 > {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
@@ -108,6 +140,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
         sync::{Notify, oneshot},
         task::JoinHandle,
     };

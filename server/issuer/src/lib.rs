@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod connections;
 pub mod files;
+pub mod front;
 pub mod http;
 pub mod issuing;
 pub mod jobs;

@@ -8,6 +8,7 @@ mod advice;
 pub mod audit;
 pub mod backup;
 pub mod card;
+pub mod front;
 pub mod holder;
 pub mod init;
 pub mod keys;
@@ -68,6 +69,10 @@ pub enum Command {
     Init(init::Args),
     /// Answer HTTP, send mail, return what expired
     Serve(serve::Args),
+    /// The same without an open port: requests come from `front`
+    Core(serve::CoreArgs),
+    /// Hand HTTP on to a core; has no keys and no database
+    Front(front::Args),
     /// People and offices that hold money
     #[command(subcommand)]
     Holder(holder::Holder),
@@ -101,7 +106,9 @@ pub enum Command {
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Init(args) => init::run(&args).await,
-        Command::Serve(args) => serve::run(args).await,
+        Command::Serve(args) => serve::run(args, None).await,
+        Command::Core(args) => serve::core(args).await,
+        Command::Front(args) => front::run(args).await,
         Command::Holder(command) => holder::run(command).await,
         Command::Account(command) => account::run(command).await,
         Command::Card(command) => card::run(command).await,

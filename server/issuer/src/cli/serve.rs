@@ -16,7 +16,11 @@ use std::{
     process::ExitCode,
     sync::Arc,
 };
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    sync::watch,
+    task::JoinSet,
+};
 
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
@@ -79,7 +83,75 @@ enum Tls {
     Implicit,
 }
 
-pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+/// Flags of `core`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The core answers a socket of this machine only; `tegata-server front` hands requests on to it.
+
+Example:
+  tegata-server core --data ./issuer --socket /run/tegata/core --public-origin https://money.example
+  tegata-server front --core /run/tegata/core --listen 127.0.0.1:8080 --behind-proxy"
+)]
+pub struct CoreArgs {
+    /// Socket to listen on; whoever may connect to it is taken for the front
+    #[arg(
+        long,
+        value_name = "PATH",
+        requires = "public_origin",
+        conflicts_with_all = ["listen", "behind_proxy"]
+    )]
+    socket: PathBuf,
+    /// All else is as for `serve`.
+    #[command(flatten)]
+    serve: Args,
+}
+
+/// Where requests come in.
+struct Door {
+    /// URL of the listener, or the socket.
+    name: String,
+    listener: Listening,
+}
+
+enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+impl Door {
+    async fn open(args: &Args, socket: Option<&Path>) -> anyhow::Result<Self> {
+        if let Some(path) = socket {
+            let listener = Listening::Unix(super::front::listen(path).await?, path.to_owned());
+            let name = format!("unix:{}", path.display());
+            return Ok(Self { name, listener });
+        }
+        let listener = TcpListener::bind(args.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", args.listen))?;
+        let name = format!("http://{}", listener.local_addr()?);
+        let listener = Listening::Tcp(listener);
+        Ok(Self { name, listener })
+    }
+
+    async fn serve(self, router: axum::Router) {
+        match self.listener {
+            Listening::Tcp(listener) => {
+                connections::serve(listener, router, Limits::SERVER, signal()).await;
+            }
+            Listening::Unix(listener, path) => {
+                connections::serve(listener, router, Limits::SERVER, signal()).await;
+                // a name that nobody answers; the next core would replace it too
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+}
+
+pub(super) async fn core(args: CoreArgs) -> anyhow::Result<ExitCode> {
+    run(args.serve, Some(&args.socket)).await
+}
+
+pub(super) async fn run(args: Args, socket: Option<&Path>) -> anyhow::Result<ExitCode> {
     check(&args)?;
     ensure!(
         args.accept_emulated_cards || !Config::emulated_mark(&args.common.data).exists(),
@@ -89,17 +161,16 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let office = open(&args.common)?;
     let transport = transport(&args)?;
     let bank = args.bank.as_deref().map(bank::connect).transpose()?;
-    let listener = TcpListener::bind(args.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", args.listen))?;
-    let address = listener.local_addr()?;
+    let door = Door::open(&args, socket).await?;
+    let address = door.name.clone();
     let origin = args
         .public_origin
         .clone()
-        .unwrap_or_else(|| format!("http://{address}"));
+        .unwrap_or_else(|| address.clone());
     let settings = Settings {
         public_origin: origin.trim_end_matches('/').to_owned(),
-        behind_proxy: args.behind_proxy,
+        // a core believes its front, and nobody else reaches it
+        behind_proxy: args.behind_proxy || socket.is_some(),
         mail_from: args
             .mail_from
             .clone()
@@ -121,10 +192,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     tasks.spawn(jobs::sealer::run(Arc::clone(&app), stopped.clone()));
     tracing::info!(http.address = %address, http.origin = %app.settings.public_origin, "listening");
     if let Some(path) = &args.ready_file {
-        write_ready(path, &format!("http://{address}"))?;
+        write_ready(path, &address)?;
     }
-    let serving = connections::serve(listener, http::router(app), Limits::SERVER, signal());
-    whole(serving, &mut tasks).await?;
+    whole(door.serve(http::router(app)), &mut tasks).await?;
     stop.send_replace(true);
     while tasks.join_next().await.is_some() {}
     tracing::info!("stopped");
@@ -157,7 +227,7 @@ async fn whole(serving: impl Future<Output = ()>, jobs: &mut JoinSet<()>) -> any
     }
 }
 
-fn write_ready(path: &Path, url: &str) -> anyhow::Result<()> {
+pub(super) fn write_ready(path: &Path, url: &str) -> anyhow::Result<()> {
     files::replace(path, format!("{url}\n").as_bytes()).with_context(|| path.display().to_string())
 }
 
@@ -194,7 +264,7 @@ fn transport(args: &Args) -> anyhow::Result<Transport> {
 }
 
 /// Waits for SIGTERM or Ctrl-C.
-async fn signal() {
+pub(super) async fn signal() {
     let terminate = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
             Ok(mut signal) => {

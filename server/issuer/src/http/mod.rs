@@ -81,9 +81,14 @@ async fn envelope(State(app): State<Arc<App>>, request: Request, next: Next) -> 
     let response = next.run(request).await;
     let status = response.status();
     tracing::info!(request.id = %id, http.method = %method, http.path = %loggable(&path), http.status = status.as_u16(), "answered");
-    let mut response = problem::write_document(response, &id);
+    finished(response, &id)
+}
+
+/// An answer with the headers that every answer has, and the document of a problem.
+pub fn finished(response: Response, request_id: &str) -> Response {
+    let mut response = problem::write_document(response, request_id);
     let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&id) {
+    if let Ok(value) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, value);
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -22,6 +22,7 @@ use ledger::{
 use money::{Amount, Currency};
 use redemption::Incarnation;
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
@@ -34,6 +35,11 @@ use tower::ServiceExt;
 pub(crate) const START_S: i64 = 1_800_000_000;
 pub(crate) const FUNDS: i64 = 10_000;
 pub(crate) const UID: [u8; 7] = [0x04, 1, 2, 3, 4, 5, 6];
+
+thread_local! {
+    /// Whether the servers of this test are front and core.
+    pub(crate) static SPLIT: Cell<bool> = const { Cell::new(false) };
+}
 
 #[derive(Debug)]
 pub(crate) struct TestClock(AtomicI64);
@@ -138,8 +144,14 @@ impl Bench {
         self.app = open(&self.runtime, &self.dir, &self.clock);
     }
 
+    /// The server, or a front of it that reaches it over a socket.
     pub(crate) fn router(&self) -> Router {
-        router(Arc::clone(&self.app))
+        let server = router(Arc::clone(&self.app));
+        if SPLIT.get() {
+            crate::split::front_of(server, self.dir.path(), &self.runtime)
+        } else {
+            server
+        }
     }
 
     pub(crate) fn call(&self, request: Request<Body>) -> Answer {

@@ -17,7 +17,7 @@ use wire::{
 };
 
 #[test]
-fn an_order_is_credited_once_and_its_receipt_is_kept() {
+pub(crate) fn an_order_is_credited_once_and_its_receipt_is_kept() {
     let mut bench = Bench::new();
     let id = bench.order("a");
     assert_eq!(bench.balance(bench.sender.id), FUNDS - 2_500);
@@ -40,7 +40,7 @@ fn an_order_is_credited_once_and_its_receipt_is_kept() {
 }
 
 #[test]
-fn a_server_restarted_between_any_two_exchanges_credits_once() {
+pub(crate) fn a_server_restarted_between_any_two_exchanges_credits_once() {
     let mut bench = Bench::new();
     bench.restarts = true;
     let id = bench.order("a");
@@ -50,7 +50,7 @@ fn a_server_restarted_between_any_two_exchanges_credits_once() {
 }
 
 #[test]
-fn a_clock_set_back_does_not_make_a_ticket_live_longer() {
+pub(crate) fn a_clock_set_back_does_not_make_a_ticket_live_longer() {
     let mut bench = Bench::new();
     let id = bench.order("a");
     bench.run(&id).unwrap();
@@ -66,7 +66,7 @@ fn a_clock_set_back_does_not_make_a_ticket_live_longer() {
 }
 
 #[test]
-fn every_request_may_come_twice() {
+pub(crate) fn every_request_may_come_twice() {
     let mut bench = Bench::new();
     let id = bench.order("a");
     let receipt = bench.run(&id).unwrap();
@@ -81,7 +81,7 @@ fn every_request_may_come_twice() {
 }
 
 #[test]
-fn every_request_may_come_twice_at_once() {
+pub(crate) fn every_request_may_come_twice_at_once() {
     let mut bench = Bench::new();
     bench.twice = true;
     let id = bench.order("a");
@@ -92,7 +92,7 @@ fn every_request_may_come_twice_at_once() {
 }
 
 #[test]
-fn a_card_pulled_at_the_commit_is_settled_at_its_next_contact() {
+pub(crate) fn a_card_pulled_at_the_commit_is_settled_at_its_next_contact() {
     for after in [false, true] {
         let mut bench = Bench::new();
         let id = bench.order("a");
@@ -115,7 +115,7 @@ fn a_card_pulled_at_the_commit_is_settled_at_its_next_contact() {
 }
 
 #[test]
-fn the_same_key_and_order_is_one_order() {
+pub(crate) fn the_same_key_and_order_is_one_order() {
     let bench = Bench::new();
     let id = bench.order("same");
     assert_eq!(bench.order("same"), id);
@@ -124,7 +124,7 @@ fn the_same_key_and_order_is_one_order() {
 }
 
 #[test]
-fn a_cancelled_order_is_returned_and_can_not_be_redeemed() {
+pub(crate) fn a_cancelled_order_is_returned_and_can_not_be_redeemed() {
     let mut bench = Bench::new();
     let id = bench.order("a");
     let cancel = format!("/v1/orders/{id}/cancel");
@@ -140,7 +140,7 @@ fn a_cancelled_order_is_returned_and_can_not_be_redeemed() {
 }
 
 #[test]
-fn a_cancel_in_flight_is_noted_and_the_card_decides() {
+pub(crate) fn a_cancel_in_flight_is_noted_and_the_card_decides() {
     let mut bench = Bench::new();
     let id = bench.order("a");
     bench.chip.stop_before_commit();
@@ -154,7 +154,7 @@ fn a_cancel_in_flight_is_noted_and_the_card_decides() {
 }
 
 #[test]
-fn what_expired_is_returned_by_the_sweep_once() {
+pub(crate) fn what_expired_is_returned_by_the_sweep_once() {
     let mut bench = Bench::new();
     let mut body = bench.order_body();
     body["expires_in_s"] = json!(60);
@@ -181,7 +181,7 @@ fn what_expired_is_returned_by_the_sweep_once() {
 }
 
 #[test]
-fn the_claim_code_of_the_mail_gives_the_verified_program_until_the_end() {
+pub(crate) fn the_claim_code_of_the_mail_gives_the_verified_program_until_the_end() {
     let mut bench = Bench::new();
     let id = bench.order("a");
     let mails = bench.dir.path().join("mails");
@@ -238,7 +238,7 @@ fn the_claim_code_of_the_mail_gives_the_verified_program_until_the_end() {
 }
 
 #[test]
-fn the_mail_of_a_cancelled_order_is_not_sent() {
+pub(crate) fn the_mail_of_a_cancelled_order_is_not_sent() {
     let bench = Bench::new();
     let id = bench.order("a");
     bench.post(
@@ -260,7 +260,7 @@ fn the_mail_of_a_cancelled_order_is_not_sent() {
 }
 
 #[test]
-fn a_holder_over_the_limit_of_orders_is_refused_and_the_key_stays_free() {
+pub(crate) fn a_holder_over_the_limit_of_orders_is_refused_and_the_key_stays_free() {
     let mut bench = Bench::new();
     let post = |bench: &Bench, person: &Person, key: &str| {
         bench.post(
@@ -302,7 +302,7 @@ fn a_holder_over_the_limit_of_orders_is_refused_and_the_key_stays_free() {
 }
 
 #[test]
-fn orders_are_listed_newest_first_in_pages() {
+pub(crate) fn orders_are_listed_newest_first_in_pages() {
     let bench = Bench::new();
     let mut placed = Vec::new();
     for at in 0..=issuer::http::orders::list::PAGE_LEN {
@@ -333,7 +333,7 @@ fn orders_are_listed_newest_first_in_pages() {
 }
 
 #[test]
-fn a_card_in_use_is_not_issued_again() {
+pub(crate) fn a_card_in_use_is_not_issued_again() {
     let mut bench = Bench::new();
     let order = issuer::issuing::Order {
         holder: bench.sender.id,
@@ -347,7 +347,7 @@ fn a_card_in_use_is_not_issued_again() {
 }
 
 #[test]
-fn the_same_issue_again_gives_the_same_number_and_another_one_none() {
+pub(crate) fn the_same_issue_again_gives_the_same_number_and_another_one_none() {
     let bench = Bench::new();
     let mut chip = card_sim::Card::new([4, 8, 8, 8, 8, 8, 8], [9; 32]);
     let mut issue = |value_max| {
@@ -371,7 +371,7 @@ fn the_same_issue_again_gives_the_same_number_and_another_one_none() {
 }
 
 #[test]
-fn an_issue_cut_off_at_any_command_is_finished_by_the_next_one() {
+pub(crate) fn an_issue_cut_off_at_any_command_is_finished_by_the_next_one() {
     let bench = Bench::new();
     let uid = [4, 7, 7, 7, 7, 7, 7];
     let mut chip = card_sim::Card::new(uid, [9; 32]);

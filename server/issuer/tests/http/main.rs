@@ -5,3 +5,4 @@
 mod bench;
 mod life;
 mod problems;
+mod split;

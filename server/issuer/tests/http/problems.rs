@@ -247,7 +247,7 @@ fn without_a_valid_key(bench: &Bench, met: &Met) {
 }
 
 #[test]
-fn every_problem_code_is_met_by_its_request() {
+pub(crate) fn every_problem_code_is_met_by_its_request() {
     let mut bench = Bench::new();
     let met = Met::default();
     malformed_requests(&bench, &met);
@@ -264,7 +264,7 @@ fn every_problem_code_is_met_by_its_request() {
 }
 
 #[test]
-fn bounds_are_reached_exactly() {
+pub(crate) fn bounds_are_reached_exactly() {
     let bench = Bench::new();
     for (key, member, value) in [
         ("note", "note", json!("\u{1F375}".repeat(140))),
@@ -284,7 +284,7 @@ fn bounds_are_reached_exactly() {
 }
 
 #[test]
-fn a_refused_order_is_refused_again_under_its_key_and_moves_nothing() {
+pub(crate) fn a_refused_order_is_refused_again_under_its_key_and_moves_nothing() {
     let bench = Bench::new();
     let too_much = json!(crate::bench::FUNDS + 1);
     let first = order_with(&bench, "key", "amount_minor", &too_much);

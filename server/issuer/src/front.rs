@@ -1,0 +1,211 @@
+//! The front of a server in two processes: HTTP at the edge, handed on to the core over a Unix socket.
+//!
+//! It has no key, no database and no say: what it cannot hand on it answers with `unavailable`, and
+//! whoever asked asks again with the same idempotency key. It takes a request whole, under the limits
+//! of the core, before the core hears of it, so a slow caller costs the core nothing.
+
+use crate::{
+    clock::{Clock, SystemClock, SystemRandom, id_parts},
+    http::{
+        body::{self, JSON_LEN_MAX},
+        finished,
+        problem::Refused,
+    },
+    limit,
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, request::Parts},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http_body_util::Full;
+use hyper::{body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use ledger::MailId;
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::{net::UnixStream, time::timeout};
+use wire::{api::ProblemCode, exchange::REQUEST_LEN_MAX};
+
+/// Most bytes of a body: the most that any endpoint of the core takes.
+const BODY_LEN_MAX: usize = if REQUEST_LEN_MAX > JSON_LEN_MAX {
+    REQUEST_LEN_MAX
+} else {
+    JSON_LEN_MAX
+};
+
+/// Longest that a caller may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest that the core may take to answer: more than it gives itself, so that its own answer to a
+/// slow request comes first.
+const CORE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Headers between two hops, which are never handed on (RFC 9110 section 7.6.1).
+const HOP_BY_HOP: [HeaderName; 6] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Who called, as the core reads it: it believes this header of its front alone.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Said to people, in both languages, while the core does not answer.
+const CLOSED: &str = "This service is not available for a moment. Nothing was lost: try again in a few \
+                      seconds; sending the same form again counts once.\n\
+                      ただいまご利用いただけません。何も失われていません。数秒後にもう一度お試しください。\
+                      同じフォームを再送信しても、一度だけ処理されます。\n";
+
+/// A front.
+#[derive(Debug)]
+pub struct Front {
+    /// The core's socket.
+    pub core: PathBuf,
+    /// A proxy in front sets `X-Forwarded-For`.
+    pub behind_proxy: bool,
+    clock: SystemClock,
+}
+
+impl Front {
+    /// A front of the core that listens at `core`.
+    #[must_use]
+    pub fn new(core: PathBuf, behind_proxy: bool) -> Self {
+        Self {
+            core,
+            behind_proxy,
+            clock: SystemClock::default(),
+        }
+    }
+}
+
+/// Everything goes to the core, except the question whether the front itself is alive.
+pub fn router(front: Arc<Front>) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "alive\n" }))
+        .fallback(forward)
+        .with_state(front)
+}
+
+async fn forward(State(front): State<Arc<Front>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let for_programs = is_for_programs(parts.uri.path());
+    let (ms, bits) = id_parts(front.clock.now(), &SystemRandom);
+    let id = MailId::new(ms, bits).to_string();
+    let refused = match timeout(BODY_TIMEOUT, body::read(body, BODY_LEN_MAX)).await {
+        Err(_) => return finished(StatusCode::REQUEST_TIMEOUT.into_response(), &id),
+        Ok(Err(refused)) => refused,
+        Ok(Ok(bytes)) => match timeout(CORE_TIMEOUT, ask(&front, parts, bytes)).await {
+            Ok(Ok(response)) => return response,
+            Ok(Err(error)) => closed(&*error),
+            Err(late) => closed(&late),
+        },
+    };
+    if !for_programs && matches!(refused.code, ProblemCode::Unavailable) {
+        let answer = (StatusCode::SERVICE_UNAVAILABLE, CLOSED).into_response();
+        let answer = with_headers(answer, refused.into_response().headers());
+        return finished(answer, &id);
+    }
+    finished(refused.into_response(), &id)
+}
+
+/// The pages speak to people; all else is read by programs.
+fn is_for_programs(path: &str) -> bool {
+    ["/v1/", "/.well-known/", "/readyz"]
+        .iter()
+        .any(|prefix| path.starts_with(prefix))
+}
+
+fn closed(error: &dyn std::error::Error) -> Refused {
+    tracing::error!(%error, "the core did not answer");
+    let detail = "the server is being serviced; nothing was lost, send the same request again";
+    Refused::with(ProblemCode::Unavailable, detail)
+}
+
+fn with_headers(mut response: Response, from: &HeaderMap) -> Response {
+    if let Some(after) = from.get(header::RETRY_AFTER) {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, after.clone());
+    }
+    response
+}
+
+/// Hands a whole request to the core on a connection of its own.
+async fn ask(
+    front: &Front,
+    parts: Parts,
+    body: Vec<u8>,
+) -> Result<Response, Box<dyn std::error::Error + Send + Sync>> {
+    let stream = UnixStream::connect(&front.core).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection to the core broke");
+        }
+    });
+    let request = Request::from_parts(handed_on(front, parts)?, Full::new(Bytes::from(body)));
+    let mut response = sender.send_request(request).await?.map(Body::new);
+    for name in HOP_BY_HOP {
+        response.headers_mut().remove(name);
+    }
+    Ok(response)
+}
+
+/// The head of a request as the core gets it.
+fn handed_on(front: &Front, mut parts: Parts) -> Result<Parts, axum::http::Error> {
+    let caller = limit::caller(&parts.headers, &parts.extensions, front.behind_proxy);
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    parts.uri = Uri::builder().path_and_query(path).build()?;
+    parts.extensions = axum::http::Extensions::default();
+    for name in HOP_BY_HOP {
+        parts.headers.remove(name);
+    }
+    // written anew for the body that was read
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.remove(header::EXPECT);
+    let caller = HeaderValue::from_str(&caller.to_string())?;
+    parts.headers.insert(FORWARDED_FOR, caller);
+    Ok(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::get("http://money.example/v1/orders?cursor=1");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn a_caller_cannot_say_who_he_is_and_hops_end_here() {
+        let sent = [
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-forwarded-for", "192.0.2.2"),
+            ("connection", "upgrade"),
+            ("transfer-encoding", "chunked"),
+            ("content-length", "7"),
+            ("authorization", "Bearer t"),
+        ];
+        let front = Front::new(PathBuf::from("s"), false);
+        let on = handed_on(&front, parts(&sent)).unwrap();
+        assert_eq!(on.uri, "/v1/orders?cursor=1");
+        let names: Vec<_> = on.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+        assert_eq!(on.headers["authorization"], "Bearer t");
+        let all: Vec<_> = on.headers.get_all(FORWARDED_FOR).iter().collect();
+        assert_eq!(all, ["0.0.0.0"]);
+        let front = Front::new(PathBuf::from("s"), true);
+        let on = handed_on(&front, parts(&sent)).unwrap();
+        assert_eq!(on.headers[FORWARDED_FOR], "192.0.2.2");
+    }
+}
