@@ -337,6 +337,11 @@ changes! {
         /// Its SHA-256.
         template: [u8; 32],
     }
+    /// How card accounts are kept changed.
+    32 "accounts-switched" AccountsSwitched {
+        /// Whether they share one pool from now on.
+        pooled: bool,
+    }
 }
 
 /// One change with the ledger's time of its transaction.

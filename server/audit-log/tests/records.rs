@@ -145,6 +145,7 @@ fn one_of_each() -> Vec<Change> {
             template: hash,
         },
         Change::TemplateWithdrawn { template: hash },
+        Change::AccountsSwitched { pooled: true },
     ]
 }
 

@@ -21,11 +21,42 @@ pub enum Account {
     Bank(Currency),
     /// What a holder may spend; never below zero.
     Holder(HolderId),
-    /// What one card holds, as last proven by that card.
+    /// What one card holds, as last proven by that card: an account, or a sub-record of the pool.
     Card(CardId),
+    /// What all cards of a currency hold, while they share one account. It has no row, like the
+    /// float; its sub-records have.
+    Pool(Currency),
     /// The account due for one remittance. It has no row either: the remittance is the row, and
     /// its balance is the amount while the remittance is open or its commit was sent, else zero.
     Escrow(RemittanceId),
+}
+
+/// How the books keep what cards hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CardAccounts {
+    /// Each card has an account.
+    Individual,
+    /// The cards of a currency share one account, with a sub-record for each.
+    Pooled,
+}
+
+impl CardAccounts {
+    /// The stable code: also the stored form.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Individual => "individual",
+            Self::Pooled => "pooled",
+        }
+    }
+
+    /// The setting of a code.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        [Self::Individual, Self::Pooled]
+            .into_iter()
+            .find(|setting| setting.code() == code)
+    }
 }
 
 /// An account that a caller may move value between by [`crate::Command::Transfer`].

@@ -24,6 +24,9 @@ pub enum AuditCheck {
     NoAccountBelowZero,
     /// Each in-flight row has a remittance whose commit was sent, bound to that card, and back.
     InFlightIsCommitSent,
+    /// The pool of a currency = the sum of its cards' sub-records; zero while the accounts are
+    /// individual.
+    PoolIsItsCards,
     /// Each recovering remittance is bound to a card that is to be read again.
     RecoveringAwaitsItsCard,
     /// Only the newest sequence number after the proven one is in flight.
@@ -36,7 +39,7 @@ pub enum AuditCheck {
 
 impl AuditCheck {
     /// All checks, in the order of the report.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::SumIsZero,
         Self::AccountIsItsTransfers,
         Self::EscrowIsOpenRemittances,
@@ -44,6 +47,7 @@ impl AuditCheck {
         Self::CardIsProvenValue,
         Self::NoAccountBelowZero,
         Self::InFlightIsCommitSent,
+        Self::PoolIsItsCards,
         Self::RecoveringAwaitsItsCard,
         Self::InFlightIsNextInSequence,
         Self::LogIsChained,
@@ -61,6 +65,7 @@ impl AuditCheck {
             Self::CardIsProvenValue => "card-is-proven-value",
             Self::NoAccountBelowZero => "no-account-below-zero",
             Self::InFlightIsCommitSent => "in-flight-is-commit-sent",
+            Self::PoolIsItsCards => "pool-is-its-cards",
             Self::RecoveringAwaitsItsCard => "recovering-awaits-its-card",
             Self::InFlightIsNextInSequence => "in-flight-is-next-in-sequence",
             Self::LogIsChained => "log-is-chained",

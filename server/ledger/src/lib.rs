@@ -32,7 +32,7 @@ mod time;
 
 pub mod rules;
 
-pub use account::{Account, AccountRef, BALANCE_MINOR_MAX, Leg, Transfer};
+pub use account::{Account, AccountRef, BALANCE_MINOR_MAX, CardAccounts, Leg, Transfer};
 pub use audit::{AuditCheck, AuditLine, AuditReport, AuditTotals};
 pub use bank::{BANK_ACCOUNT_LEN_MAX, BANK_REASON_CHARS_MAX, BankAnswer, BankTask};
 pub use card::{

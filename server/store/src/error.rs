@@ -1,6 +1,6 @@
 //! What can go wrong with the storage itself.
 
-use ledger::Refusal;
+use ledger::{Refusal, RemittanceId};
 
 /// The storage could not do it. None of these says anything about the rules.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +66,12 @@ pub enum AdminError {
     /// The card is not in the status that the step needs.
     #[error("the card is not in the status for this step")]
     WrongStatus,
+    /// The step needs that no money is in escrow.
+    #[error("remittances are open: {}", list(ids))]
+    OpenRemittances {
+        /// Which; at most [`crate::PAGE_MAX`].
+        ids: Vec<RemittanceId>,
+    },
     /// A text is empty, too long or malformed, or a limit is out of range.
     #[error("the {what} is out of bounds")]
     OutOfBounds {
@@ -75,4 +81,9 @@ pub enum AdminError {
     /// The storage could not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn list(ids: &[RemittanceId]) -> String {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    ids.join(", ")
 }

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use ledger::{
-    Account, AuditReport, BankTask, Card, CardId, ClaimRef, Command, FreezeCase, Holder, HolderId,
-    InFlight, MailId, NumberRef, OutboxMail, Outcome, Refusal, Remittance, RemittanceId, Timestamp,
-    TokenHash, Transfer, TransferId, Uid,
+    Account, AuditReport, BankTask, Card, CardAccounts, CardId, ClaimRef, Command, FreezeCase,
+    Holder, HolderId, InFlight, MailId, NumberRef, OutboxMail, Outcome, Refusal, Remittance,
+    RemittanceId, Timestamp, TokenHash, Transfer, TransferId, Uid,
 };
 use money::Money;
 
@@ -67,6 +67,28 @@ pub trait Store: Send + Sync {
 
     /// Checks every promise of `docs/ledger.md` against one consistent reading of all rows.
     async fn audit(&self) -> Result<AuditReport, StoreError>;
+
+    // --- how card accounts are kept ---
+
+    /// The setting.
+    async fn card_accounts(&self) -> Result<CardAccounts, StoreError>;
+
+    /// Changes it, and moves what each card holds to or from the pool. The same again changes nothing.
+    ///
+    /// # Errors
+    /// [`AdminError::OpenRemittances`] while money is in escrow, with the list.
+    async fn set_card_accounts(&self, to: CardAccounts, now: Timestamp) -> Result<(), AdminError>;
+
+    /// Freezes one card whose books do not agree, and keeps what was found as a case. A card that is
+    /// frozen or blocked stays so.
+    ///
+    /// `found`: 1 to [`ledger::EVIDENCE_LEN_MAX`] bytes.
+    async fn freeze_card(
+        &self,
+        card: CardId,
+        found: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<(), AdminError>;
 
     // --- a restored backup ---
 

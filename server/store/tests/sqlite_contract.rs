@@ -1,7 +1,8 @@
-//! The contract of every store, against SQLite.
+//! The contract of every store, against SQLite, in both settings of the card accounts.
 
 use std::sync::Arc;
 
+use ledger::{CardAccounts, Timestamp};
 use store::{SqliteStore, Store};
 use tempfile::TempDir;
 
@@ -11,4 +12,17 @@ async fn open() -> (Arc<dyn Store>, TempDir) {
     (Arc::new(store), folder)
 }
 
-store::contract_tests!(open);
+async fn open_pooled() -> (Arc<dyn Store>, TempDir) {
+    let (store, folder) = open().await;
+    let pooled = store.set_card_accounts(CardAccounts::Pooled, Timestamp::EPOCH);
+    pooled.await.expect("nothing is open in a new file");
+    (store, folder)
+}
+
+mod individual {
+    store::contract_tests!(super::open);
+}
+
+mod pooled {
+    store::contract_tests!(super::open_pooled);
+}

@@ -4,7 +4,7 @@ use super::{Common, Output, holder, open, output::table};
 use crate::clock::id_parts;
 use anyhow::Context;
 use clap::Subcommand;
-use ledger::{Account as Ledger, AccountRef, Command, HolderId, TransferId};
+use ledger::{Account as Ledger, AccountRef, CardAccounts, Command, HolderId, TransferId};
 use money::{Amount, Money};
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -127,6 +127,11 @@ async fn list(common: &Common) -> anyhow::Result<()> {
             let money = money.unwrap_or(proven);
             accounts.push(("card".to_owned(), card.id.to_string(), money));
         }
+    }
+    if office.store.card_accounts().await? == CardAccounts::Pooled {
+        let pool = Ledger::Pool(office.config.currency);
+        let money = office.store.balance(pool).await?;
+        accounts.extend(money.map(|money| ("pool".to_owned(), String::new(), money)));
     }
     let rows: Vec<Vec<String>> = accounts
         .iter()

@@ -1,10 +1,10 @@
 //! `audit`.
 
 use super::{Common, Output, open};
-use crate::clock::rfc3339;
+use crate::{app::Office, clock::rfc3339};
 use card::purse::LogRecord;
 use data_encoding::HEXLOWER;
-use ledger::FreezeCase;
+use ledger::{AuditCheck, AuditReport, CardId, FreezeCase};
 use redemption::{evidence, evidence_log};
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -20,6 +20,9 @@ Example:
   tegata-server audit --data ./issuer"
 )]
 pub struct Args {
+    /// Freeze each card whose account does not agree with it; the others go on
+    #[arg(long)]
+    freeze: bool,
     /// Data folder and form of the output.
     #[command(flatten)]
     common: Option<Common>,
@@ -36,6 +39,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let office = open(&common)?;
     let report = office.store.audit().await?;
+    if args.freeze {
+        freeze(&office, &report).await?;
+    }
     let cases = office.store.freeze_cases(store::PAGE_MAX).await?;
     let balanced = report.is_balanced();
     let mut lines: Vec<String> = report
@@ -140,4 +146,27 @@ fn log_document(record: Option<LogRecord>) -> Value {
             "day": record.day,
         })
     })
+}
+
+/// Makes a case of each card that the audit names, and of nothing else.
+async fn freeze(office: &Office, report: &AuditReport) -> anyhow::Result<()> {
+    for line in &report.failures {
+        let of_card = match line.check {
+            AuditCheck::AccountIsItsTransfers | AuditCheck::CardIsProvenValue => {
+                line.subject.parse::<CardId>().ok()
+            }
+            _ => None,
+        };
+        let Some(card) = of_card else { continue };
+        if office.store.card(card).await?.is_none() {
+            continue;
+        }
+        let found = format!("{}  {}", line.check.name(), line.detail);
+        let now = office.clock.now();
+        office
+            .store
+            .freeze_card(card, found.into_bytes(), now)
+            .await?;
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! `init`.
 
-use super::{Common, Output, open};
+use super::{Common, Output, accounts::Setting, open};
 use crate::{
     clock::{Clock, SystemClock, SystemRandom, random, unix_seconds},
     config::Config,
@@ -27,6 +27,14 @@ pub struct Args {
     /// Currency of all accounts and cards (ISO 4217)
     #[arg(long, default_value = "JPY", value_name = "CODE")]
     currency: String,
+    /// How card accounts are kept; `tegata-server accounts` changes it later
+    #[arg(
+        long,
+        value_enum,
+        default_value_t = Setting::Individual,
+        env = "TEGATA_ACCOUNTS"
+    )]
+    accounts: Setting,
 }
 
 /// The codes of all currencies.
@@ -48,10 +56,14 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Keys::create(&Config::keys_dir(data), now, &SystemRandom)?;
     let office = open(&args.common)?;
     office.note_keys().await?;
+    let begin = office.clock.now();
+    let setting = args.accounts.into();
+    office.store.set_card_accounts(setting, begin).await?;
+    let accounts = office.store.card_accounts().await?.code();
     let keys = &office.keys;
     let fingerprint = wire::descriptor::fingerprint(&keys.root.verifying_key().to_bytes());
     let text = format!(
-        "issuer       {}\ncurrency     {}\nfingerprint  {fingerprint}\n\n\
+        "issuer       {}\ncurrency     {}\naccounts     {accounts}\nfingerprint  {fingerprint}\n\n\
          Print the fingerprint on cards and leaflets: by it people recognise this issuer.",
         config.issuer,
         config.currency.code()
@@ -59,6 +71,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let document = json!({
         "issuer": config.issuer,
         "currency": config.currency.code(),
+        "accounts": accounts,
         "fingerprint": fingerprint,
     });
     Output {

@@ -4,6 +4,7 @@
 //! on the machine itself only; nothing of it is reachable over HTTP.
 
 pub mod account;
+pub mod accounts;
 mod advice;
 pub mod audit;
 pub mod backup;
@@ -79,6 +80,8 @@ pub enum Command {
     /// Money of the holders
     #[command(subcommand)]
     Account(account::Account),
+    /// How card accounts are kept: one by one, or pooled
+    Accounts(accounts::Args),
     /// IC cards
     #[command(subcommand)]
     Card(card::Card),
@@ -111,6 +114,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Front(args) => front::run(args).await,
         Command::Holder(command) => holder::run(command).await,
         Command::Account(command) => account::run(command).await,
+        Command::Accounts(args) => accounts::run(args).await,
         Command::Card(command) => card::run(command).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Template(command) => template::run(command).await,

@@ -14,6 +14,7 @@ mod decisive;
 mod doubt;
 mod money;
 mod order;
+mod pool;
 mod recovery;
 mod revise;
 mod world;
@@ -24,6 +25,7 @@ pub use decisive::*;
 pub use doubt::*;
 pub use money::*;
 pub use order::*;
+pub use pool::*;
 pub use recovery::*;
 pub use revise::*;
 pub use world::{Funded, World};
@@ -74,6 +76,9 @@ macro_rules! contract_tests {
             a_proof_that_comes_after_a_restore_still_counts
             a_receipt_that_is_shown_credits_and_the_card_has_to_confirm_it
             a_first_reading_that_does_not_add_up_concludes_nothing
+            the_pool_holds_what_its_cards_hold_and_is_empty_without_it
+            card_accounts_are_switched_only_while_nothing_is_open
+            a_card_whose_books_disagree_is_frozen_alone
             holders_are_found_by_id_and_token
             a_holder_has_own_ids_and_bounded_texts
             a_card_is_issued_in_two_steps_and_can_resume

@@ -1,11 +1,14 @@
 //! What administrators write: holders, cards being issued, templates.
 
-use audit_log::Change;
-use ledger::{CARD_VALUE_MAX, Card, CardId, CardStatus, HolderId, Timestamp};
+use audit_log::{Change, digest};
+use ledger::{
+    CARD_VALUE_MAX, Card, CardId, CardStatus, EVIDENCE_LEN_MAX, HolderId, RemittanceId, Timestamp,
+};
 use rusqlite::Connection;
 
 use crate::error::AdminError;
 use crate::record::{NewCard, NewHolder, TEMPLATE_LEN_MAX};
+use crate::sqlite::apply::set_card_status;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::{journal, rows};
 
@@ -184,6 +187,42 @@ pub(super) fn finish_issue(
             )?)
         }
     }
+}
+
+/// A case for a person about one card; the others go on.
+pub(super) fn freeze_card(
+    connection: &Connection,
+    card: CardId,
+    found: &[u8],
+    now: Timestamp,
+) -> Result<(), AdminError> {
+    if !(1..=EVIDENCE_LEN_MAX).contains(&found.len()) {
+        return Err(AdminError::OutOfBounds { what: "finding" });
+    }
+    let row = rows::card(connection, card)?.ok_or(AdminError::Unknown { what: "card" })?;
+    let status = match row.status {
+        CardStatus::Blocked => CardStatus::Blocked,
+        CardStatus::Issuing | CardStatus::Active | CardStatus::Frozen => CardStatus::Frozen,
+    };
+    let now = ledger_time(connection, now)?;
+    let in_flight = rows::in_flight(connection, card)?.map(|sent| sent.remittance);
+    let sql = "SELECT 1 FROM freeze_case WHERE card = ?1 AND evidence = ?2";
+    let same = (card.as_bytes(), found);
+    if connection.prepare_cached(sql)?.exists(same)? {
+        return Ok(());
+    }
+    let sql = "INSERT INTO freeze_case (card, in_flight, evidence, at) VALUES (?1, ?2, ?3, ?4)";
+    let flying = in_flight.map(RemittanceId::to_bytes);
+    let params = (card.as_bytes(), flying, found, now.micros());
+    rows::write(connection, sql, params, "case")?;
+    set_card_status(connection, card, status)?;
+    let change = Change::CardFrozen {
+        card,
+        status,
+        in_flight,
+        evidence: digest(found),
+    };
+    Ok(journal::record(connection, now, change)?)
 }
 
 pub(super) fn put_template(

@@ -331,7 +331,7 @@ fn block(connection: &Connection, card: CardId, now: Timestamp) -> Result<Answer
     Ok(Ok(Outcome::CardBlocked))
 }
 
-fn set_card_status(
+pub(super) fn set_card_status(
     connection: &Connection,
     card: CardId,
     status: ledger::CardStatus,
@@ -430,7 +430,7 @@ fn post_leg(
         Account::Card(card) => add_to(connection, card.as_bytes(), escrow.amount)?,
         Account::Holder(holder) => add_to(connection, holder.as_bytes(), escrow.amount)?,
         // derived: their transfers are their balance
-        Account::Float(_) | Account::Bank(_) | Account::Escrow(_) => {}
+        Account::Float(_) | Account::Bank(_) | Account::Pool(_) | Account::Escrow(_) => {}
     }
     rows::post(
         connection,

@@ -5,13 +5,14 @@ mod log;
 use std::collections::{BTreeMap, HashMap};
 
 use ledger::{
-    Account, AuditCheck, AuditLine, AuditReport, AuditTotals, CardId, Escrow, Flow, HolderId, Leg,
-    RemittanceId, ReturnReason, Source, Status, Transfer,
+    Account, AuditCheck, AuditLine, AuditReport, AuditTotals, CardAccounts, CardId, Escrow, Flow,
+    HolderId, Leg, RemittanceId, ReturnReason, Source, Status, Transfer,
 };
 use money::Currency;
 use rusqlite::Connection;
 
 use crate::sqlite::fault::Fault;
+use crate::sqlite::pool;
 use crate::sqlite::rows::{self, transfer_select};
 
 struct Books<'c> {
@@ -45,6 +46,7 @@ pub(super) fn audit(connection: &Connection) -> Result<AuditReport, Fault> {
     books.accounts()?;
     books.remittances()?;
     books.in_flight()?;
+    books.pools()?;
     books.log()?;
     books.totals();
     let mut report = books.report;
@@ -93,7 +95,9 @@ impl Books<'_> {
             Account::Float(currency) => self.float.entry(currency).or_default(),
             Account::Bank(currency) => self.bank.entry(currency).or_default(),
             Account::Escrow(_) => self.escrow.entry(currency).or_default(),
-            Account::Holder(_) | Account::Card(_) => self.by_transfers.entry(account).or_default(),
+            Account::Holder(_) | Account::Card(_) | Account::Pool(_) => {
+                self.by_transfers.entry(account).or_default()
+            }
         } += amount;
     }
 
@@ -146,9 +150,11 @@ impl Books<'_> {
                 }
                 &mut self.cards
             }
-            Account::Holder(_) | Account::Float(_) | Account::Bank(_) | Account::Escrow(_) => {
-                &mut self.holders
-            }
+            Account::Holder(_)
+            | Account::Float(_)
+            | Account::Bank(_)
+            | Account::Pool(_)
+            | Account::Escrow(_) => &mut self.holders,
         };
         *totals.entry(currency).or_default() += i128::from(balance);
     }
@@ -231,6 +237,24 @@ impl Books<'_> {
         Ok(())
     }
 
+    /// The pool against its sub-records; it is empty while each card has its own account.
+    fn pools(&mut self) -> Result<(), Fault> {
+        let setting = pool::setting(self.connection)?;
+        for currency in Currency::ALL {
+            let cards = self.cards.get(&currency).copied().unwrap_or_default();
+            let expected = match setting {
+                CardAccounts::Individual => 0,
+                CardAccounts::Pooled => cards,
+            };
+            let found = pool::balance(self.connection, currency)?.minor();
+            if i128::from(found) != expected {
+                let detail = format!("pool {found}, sub-records {expected}");
+                self.fail(AuditCheck::PoolIsItsCards, currency.code(), detail);
+            }
+        }
+        Ok(())
+    }
+
     fn in_flight(&mut self) -> Result<(), Fault> {
         self.each("SELECT card FROM in_flight", |books, row| {
             let id = rows::id(row, 0, CardId::from_bytes)?;
@@ -308,7 +332,9 @@ impl Books<'_> {
 
 fn name(account: Account) -> String {
     match account {
-        Account::Float(currency) | Account::Bank(currency) => currency.code().to_owned(),
+        Account::Float(currency) | Account::Bank(currency) | Account::Pool(currency) => {
+            currency.code().to_owned()
+        }
         Account::Holder(id) => id.to_string(),
         Account::Card(id) => id.to_string(),
         Account::Escrow(id) => id.to_string(),

@@ -130,10 +130,7 @@ fn change_of(transfer: &Transfer) -> Result<Change, Fault> {
     let side = |account| {
         let (kind, id) = rows::account_columns(account);
         let kind = u8::try_from(kind).map_err(|_| Fault::Corrupt("account kind"))?;
-        Ok::<_, Fault>(Side {
-            kind,
-            id: id.copied(),
-        })
+        Ok::<_, Fault>(Side { kind, id })
     };
     Ok(Change::Posted {
         transfer: transfer.id,

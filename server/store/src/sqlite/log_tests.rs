@@ -285,6 +285,7 @@ const COVERED: &[(&str, &[&str])] = &[
     ("idempotency", &["ordered", "order-refused"]),
     ("in_flight", &["commit-sent", "proven-absent", "credited"]),
     ("receipt_shown", &["receipt-shown", "card-reread"]),
+    ("pool_entry", &["posted", "accounts-switched"]),
     ("outbox", &["ordered", "mail-sent", "mail-failed"]),
     (
         "remittance",

@@ -18,6 +18,9 @@ mod log_tests;
 mod migrate;
 mod order;
 mod outbox;
+mod pool;
+#[cfg(test)]
+mod pool_tests;
 mod read;
 mod recovery;
 mod revise;

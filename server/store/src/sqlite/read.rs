@@ -9,8 +9,8 @@ use rusqlite::Connection;
 
 use crate::record::{OrderPage, Standing};
 use crate::sqlite::fault::Fault;
-use crate::sqlite::recovery;
 use crate::sqlite::rows::{self, card_select, holder_select, remittance_select};
+use crate::sqlite::{pool, recovery};
 use crate::traits::PAGE_MAX;
 
 pub(super) fn remittance(
@@ -189,6 +189,7 @@ pub(super) fn balance(connection: &Connection, account: Account) -> Result<Optio
     match account {
         Account::Holder(id) => rows::balance(connection, id.as_bytes()),
         Account::Card(id) => rows::balance(connection, id.as_bytes()),
+        Account::Pool(currency) => pool::balance(connection, currency).map(Some),
         Account::Escrow(id) => Ok(rows::escrow(connection, id)?.map(|escrow| {
             let held = if escrow.holds() {
                 escrow.amount.minor()

@@ -9,7 +9,7 @@ use money::{Amount, Currency, Money};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 
 use crate::sqlite::fault::Fault;
-use crate::sqlite::journal;
+use crate::sqlite::{journal, pool};
 
 /// Stored kinds of accounts; the migrations list them.
 pub(super) const KIND_FLOAT: i64 = 0;
@@ -93,7 +93,7 @@ fn amount(row: &Row<'_>, minor: usize, code: usize) -> Result<Amount, Fault> {
     Amount::new(row.get(minor)?, currency(row, code)?).map_err(|_| Fault::Corrupt("amount"))
 }
 
-fn coded<T>(
+pub(super) fn coded<T>(
     row: &Row<'_>,
     column: usize,
     decode: fn(&str) -> Option<T>,
@@ -155,13 +155,14 @@ pub(super) fn add_account(
 }
 
 /// Kind and id of an account, as stored.
-pub(super) fn account_columns(account: &Account) -> (i64, Option<&[u8; 16]>) {
+pub(super) fn account_columns(account: &Account) -> (i64, Option<[u8; 16]>) {
     match account {
         Account::Float(_) => (KIND_FLOAT, None),
         Account::Bank(_) => (KIND_BANK, None),
-        Account::Holder(id) => (KIND_HOLDER, Some(id.as_bytes())),
-        Account::Card(id) => (KIND_CARD, Some(id.as_bytes())),
-        Account::Escrow(id) => (KIND_ESCROW, Some(id.as_bytes())),
+        Account::Holder(id) => (KIND_HOLDER, Some(id.to_bytes())),
+        Account::Card(id) => (KIND_CARD, Some(id.to_bytes())),
+        Account::Pool(currency) => (KIND_CARD, Some(pool::id_of(*currency))),
+        Account::Escrow(id) => (KIND_ESCROW, Some(id.to_bytes())),
     }
 }
 
@@ -171,6 +172,9 @@ fn account(row: &Row<'_>, kind: usize, currency: Currency) -> Result<Account, Fa
         KIND_FLOAT => Ok(Account::Float(currency)),
         KIND_BANK => Ok(Account::Bank(currency)),
         KIND_HOLDER => Ok(Account::Holder(id(row, at, HolderId::from_bytes)?)),
+        KIND_CARD if row.get::<_, [u8; 16]>(at)? == pool::id_of(currency) => {
+            Ok(Account::Pool(currency))
+        }
         KIND_CARD => Ok(Account::Card(id(row, at, CardId::from_bytes)?)),
         KIND_ESCROW => Ok(Account::Escrow(id(row, at, RemittanceId::from_bytes)?)),
         _ => Err(Fault::Corrupt("account kind")),
@@ -180,7 +184,9 @@ fn account(row: &Row<'_>, kind: usize, currency: Currency) -> Result<Account, Fa
 /// What [`read_transfer`] reads.
 macro_rules! transfer_select {
     () => {
-        "SELECT id, from_kind, from_id, to_kind, to_id, amount, currency, at FROM transfer"
+        "SELECT id, from_kind, CASE from_kind WHEN 2 THEN coalesce(card, from_id) ELSE from_id END, \
+         to_kind, CASE to_kind WHEN 2 THEN coalesce(card, to_id) ELSE to_id END, \
+         amount, currency, at FROM transfer LEFT JOIN pool_entry ON pool_entry.transfer = id"
     };
 }
 pub(super) use transfer_select;
@@ -201,7 +207,24 @@ pub(super) fn transfer(connection: &Connection, id: TransferId) -> Result<Option
     one(connection, sql, [id.as_bytes()], read_transfer)
 }
 
+/// Posts a transfer; a card's side is its account, or the pool with the card's sub-record.
 pub(super) fn post(connection: &Connection, transfer: &Transfer) -> Result<(), Fault> {
+    let currency = transfer.amount.currency();
+    let (from, giver) = pool::side(connection, transfer.from, currency)?;
+    let (to, taker) = pool::side(connection, transfer.to, currency)?;
+    if let Some(card) = giver.or(taker) {
+        pool::enter(connection, transfer.id, card)?;
+    }
+    let named = Transfer {
+        from,
+        to,
+        ..*transfer
+    };
+    insert(connection, &named)
+}
+
+/// Posts a transfer between exactly these accounts.
+pub(super) fn insert(connection: &Connection, transfer: &Transfer) -> Result<(), Fault> {
     let sql = "INSERT INTO transfer \
                (id, from_kind, from_id, to_kind, to_id, amount, currency, at) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";

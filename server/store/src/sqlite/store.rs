@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use crashpoint::reach;
 use ledger::{
-    Account, AuditReport, BankTask, Card, CardId, ClaimRef, Command, FreezeCase, Holder, HolderId,
-    InFlight, MailId, NumberRef, OutboxMail, Outcome, Refusal, Remittance, RemittanceId, Timestamp,
-    TokenHash, Transfer, TransferId, Uid,
+    Account, AuditReport, BankTask, Card, CardAccounts, CardId, ClaimRef, Command, FreezeCase,
+    Holder, HolderId, InFlight, MailId, NumberRef, OutboxMail, Outcome, Refusal, Remittance,
+    RemittanceId, Timestamp, TokenHash, Transfer, TransferId, Uid,
 };
 use money::Money;
 
@@ -14,7 +14,9 @@ use crate::record::{
     Incarnated, LogKey, LogSegment, NewCard, NewHolder, OrderPage, Seal, Standing, Unsealed,
 };
 use crate::sqlite::fault::Fault;
-use crate::sqlite::{SqliteStore, admin, audit, bank, log, outbox, read, recovery, revise, rows};
+use crate::sqlite::{
+    SqliteStore, admin, audit, bank, log, outbox, pool, read, recovery, revise, rows,
+};
 use crate::traits::{LEASES_MAX, PAGE_MAX, Store};
 
 pub(super) type Answer = Result<Outcome, Refusal>;
@@ -53,6 +55,27 @@ impl Store for SqliteStore {
 
     async fn audit(&self) -> Result<AuditReport, StoreError> {
         self.read(audit::audit).await
+    }
+
+    async fn card_accounts(&self) -> Result<CardAccounts, StoreError> {
+        self.read(pool::setting).await
+    }
+
+    async fn set_card_accounts(&self, to: CardAccounts, now: Timestamp) -> Result<(), AdminError> {
+        self.writer
+            .write(move |connection| pool::switch(connection, to, now))
+            .await
+    }
+
+    async fn freeze_card(
+        &self,
+        card: CardId,
+        found: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
+        self.writer
+            .write(move |connection| admin::freeze_card(connection, card, &found, now))
+            .await
     }
 
     async fn incarnation(&self) -> Result<Option<[u8; 16]>, StoreError> {
