@@ -303,10 +303,11 @@ const COVERED: &[(&str, &[&str])] = &[
             "recovering",
             "receipt-shown",
             "credited-by-log",
+            "revised",
         ],
     ),
     ("signing_key", &["key-added", "key-revoked"]),
-    ("template", &["template-kept"]),
+    ("template", &["template-kept", "template-withdrawn"]),
     ("transfer", &["posted"]),
 ];
 
