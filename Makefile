@@ -1,5 +1,5 @@
 # The chores. `make demo` shows the product, `make test` proves it.
-.PHONY: demo test lint guests bench
+.PHONY: demo test lint guests simulate bench
 
 demo:    ## a remittance from order to credited card, through every real layer
 	@.ci/setup build
@@ -20,6 +20,10 @@ lint:    ## formatting, lints as errors, licences and sources of dependencies
 guests:  ## rebuild the guest templates under guest-programs/prebuilt
 	@.ci/setup guests
 	@guest-programs/build.sh
+
+simulate: ## histories in which everything goes wrong: SEEDS=n FROM=n, or SEED=n for one, told in full
+	@.ci/setup build
+	@cargo run --locked --release -q -p simulation --bin simulate -- $(if $(SEED),--seed $(SEED),--from $(or $(FROM),0) --seeds $(or $(SEEDS),20000))
 
 bench:   ## measure against the named references, into target/bench.json
 	@.ci/setup bench

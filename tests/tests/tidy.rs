@@ -20,17 +20,24 @@ const TABLES: &[&str] = &["runtime/terminal/src/codes.rs"];
 const DIRECTION: &[(&str, &[&str])] = &[
     ("money", &[]),
     ("crashpoint", &[]),
+    ("planted", &[]),
     ("guest-logic", &[]),
     ("pack", &[]),
     ("wire", &["money"]),
-    ("ledger", &["money"]),
+    ("ledger", &["money", "planted"]),
     ("card", &[]),
     ("card-sim", &["card"]),
     ("program", &["money", "wire"]),
-    ("relay", &["crashpoint", "wire"]),
-    ("redemption", &["card", "ledger", "money", "wire"]),
+    ("relay", &["crashpoint", "planted", "wire"]),
+    (
+        "redemption",
+        &["card", "ledger", "money", "planted", "wire"],
+    ),
     ("audit-log", &["ledger", "money", "wire"]),
-    ("store", &["audit-log", "crashpoint", "ledger", "money"]),
+    (
+        "store",
+        &["audit-log", "crashpoint", "ledger", "money", "planted"],
+    ),
     ("mailer", &["money"]),
     ("card-reader", &["card-sim", "crashpoint"]),
     ("sandbox", &["card", "program", "wire"]),
@@ -69,8 +76,26 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "ledger",
             "mailer",
             "money",
+            "planted",
             "program",
             "redemption",
+            "store",
+            "wire",
+        ],
+    ),
+    (
+        "simulation",
+        &[
+            "card",
+            "card-sim",
+            "guest-logic",
+            "issuer",
+            "ledger",
+            "mailer",
+            "money",
+            "program",
+            "redemption",
+            "relay",
             "store",
             "wire",
         ],
@@ -198,7 +223,7 @@ fn each_third_party_has_one_home() {
         {
             for (library, home) in HOMES {
                 let elsewhere = dependency.name == *library && package.name.as_str() != *home;
-                let demo = package.name.as_str() == "tests";
+                let demo = ["tests", "simulation"].contains(&package.name.as_str());
                 assert!(
                     !elsewhere || demo,
                     "{library} belongs to {home}, not to {}",

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use crashpoint::reach;
+use planted::Bug;
 use wire::cbor::DecodeError;
 use wire::exchange::Reply;
 
@@ -51,14 +52,20 @@ impl Run<'_> {
         send: impl FnOnce(&[u8]) -> Result<Vec<u8>, C>,
     ) -> Result<Vec<u8>, Stop<J::Error, C>> {
         let weight = self.scope.weigh(request, &self.watch).ok_or(Stop::Denied)?;
-        if weight == Weight::MoneyMayHaveMoved {
+        let late = planted::on(Bug::JournalAfterSending);
+        if weight == Weight::MoneyMayHaveMoved && !late {
             let unanswered = Unanswered {
                 request: request.to_vec(),
                 facts: self.facts.clone(),
             };
             keep(journal, self.key, &mut self.watch, unanswered)?;
         }
-        let bytes = send(request).map_err(Stop::Channel)?;
+        let sent = send(request);
+        let dropped = sent.is_err() && planted::on(Bug::JournalDropped);
+        if weight == Weight::MoneyMayHaveMoved && dropped {
+            journal.settle(self.key).map_err(Stop::Journal)?;
+        }
+        let bytes = sent.map_err(Stop::Channel)?;
         let reply = Reply::decode(&bytes).map_err(Stop::Reply)?;
         self.watch.replied(&reply);
         if let (Weight::MoneyMayHaveMoved, Reply::Refusal(refusal)) = (weight, &reply)

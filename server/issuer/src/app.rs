@@ -37,8 +37,8 @@ pub struct Office {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub random: Arc<dyn Random>,
-    /// Keeps a restore out.
-    _in_use: InUse,
+    /// Keeps a restore out; nothing where there is no folder.
+    _in_use: Option<InUse>,
 }
 
 impl core::fmt::Debug for Office {
@@ -74,8 +74,27 @@ impl Office {
             store: Arc::new(store),
             clock,
             random,
-            _in_use: in_use,
+            _in_use: Some(in_use),
         })
+    }
+
+    /// An issuer without a folder, over a store that somebody else opened: the simulation's.
+    #[must_use]
+    pub fn over(
+        config: Config,
+        keys: Keys,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        Self {
+            config,
+            keys,
+            store,
+            clock,
+            random,
+            _in_use: None,
+        }
     }
 
     /// The holder whose token this is.

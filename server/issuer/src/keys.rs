@@ -118,6 +118,7 @@ pub fn purpose_from_name(name: &str) -> anyhow::Result<Purpose> {
 }
 
 /// All keys of one issuer, loaded.
+#[derive(Clone)]
 pub struct Keys {
     /// Card masters: PICC, then purse keys 0 (personalise), 1 (credit), 2 (debit).
     card_masters: [Key; 4],

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use ledger::{
     Command, CommitOutcome, Decide, Decided, Outcome, RemittanceId, Settlement, Timestamp, Uid,
 };
+use planted::Bug;
 use redemption::{
     Accepted, BeginRows, Begun, CardAnswered, Context, DecideRows, Decision, Presented, ProgramKey,
     ProofAnswered, ProofRows, Proved, StateAnswered, accept, begin, wire_refusal,
@@ -128,6 +129,12 @@ async fn decide(office: &Office, state: &StateAnswered) -> anyhow::Result<Vec<u8
             Decision::Answer(bytes) => return Ok(bytes),
             Decision::Write(verdict) => verdict,
         };
+        if let (true, Some(commit)) = (
+            planted::on(Bug::AnswerBeforeCommit),
+            &verdict.command.commit,
+        ) {
+            return Ok(commit.batch.clone());
+        }
         let command = Command::Decide(verdict.command.clone());
         match office.store.apply_one(command).await {
             Ok(Outcome::Decided(decided)) => {
@@ -179,6 +186,9 @@ async fn prove(office: &Office, proof: &ProofAnswered) -> anyhow::Result<Reply> 
         Proved::Answer(reply) => return Ok(reply),
         Proved::Write(settle) => settle,
     };
+    if planted::on(Bug::ReceiptBeforeCommit) {
+        return Ok(Reply::Receipt(settle.receipt));
+    }
     match office.store.apply_one(Command::Settle(settle)).await {
         Ok(Outcome::Settled { receipt }) => {
             tracing::info!(remittance.id = %proof.remittance(), "credited, by its proof");

@@ -1,6 +1,7 @@
 //! The escrow account of a remittance, and every step that it may take.
 
 use money::Amount;
+use planted::Bug;
 
 use crate::account::Account;
 use crate::flow::{Flow, Source};
@@ -138,8 +139,15 @@ impl Escrow {
     ///
     /// # Errors
     /// The refusal of the table in `docs/ledger.md`.
-    pub const fn on(&self, event: Event, now: Timestamp) -> Result<Transition, Refusal> {
-        let due = self.expires.micros() <= now.micros();
+    pub fn on(&self, event: Event, now: Timestamp) -> Result<Transition, Refusal> {
+        /// A minute, in microseconds.
+        const EARLY_US: i64 = 60_000_000;
+        let early = if planted::on(Bug::ExpiryEarly) {
+            EARLY_US
+        } else {
+            0
+        };
+        let due = self.expires.micros().saturating_sub(early) <= now.micros();
         // a debit pays for others and is not paid for itself
         if let (
             Flow::Debit { .. },
@@ -215,8 +223,9 @@ impl Escrow {
     }
 
     /// Not on the card, and no longer able to get there.
-    const fn absent(&self, cancel_asked: bool, due: bool, now: Timestamp) -> Transition {
+    fn absent(&self, cancel_asked: bool, due: bool, now: Timestamp) -> Transition {
         match (cancel_asked, due) {
+            (true, _) if planted::on(Bug::CancelForgotten) => Transition::stay(Status::Open),
             (true, _) => self.give_back(now, ReturnReason::Cancelled),
             (false, true) => self.give_back(now, ReturnReason::Expired),
             (false, false) => Transition::stay(Status::Open),
@@ -302,12 +311,7 @@ impl Escrow {
         }
     }
 
-    const fn on_open(
-        &self,
-        event: Event,
-        due: bool,
-        now: Timestamp,
-    ) -> Result<Transition, Refusal> {
+    fn on_open(&self, event: Event, due: bool, now: Timestamp) -> Result<Transition, Refusal> {
         match (event, due) {
             (Event::Fund, _) => Ok(Transition::stay(Status::Open)),
             (Event::AskBank | Event::RefuseFunding | Event::Refund, _) => {
@@ -316,10 +320,12 @@ impl Escrow {
             (Event::Restore, _) => Ok(Transition::stay(Status::Recovering {
                 cancel_asked: false,
             })),
-            (Event::SendCommit, false) => Ok(Transition::stay(Status::CommitSent {
+            (Event::SendCommit, true) if !planted::on(Bug::ExpiredCredited) => {
+                Err(Refusal::Expired)
+            }
+            (Event::SendCommit, _) => Ok(Transition::stay(Status::CommitSent {
                 cancel_asked: false,
             })),
-            (Event::SendCommit, true) => Err(Refusal::Expired),
             (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt, _) => {
                 Err(Refusal::NotInFlight)
             }
@@ -329,7 +335,7 @@ impl Escrow {
         }
     }
 
-    const fn on_commit_sent(
+    fn on_commit_sent(
         &self,
         event: Event,
         cancel_asked: bool,
@@ -340,6 +346,12 @@ impl Escrow {
             (Event::Fund, _, _) => Ok(Transition::stay(self.status)),
             (Event::AskBank | Event::RefuseFunding | Event::Refund, _, _) => {
                 Err(Refusal::Contradictory)
+            }
+            (Event::Expire, _, true) if planted::on(Bug::ExpiryInFlight) => {
+                Ok(self.give_back(now, ReturnReason::Expired))
+            }
+            (Event::Cancel, _, _) if planted::on(Bug::CancelInFlight) => {
+                Ok(self.give_back(now, ReturnReason::Cancelled))
             }
             (Event::SendCommit | Event::Expire, _, _) => Err(Refusal::InDoubt),
             (Event::ShowReceipt, _, _) => Err(Refusal::NotInFlight),
@@ -354,7 +366,7 @@ impl Escrow {
         }
     }
 
-    const fn on_recovering(
+    fn on_recovering(
         &self,
         event: Event,
         cancel_asked: bool,

@@ -7,6 +7,7 @@
 use alloc::vec::Vec;
 
 use money::{Currency, Money};
+use planted::Bug;
 
 use crate::account::{AccountRef, BALANCE_MINOR_MAX};
 use crate::bank::{BANK_REASON_CHARS_MAX, BankAnswer};
@@ -408,7 +409,8 @@ pub fn decide(
                 .and_then(|plan| plan.proven)
                 .or(reread.as_ref().map(|plan| plan.proven))
                 .unwrap_or(facts.card.proven);
-            if facts.in_flight.is_some() && settled.is_none() && reread.is_none()
+            let unsettled = facts.in_flight.is_some() && settled.is_none() && reread.is_none();
+            if unsettled && !planted::on(Bug::NoInFlightIndex)
                 || commit.balance_before != proven.value
             {
                 return Err(Refusal::Contradictory);
@@ -495,7 +497,7 @@ fn send(
     if let Some(status) = moved {
         escrow.status = status;
     }
-    if facts.card.status == CardStatus::Blocked {
+    if facts.card.status == CardStatus::Blocked && !planted::on(Bug::BlockedCard) {
         return Err(Refusal::CardBlocked);
     }
     if escrow.card != facts.card.id {
@@ -509,17 +511,23 @@ fn send(
     match (escrow.flow, after) {
         (Flow::Debit { .. }, None) => return Err(Refusal::InsufficientFunds),
         (Flow::Debit { .. }, Some(_)) => {}
-        (Flow::Credit(_), Some(after)) if after <= facts.card.value_max => {}
+        (Flow::Credit(_), Some(after))
+            if after <= facts.card.value_max || planted::on(Bug::CardLimit) => {}
         (Flow::Credit(_), _) => return Err(Refusal::CardFull),
     }
     let seq = proven
         .remittance_seq
         .checked_add(1)
         .ok_or(Refusal::CounterExhausted)?;
+    let raised = if planted::on(Bug::EpochNotRaised) {
+        0
+    } else {
+        1
+    };
     let epoch = facts
         .card
         .epoch
-        .checked_add(1)
+        .checked_add(raised)
         .ok_or(Refusal::CounterExhausted)?;
     if commit.seq == seq {
         Ok(epoch)

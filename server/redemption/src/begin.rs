@@ -11,6 +11,7 @@ use ledger::{
     Card, CardStatus, InFlight, Remittance, RemittanceId, ReturnReason, Status, Timestamp,
     UnfundedReason,
 };
+use planted::Bug;
 use subtle::ConstantTimeEq;
 use wire::exchange::{Instruction, Refusal, Reply, Step, StopRule};
 use zeroize::Zeroizing;
@@ -103,7 +104,7 @@ pub fn begin(instruction: &Instruction, rows: BeginRows<'_>, now: Timestamp) -> 
         .earlier_tokens
         .iter()
         .any(|token| token.ct_eq(&instruction.claim_token).into());
-    if !(token_right || earlier) {
+    if !(token_right || earlier || planted::on(Bug::ClaimToken)) {
         return Begun::Refused(Refusal::ClaimTokenWrong);
     }
     if earlier {
@@ -112,7 +113,7 @@ pub fn begin(instruction: &Instruction, rows: BeginRows<'_>, now: Timestamp) -> 
     if let Some(receipt) = &remittance.receipt {
         return Begun::Receipt(receipt.clone());
     }
-    let right_card = card.uid.0 == instruction.uid;
+    let right_card = card.uid.0 == instruction.uid || planted::on(Bug::WrongCard);
     let settles = right_card && (rows.in_flight.is_some() || card.reread);
     let ended =
         unredeemable(remittance.status, remittance.expires, now).or(rows.program_key.refusal());
@@ -138,7 +139,9 @@ pub fn begin(instruction: &Instruction, rows: BeginRows<'_>, now: Timestamp) -> 
 pub(crate) fn unredeemable(status: Status, expires: Timestamp, now: Timestamp) -> Option<Refusal> {
     match status {
         Status::Ordered | Status::FundingUnknown { .. } => Some(Refusal::NotYetValid),
-        Status::Open if now >= expires => Some(Refusal::Expired),
+        Status::Open if now >= expires && !planted::on(Bug::ExpiredCredited) => {
+            Some(Refusal::Expired)
+        }
         Status::Open | Status::CommitSent { .. } | Status::Recovering { .. } => None,
         Status::Unfunded {
             reason: UnfundedReason::Expired,
@@ -171,6 +174,7 @@ pub(crate) fn unusable(card: &Card) -> Option<Refusal> {
     match card.status {
         CardStatus::Active => None,
         CardStatus::Issuing => Some(Refusal::CardUnknown),
+        CardStatus::Blocked if planted::on(Bug::BlockedCard) => None,
         CardStatus::Blocked => Some(Refusal::CardBlocked),
         CardStatus::Frozen => Some(Refusal::CardFrozen),
     }

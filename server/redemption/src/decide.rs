@@ -24,6 +24,7 @@ use ledger::{
     Card, CardState, CommitOutcome, CommitSend, Decide, Decided, Event, InFlight, Proven,
     Remittance, RemittanceId, Settlement, Status,
 };
+use planted::Bug;
 use wire::exchange::{Refusal, Reply, Step, StopRule};
 
 /// What the server knows when STATE and VALUE arrive.
@@ -95,13 +96,14 @@ impl StateAnswered {
     /// Lets through only answers of the card that the ticket was made for, in the epoch that the
     /// ticket was made in.
     fn check(&self, context: Context<'_>, rows: DecideRows<'_>) -> Result<Heard, Vec<u8>> {
-        if rows.card.uid.0 != self.binding.uid {
+        if rows.card.uid.0 != self.binding.uid && !planted::on(Bug::WrongCard) {
             return Err(refuse(Refusal::Restart));
         }
         if let Some(refusal) = unusable(rows.card) {
             return Err(refuse(refusal));
         }
-        if rows.card.epoch != self.binding.epoch {
+        let old = rows.card.epoch != self.binding.epoch;
+        if old && !planted::on(Bug::NoEpoch) && !planted::on(Bug::OldAbsent) {
             return Err(self
                 .repeated(context, rows)
                 .unwrap_or_else(|| refuse(Refusal::Restart)));
@@ -127,6 +129,10 @@ impl StateAnswered {
             remittance_seq: state.remittance_seq,
             payment_seq: state.payment_seq,
         };
+        let unchanged = Proven::from_state(state, i64::from(value)) == rows.card.proven;
+        if old && !unchanged && planted::on(Bug::OldAbsent) {
+            return Err(refuse(Refusal::Restart));
+        }
         Ok(Heard {
             session,
             state,
@@ -143,7 +149,15 @@ impl StateAnswered {
             return None;
         }
         let session = flight::open(context.seal_key, card, remittance, &in_flight.session)?;
-        flight::same_session(&session, &self.session).then(|| in_flight.batch.clone())
+        flight::same_session(&session, &self.session).then(|| {
+            let mut batch = in_flight.batch.clone();
+            if planted::on(Bug::BatchRemade)
+                && let Some(byte) = batch.last_mut()
+            {
+                *byte ^= 1;
+            }
+            batch
+        })
     }
 }
 
@@ -208,6 +222,7 @@ fn conclude(
                 return Decision::Write(Verdict { command, otherwise });
             }
         }
+        (Reading::Unchanged, Some(_)) if planted::on(Bug::NoInFlightIndex) => {}
         (Reading::Unchanged, Some((_, absent))) => {
             command.settle = Some(Settlement::Absent);
             if absent.id == rows.remittance.id {
@@ -284,7 +299,8 @@ fn batch(
     let before = i64::from(heard.value);
     let amount = remittance.amount.minor();
     let after = before.checked_add(amount).ok_or(Refusal::CardFull)?;
-    if after > rows.card.value_max || after > i64::from(purse::VALUE_MAX) {
+    let limited = after > rows.card.value_max && !planted::on(Bug::CardLimit);
+    if limited || after > i64::from(purse::VALUE_MAX) {
         return Err(Refusal::CardFull);
     }
     let amount = i32::try_from(amount).map_err(|_| Refusal::CardFull)?;

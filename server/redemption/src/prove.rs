@@ -3,6 +3,7 @@
 use crate::{Context, accept::ProofAnswered, begin::unredeemable, flight};
 use card::purse::{self, CommitProof};
 use ledger::{InFlight, Remittance, RemittanceId, Settle, Status};
+use planted::Bug;
 use wire::exchange::{Refusal, Reply};
 
 /// What the server knows when a proof arrives.
@@ -41,6 +42,9 @@ impl ProofAnswered {
             return refuse(Refusal::RemittanceUnknown);
         };
         if let Some(receipt) = &remittance.receipt {
+            if planted::on(Bug::ReceiptRemade) {
+                return Proved::Answer(Reply::Receipt(context.receipt(remittance)));
+            }
             return Proved::Answer(Reply::Receipt(receipt.clone()));
         }
         // What a restore forgot can not be checked by a row that the backup has not: the terminal keeps
@@ -60,8 +64,19 @@ impl ProofAnswered {
             let ended = unredeemable(remittance.status, remittance.expires, context.now);
             return refuse(ended.unwrap_or(gone));
         };
+        let age = context
+            .now
+            .micros()
+            .saturating_sub(in_flight.since.micros());
+        if planted::on(Bug::TicketAtExchange4) && age > crate::LIFETIME_US {
+            return refuse(Refusal::TicketExpired);
+        }
         match self.value_after(context, in_flight) {
-            Some(value) if Some(value) == expected(in_flight, remittance) => {
+            Some(value)
+                if Some(value) == expected(in_flight, remittance)
+                    || planted::on(Bug::PostBeforeReadBack) =>
+            {
+                let value = expected(in_flight, remittance).unwrap_or(value);
                 Proved::Write(Settle {
                     remittance: remittance.id,
                     card: in_flight.card,
@@ -80,6 +95,11 @@ impl ProofAnswered {
         let (card, remittance) = (in_flight.card, in_flight.remittance);
         let session = flight::open(context.seal_key, card, remittance, &in_flight.session)?;
         match purse::check_credit(&session, &self.answers) {
+            CommitProof::Committed { value_after: None }
+                if planted::on(Bug::PostBeforeReadBack) =>
+            {
+                in_flight.batch.len().try_into().ok()
+            }
             CommitProof::Committed { value_after } => value_after.map(i64::from),
             CommitProof::Unproven => None,
         }

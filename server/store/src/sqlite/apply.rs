@@ -7,6 +7,7 @@ use ledger::{
     Timestamp, Transfer, Transition, rules,
 };
 use money::Amount;
+use planted::Bug;
 use rusqlite::Connection;
 
 use crate::sqlite::bank;
@@ -123,6 +124,9 @@ fn end(
     };
     match escrow.on(event, now) {
         Ok(step) => {
+            if planted::on(Bug::RefundTwice) && step.to == escrow.status && !escrow.holds() {
+                add_to(connection, escrow.sender.as_bytes(), escrow.amount)?;
+            }
             advance(connection, escrow, step, None, now)?;
             Ok(Ok(step.to))
         }
@@ -237,6 +241,12 @@ fn send(
     (epoch, payment_seq): (u64, u32),
     now: Timestamp,
 ) -> Result<(), Fault> {
+    if planted::on(Bug::NoInFlightIndex) {
+        connection.execute(
+            "DELETE FROM in_flight WHERE card = ?1",
+            [step.card.as_bytes()],
+        )?;
+    }
     let sql = "INSERT INTO in_flight (card, remittance, epoch, seq, payment_seq, balance_before, \
                session, batch, since) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let (before, after) = (rows::stored(step.expect_epoch)?, rows::stored(epoch)?);
@@ -305,6 +315,12 @@ fn settle(connection: &Connection, proof: &Settle, now: Timestamp) -> Result<Ans
     };
     match (rules::settle(proof, &facts, now), &escrow) {
         (Err(refusal), _) => Ok(Err(refusal)),
+        (Ok(rules::SettlePlan::Kept), Some(escrow)) if planted::on(Bug::ProofPostedTwice) => {
+            add_to(connection, escrow.card.as_bytes(), escrow.amount)?;
+            Ok(Ok(Outcome::Settled {
+                receipt: proof.receipt.clone(),
+            }))
+        }
         (Ok(rules::SettlePlan::Kept), _) => {
             let receipt = rows::receipt(connection, proof.remittance)?;
             let receipt = receipt.ok_or(Fault::Corrupt("receipt"))?;
@@ -355,6 +371,7 @@ pub(super) fn advance(
         rows::status_columns(escrow.status),
         rows::status_columns(step.to),
     );
+    let receipt = receipt.filter(|_| !planted::on(Bug::ReceiptNotStored));
     let sql = "UPDATE remittance SET status = ?2, cancel_asked = ?3, ended = ?4, recovering = ?5, \
                receipt = ?6 WHERE id = ?1 AND status = ?7 AND recovering = ?8";
     let remittance = escrow.remittance.as_bytes();
@@ -427,6 +444,7 @@ fn post_leg(
         ) => return Err(Fault::Corrupt("flow")),
     };
     match to {
+        Account::Card(_) | Account::Holder(_) if planted::on(Bug::PostingForgotten) => {}
         Account::Card(card) => add_to(connection, card.as_bytes(), escrow.amount)?,
         Account::Holder(holder) => add_to(connection, holder.as_bytes(), escrow.amount)?,
         // derived: their transfers are their balance

@@ -5,6 +5,7 @@ use ledger::{
     Account, CardId, CardStatus, ContentHash, HolderId, Language, Leg, Outcome, Payment,
     PlaceOrder, Refusal, RemittanceId, Timestamp, Transfer, rules,
 };
+use planted::Bug;
 use rusqlite::{Connection, Row};
 
 use crate::sqlite::bank;
@@ -26,7 +27,9 @@ pub(super) fn place_order(
     order: &PlaceOrder,
     now: Timestamp,
 ) -> Result<Answer, Fault> {
-    if let Some((content, answer)) = recorded(connection, order)? {
+    if let Some((content, answer)) = recorded(connection, order)?
+        && !planted::on(Bug::KeyIgnored)
+    {
         let same = content == order.content;
         return Ok(if same {
             answer
@@ -58,7 +61,9 @@ pub(super) fn place_order(
         (Ok(_), None) => return Err(Fault::Corrupt("card")),
         (Err(refusal), _) => Err(refusal),
     };
-    remember(connection, order, &answer, now)?;
+    if !planted::on(Bug::KeyIgnored) {
+        remember(connection, order, &answer, now)?;
+    }
     Ok(answer)
 }
 

@@ -5,6 +5,7 @@ use ledger::{
     RemittanceId, Timestamp, TokenHash, Uid,
 };
 use money::{Currency, Money};
+use planted::Bug;
 use rusqlite::Connection;
 
 use crate::record::{OrderPage, Standing};
@@ -119,8 +120,13 @@ pub(super) fn expirable(
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<RemittanceId>, Fault> {
-    let sql = "SELECT id FROM remittance WHERE status IN ('open', 'ordered') AND expires <= ?1 \
-               AND (status = 'open' OR flow = 'bank') ORDER BY expires, id LIMIT ?2";
+    let sql = if planted::on(Bug::ExpiryInFlight) {
+        "SELECT id FROM remittance WHERE status IN ('open', 'commit-sent') AND expires <= ?1 \
+         LIMIT ?2"
+    } else {
+        "SELECT id FROM remittance WHERE status IN ('open', 'ordered') AND expires <= ?1 \
+         AND (status = 'open' OR flow = 'bank') ORDER BY expires, id LIMIT ?2"
+    };
     rows::all(
         connection,
         sql,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use ledger::{Command, Outcome, Refusal, Timestamp};
+use planted::Bug;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
@@ -168,7 +169,11 @@ impl Job for Apply {
     fn run(&mut self, connection: &Connection, now: &mut Timestamp) -> Result<(), Fault> {
         self.done = Vec::with_capacity(self.commands.len());
         for command in &self.commands {
-            *now = command.now().max(*now);
+            *now = if planted::on(Bug::TimeBackwards) {
+                command.now()
+            } else {
+                command.now().max(*now)
+            };
             self.done.push(apply::apply(connection, command, *now)?);
         }
         Ok(())
@@ -304,7 +309,7 @@ fn batch(connection: &mut Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), F
     for job in jobs.iter_mut() {
         job.run(&transaction, &mut now)?;
     }
-    if now > floor {
+    if now > floor || planted::on(Bug::TimeBackwards) {
         rows::raise_time_floor(&transaction, now)?;
     }
     journal::end(&transaction)?;

@@ -1,0 +1,156 @@
+//! What every history begins with, made once: the issuer's keys and personalised cards.
+
+use crate::{
+    dice::Dice,
+    gate::{SimClock, SimGate, SimRandom},
+};
+use anyhow::{Context, Result};
+use card_sim::Card as Chip;
+use issuer::{
+    app::{App, Office, Settings},
+    config::Config,
+    issuing::{self, NewNumber, Order},
+    keys::Keys,
+};
+use ledger::{CardNumber, HolderId, Language, Timestamp};
+use money::Currency;
+use redemption::Incarnation;
+use std::{
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    task::{Poll, Waker},
+};
+use store::{NewHolder, SqliteStore};
+use wire::descriptor::Descriptor;
+
+/// The issuer of every history.
+pub(crate) const ISSUER: &str = "money.example";
+/// Its only currency.
+pub(crate) const CURRENCY: Currency = Currency::Jpy;
+/// When every history begins.
+pub(crate) const START: Timestamp = Timestamp::from_unix_s(1_800_000_000);
+/// Cards of a history.
+pub(crate) const CARDS: u8 = 3;
+/// The most one of them may hold: less than all orders of a history together, so that some are full.
+pub(crate) const VALUE_MAX: i64 = 5_000;
+/// From when on the signing keys are valid: before any clock is set back to.
+const KEYS_FROM_S: u64 = 1_790_000_000;
+
+/// A card as it leaves the issuing office.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) uid: [u8; 7],
+    pub(crate) number: CardNumber,
+    pub(crate) snapshot: Vec<u8>,
+}
+
+/// What is the same in every history.
+#[derive(Debug)]
+pub struct Base {
+    keys: Keys,
+    pub(crate) descriptor: Descriptor,
+    pub(crate) cards: Vec<Made>,
+}
+
+/// Runs a future that never waits for anything.
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
+    let mut context = core::task::Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        Poll::Ready(value) => value,
+        Poll::Pending => unreachable!("the gate is open"),
+    }
+}
+
+pub(crate) fn config() -> Config {
+    Config {
+        issuer: ISSUER.to_owned(),
+        currency: CURRENCY,
+        incarnation: Incarnation([1; 16]),
+    }
+}
+
+impl Base {
+    /// Makes keys and personalises the cards, by the issuing office's own functions.
+    ///
+    /// # Errors
+    /// No room for the temporary key files, or a defect in personalisation.
+    pub fn new() -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let random = SimRandom::new(Dice::new(1));
+        Keys::create(&dir.path().join("keys"), KEYS_FROM_S, &random)?;
+        let keys = Keys::load(&dir.path().join("keys"))?;
+        let descriptor = keys.descriptor(ISSUER, KEYS_FROM_S);
+        let mut base = Self {
+            keys,
+            descriptor,
+            cards: Vec::new(),
+        };
+        let gate = Arc::new(SimGate::default());
+        gate.set_open(true);
+        let store = Arc::new(SqliteStore::in_memory(gate)?);
+        let app = base.app(
+            store,
+            Arc::new(SimClock::new(START)),
+            SimRandom::new(Dice::new(2)),
+        )?;
+        let holder = HolderId::new(1, [0; 10]);
+        now(app.office.store.add_holder(new_holder(holder, "Office")))?;
+        for n in 0..CARDS {
+            base.cards.push(make(&app, holder, n)?);
+        }
+        Ok(base)
+    }
+
+    /// An issuer over `store`.
+    pub(crate) fn app(
+        &self,
+        store: Arc<SqliteStore>,
+        clock: Arc<SimClock>,
+        random: SimRandom,
+    ) -> Result<App> {
+        let random = Arc::new(random);
+        let office = Office::over(config(), self.keys.clone(), store, clock, random);
+        let settings = Settings {
+            public_origin: format!("https://{ISSUER}"),
+            behind_proxy: false,
+            mail_from: format!("no-reply@{ISSUER}"),
+            bank: false,
+        };
+        now(App::new(office, settings))
+    }
+
+    /// The keyed hash of a card's number.
+    pub(crate) fn number_ref(&self, made: &Made) -> [u8; 32] {
+        self.keys.number_ref(&made.number)
+    }
+}
+
+pub(crate) fn new_holder(id: HolderId, name: &str) -> NewHolder {
+    NewHolder {
+        id,
+        name: name.to_owned(),
+        email: Some(format!("{}@mail.example", name.to_lowercase())),
+        language: Language::En,
+        currency: CURRENCY,
+        token: None,
+        now: START,
+    }
+}
+
+fn make(app: &App, holder: HolderId, n: u8) -> Result<Made> {
+    let uid = [0x04, 0x11, 0x22, 0x33, 0x44, 0x55, n];
+    let mut chip = Chip::new(uid, [n; 32]);
+    let order = Order {
+        holder,
+        number: NewNumber::Derived,
+        value_max: VALUE_MAX,
+    };
+    let mut transmit = |apdu: &[u8]| Ok(chip.transmit(apdu).answer);
+    let issued = now(issuing::issue(&app.office, &mut transmit, order)).context("a card")?;
+    Ok(Made {
+        uid,
+        number: issued.number,
+        snapshot: chip.snapshot(),
+    })
+}

@@ -1,0 +1,301 @@
+//! The cards, the hands that hold them, and what a lying terminal makes of their answers.
+
+use crate::{
+    base::{Base, VALUE_MAX},
+    dice::Dice,
+    world::World,
+};
+use card::purse;
+use card_sim::{Card as Chip, FileView};
+use guest_logic::ReaderError;
+use ledger::{CardId, CardState, RemittanceId};
+
+/// A card and whose it is.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) chip: Chip,
+    pub(crate) id: CardId,
+    pub(crate) number: String,
+    /// Raised whenever the card leaves a reader: connections from before are dead.
+    pub(crate) generation: u64,
+    /// Where an order blocked it.
+    pub(crate) blocked: bool,
+    /// It was, at the last look into the books.
+    pub(crate) was_blocked: bool,
+    /// STATE and VALUE at the last look.
+    pub(crate) seen: (CardState, i64),
+}
+
+/// A card on a reader.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Connection {
+    pub(crate) card: usize,
+    generation: u64,
+    credited: bool,
+}
+
+impl Slot {
+    pub(crate) fn new(base: &Base, at: usize, dice: &mut Dice) -> Option<Self> {
+        let made = base.cards.get(at)?;
+        let mut chip = Chip::restore(&made.snapshot).ok()?;
+        chip.mix_entropy(&dice.bytes());
+        let mut slot = Self {
+            chip,
+            id: CardId::new(1, dice.bytes()),
+            number: String::from_utf8_lossy(made.number.digits()).into_owned(),
+            generation: 0,
+            blocked: false,
+            was_blocked: false,
+            seen: (CardState::default(), 0),
+        };
+        slot.seen = slot.look();
+        Some(slot)
+    }
+
+    /// STATE and VALUE as they are committed.
+    pub(crate) fn look(&self) -> (CardState, i64) {
+        let mut seen = (CardState::default(), 0);
+        let purse = self.chip.applications();
+        let files = purse.iter().filter(|a| a.aid == purse::AID);
+        for (number, file) in files.flat_map(|a| &a.files) {
+            match (*number, file) {
+                (purse::FILE_STATE, FileView::Data(bytes)) => {
+                    if let Ok(bytes) = bytes.as_slice().try_into() {
+                        let state = purse::State::from_bytes(bytes);
+                        seen.0 = CardState {
+                            id: state.id,
+                            remittance_seq: state.remittance_seq,
+                            payment_seq: state.payment_seq,
+                        };
+                    }
+                }
+                (purse::FILE_VALUE, FileView::Value(value)) => seen.1 = i64::from(*value),
+                _ => {}
+            }
+        }
+        seen
+    }
+
+    /// Takes the card out of the field.
+    pub(crate) fn remove(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+        self.chip.reset();
+    }
+}
+
+/// The name of a command, as the table has it.
+pub(crate) fn step_of(apdu: &[u8], credited: bool) -> &'static str {
+    match (apdu.first(), apdu.get(1)) {
+        (Some(0xFF), _) => "uid",
+        (_, Some(0x5A)) => "select",
+        (_, Some(0x71)) => "challenge",
+        (_, Some(0xBD)) => "read state",
+        (_, Some(0x6C)) if credited => "read back",
+        (_, Some(0x6C)) => "read value",
+        (_, Some(0x0C)) => "credit",
+        (_, Some(0x3B)) => "log",
+        (_, Some(0x3D)) => "write state",
+        (_, Some(0xC7)) => "commit",
+        _ => "handshake",
+    }
+}
+
+/// What goes wrong with one command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrong {
+    PulledBefore,
+    PulledAfter,
+    TornBefore,
+    TornAfter,
+    Withheld,
+    ForgedUnsent,
+    ForgedSent,
+    Old,
+    OtherCard,
+}
+
+impl Wrong {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::PulledBefore => "pulled before",
+            Self::PulledAfter => "pulled after",
+            Self::TornBefore => "torn before commit",
+            Self::TornAfter => "torn after commit",
+            Self::Withheld => "answer withheld",
+            Self::ForgedUnsent => "error forged, not sent",
+            Self::ForgedSent => "error forged, sent",
+            Self::Old => "old answer",
+            Self::OtherCard => "other card",
+        }
+    }
+}
+
+/// Errors that a lying terminal makes up: authentication, integrity, parameter, no such file.
+const FORGED: [[u8; 2]; 4] = [[0x91, 0xAE], [0x91, 0x1E], [0x91, 0x9E], [0x91, 0xF0]];
+
+impl World<'_> {
+    /// Puts a card on a reader; wherever it was before, it is there no longer.
+    pub(crate) fn place_card(&mut self, card: usize) -> Connection {
+        let slot = &mut self.cards[card];
+        slot.remove();
+        Connection {
+            card,
+            generation: slot.generation,
+            credited: false,
+        }
+    }
+
+    /// One command to the chip, and a look at what it committed.
+    pub(crate) fn power(&mut self, card: usize, apdu: &[u8]) -> Vec<u8> {
+        self.stats.apdus += 1;
+        let before = self.cards[card].seen;
+        let sent = self.cards[card].chip.transmit(apdu);
+        let after = self.cards[card].look();
+        if after != before {
+            self.cards[card].seen = after;
+            self.committed(card, before, after);
+        }
+        sent.answer
+    }
+
+    /// Exactly one remittance may ever reach exactly its card, with exactly its amount.
+    fn committed(&mut self, card: usize, before: (CardState, i64), after: (CardState, i64)) {
+        self.dirty = true;
+        self.say(|| format!("card {card} holds {} after {}", after.1, before.1));
+        let id = RemittanceId::from_bytes(after.0.id).ok();
+        let Some(ghost) = id.and_then(|id| self.ghosts.get_mut(&id)) else {
+            self.broke(format!("card {card} credited for no remittance"));
+            return;
+        };
+        ghost.credits += 1;
+        ghost.phase = "on the card";
+        let gained = after.1.checked_sub(before.1);
+        let right = gained == Some(ghost.amount) && ghost.card == card && after.1 <= VALUE_MAX;
+        let (credits, amount) = (ghost.credits, ghost.amount);
+        if credits != 1 {
+            self.broke(format!("I2: credited {credits} times"));
+        }
+        if !right {
+            self.broke(format!("I1: card {card} gained {gained:?} for {amount}"));
+        }
+    }
+
+    /// One command of a program, with whatever the world does to it.
+    pub(crate) fn transmit(
+        &mut self,
+        connection: &mut Connection,
+        lying: bool,
+        apdu: &[u8],
+    ) -> Result<Vec<u8>, ReaderError> {
+        if self.cards[connection.card].generation != connection.generation {
+            return Err(ReaderError::Removed);
+        }
+        let step = step_of(apdu, connection.credited);
+        connection.credited |= step == "commit";
+        let wrong = self.wrong_with(step, lying);
+        if let Some(wrong) = wrong {
+            self.cells.hit("card", wrong.name(), step);
+            self.say(|| format!("  {step}: {}", wrong.name()));
+        }
+        let card = connection.card;
+        match wrong {
+            None => {
+                let answer = self.power(card, apdu);
+                self.remember(step, &answer);
+                whole(answer)
+            }
+            Some(Wrong::PulledBefore) => {
+                self.cards[card].remove();
+                Err(ReaderError::Removed)
+            }
+            Some(Wrong::PulledAfter) => {
+                self.power(card, apdu);
+                self.cards[card].remove();
+                Err(ReaderError::Removed)
+            }
+            Some(torn @ (Wrong::TornBefore | Wrong::TornAfter)) => {
+                let chip = &mut self.cards[card].chip;
+                if torn == Wrong::TornBefore {
+                    chip.stop_before_commit();
+                } else {
+                    chip.lose_answer_after_commit();
+                }
+                self.power(card, apdu);
+                self.cards[card].remove();
+                Err(ReaderError::Removed)
+            }
+            Some(Wrong::Withheld) => {
+                self.power(card, apdu);
+                Err(ReaderError::Timeout)
+            }
+            Some(Wrong::ForgedUnsent) => Ok(self.forged()),
+            Some(Wrong::ForgedSent) => {
+                self.power(card, apdu);
+                Ok(self.forged())
+            }
+            Some(Wrong::Old) => {
+                self.power(card, apdu);
+                let old = self.answers.iter().filter(|(of, _)| *of == step);
+                let old: Vec<_> = old.map(|(_, answer)| answer.clone()).collect();
+                Ok(self.dice.pick(&old).cloned().unwrap_or_default())
+            }
+            Some(Wrong::OtherCard) => {
+                let other = (card + 1 + self.dice.roll(self.cards.len() - 1)) % self.cards.len();
+                self.cards[card].remove();
+                *connection = self.place_card(other);
+                whole(self.power(other, apdu))
+            }
+        }
+    }
+
+    fn forged(&mut self) -> Vec<u8> {
+        self.dice
+            .pick(&FORGED)
+            .map_or_else(Vec::new, |status| status.to_vec())
+    }
+
+    fn wrong_with(&mut self, step: &'static str, lying: bool) -> Option<Wrong> {
+        if self.fault(self.rates.card) {
+            let commit = step == "commit";
+            return Some(match self.dice.roll(if commit { 4 } else { 2 }) {
+                0 => Wrong::PulledBefore,
+                1 => Wrong::PulledAfter,
+                2 => Wrong::TornBefore,
+                _ => Wrong::TornAfter,
+            });
+        }
+        if lying && self.fault(self.rates.lie) {
+            return Some(match self.dice.roll(7) {
+                0 => Wrong::Withheld,
+                1 => Wrong::ForgedUnsent,
+                2 => Wrong::ForgedSent,
+                3..=5 if self.answers.iter().any(|(of, _)| *of == step) => Wrong::Old,
+                _ => Wrong::OtherCard,
+            });
+        }
+        None
+    }
+
+    /// Keeps the last answers of each step for a terminal that plays them again.
+    fn remember(&mut self, step: &'static str, answer: &[u8]) {
+        /// Of each step; more would only make the old ones rarer.
+        const KEPT_MAX: usize = 4;
+        let of = |(of, _): &(&'static str, Vec<u8>)| *of == step;
+        let kept = self.answers.iter().filter(|kept| of(kept)).count();
+        if kept >= KEPT_MAX
+            && let Some(oldest) = self.answers.iter().position(of)
+        {
+            self.answers.remove(oldest);
+        }
+        self.answers.push((step, answer.to_vec()));
+    }
+}
+
+/// A card that lost its power gives no answer.
+fn whole(answer: Vec<u8>) -> Result<Vec<u8>, ReaderError> {
+    if answer.is_empty() {
+        Err(ReaderError::Removed)
+    } else {
+        Ok(answer)
+    }
+}

@@ -1,0 +1,251 @@
+//! How often each fault hit each step: a combination that no seed reaches is a hole in the proof.
+
+use std::collections::BTreeMap;
+
+/// One table: faults down, steps across.
+#[derive(Debug)]
+pub struct Table {
+    /// What it is about.
+    pub name: &'static str,
+    /// Its rows.
+    pub faults: &'static [&'static str],
+    /// Its columns.
+    pub steps: &'static [&'static str],
+    /// Cells that can not be: fault, step, and why.
+    pub impossible: &'static [(&'static str, &'static str, &'static str)],
+}
+
+/// The exchanges, and what a sender asks, as names of steps.
+pub(crate) const EXCHANGES: [&str; 4] = ["exchange 1", "exchange 2", "exchange 3", "exchange 4"];
+
+/// Every table.
+pub const TABLES: &[Table] = &[
+    Table {
+        name: "messages",
+        faults: &["request lost", "reply lost", "repeated", "late"],
+        steps: &[
+            "order",
+            "cancel",
+            "exchange 1",
+            "exchange 2",
+            "exchange 3",
+            "exchange 4",
+            "sent again",
+        ],
+        impossible: &[(
+            "late",
+            "sent again",
+            "a late copy of it is one of exchange 4: the bytes are equal",
+        )],
+    },
+    Table {
+        name: "store",
+        faults: &[
+            "failed before",
+            "killed before",
+            "answer lost",
+            "killed after",
+        ],
+        steps: &[
+            "order read",
+            "order apply",
+            "cancel apply",
+            "exchange 1 read",
+            "exchange 2 read",
+            "exchange 3 read",
+            "exchange 3 apply",
+            "exchange 4 read",
+            "exchange 4 apply",
+            "expiry read",
+            "expiry apply",
+            "outbox read",
+            "outbox write",
+            "block apply",
+        ],
+        impossible: &[],
+    },
+    Table {
+        name: "card",
+        faults: &[
+            "pulled before",
+            "pulled after",
+            "torn before commit",
+            "torn after commit",
+            "answer withheld",
+            "error forged, not sent",
+            "error forged, sent",
+            "old answer",
+            "other card",
+        ],
+        steps: &[
+            "uid",
+            "select",
+            "challenge",
+            "handshake",
+            "read state",
+            "read value",
+            "credit",
+            "log",
+            "write state",
+            "commit",
+            "read back",
+        ],
+        impossible: TORN,
+    },
+    Table {
+        name: "terminal",
+        faults: &["killed before", "killed after"],
+        steps: &["opened", "awaiting", "receipt", "settled", "sending"],
+        impossible: &[(
+            "killed after",
+            "sending",
+            "after sending is the wait for the reply: `killed waiting` of the races",
+        )],
+    },
+    Table {
+        name: "mail",
+        faults: &[
+            "lost",
+            "repeated",
+            "delayed",
+            "taken, answer lost",
+            "put off",
+            "bounced",
+        ],
+        steps: &["handed over"],
+        impossible: &[],
+    },
+    Table {
+        name: "races",
+        faults: &[
+            "cancelled",
+            "expired",
+            "card blocked",
+            "second terminal",
+            "clock ahead",
+            "clock back",
+            "server killed",
+            "killed waiting",
+        ],
+        steps: PHASES,
+        impossible: &[],
+    },
+];
+
+/// How far a remittance has come.
+pub(crate) const PHASES: &[&str] = &[
+    "open",
+    "challenged",
+    "state asked",
+    "commit sent",
+    "on the card",
+    "credited",
+];
+
+const NOT_WRITTEN: &str = "only a commit writes, so nothing can tear";
+
+const TORN: &[(&str, &str, &str)] = &[
+    ("torn before commit", "uid", NOT_WRITTEN),
+    ("torn before commit", "select", NOT_WRITTEN),
+    ("torn before commit", "challenge", NOT_WRITTEN),
+    ("torn before commit", "handshake", NOT_WRITTEN),
+    ("torn before commit", "read state", NOT_WRITTEN),
+    ("torn before commit", "read value", NOT_WRITTEN),
+    ("torn before commit", "credit", NOT_WRITTEN),
+    ("torn before commit", "log", NOT_WRITTEN),
+    ("torn before commit", "write state", NOT_WRITTEN),
+    ("torn before commit", "read back", NOT_WRITTEN),
+    ("torn after commit", "uid", NOT_WRITTEN),
+    ("torn after commit", "select", NOT_WRITTEN),
+    ("torn after commit", "challenge", NOT_WRITTEN),
+    ("torn after commit", "handshake", NOT_WRITTEN),
+    ("torn after commit", "read state", NOT_WRITTEN),
+    ("torn after commit", "read value", NOT_WRITTEN),
+    ("torn after commit", "credit", NOT_WRITTEN),
+    ("torn after commit", "log", NOT_WRITTEN),
+    ("torn after commit", "write state", NOT_WRITTEN),
+    ("torn after commit", "read back", NOT_WRITTEN),
+];
+
+type Cell = (&'static str, &'static str, &'static str);
+
+/// Hits per table, fault and step.
+#[derive(Clone, Debug, Default)]
+pub struct Cells(BTreeMap<Cell, u64>);
+
+impl Cells {
+    /// Counts one.
+    pub(crate) fn hit(&mut self, table: &'static str, fault: &'static str, step: &'static str) {
+        let hits = self.0.entry((table, fault, step)).or_default();
+        *hits = hits.saturating_add(1);
+    }
+
+    /// Adds those of another history.
+    pub fn add(&mut self, other: &Self) {
+        for (cell, hits) in &other.0 {
+            let sum = self.0.entry(*cell).or_default();
+            *sum = sum.saturating_add(*hits);
+        }
+    }
+
+    /// Hits of one cell.
+    #[must_use]
+    pub fn get(&self, table: &'static str, fault: &'static str, step: &'static str) -> u64 {
+        self.0.get(&(table, fault, step)).copied().unwrap_or(0)
+    }
+
+    /// Cells that should have been reached and were not, and cells that were counted although no
+    /// table has them or although they can not be.
+    #[must_use]
+    pub fn wrong(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut left = self.0.clone();
+        for table in TABLES {
+            for fault in table.faults {
+                for step in table.steps {
+                    let hits = left.remove(&(table.name, fault, step)).unwrap_or(0);
+                    let impossible = table
+                        .impossible
+                        .iter()
+                        .any(|(f, s, _)| f == fault && s == step);
+                    if impossible == (hits > 0) {
+                        wrong.push(format!("{}: {fault} x {step}: {hits}", table.name));
+                    }
+                }
+            }
+        }
+        wrong.extend(left.keys().map(|cell| format!("no such cell: {cell:?}")));
+        wrong
+    }
+
+    /// The tables as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for table in TABLES {
+            text.push_str(&format!("\n{:<24}", table.name));
+            for step in table.steps {
+                text.push_str(&format!(" {step:>16}"));
+            }
+            text.push('\n');
+            for fault in table.faults {
+                text.push_str(&format!("{fault:<24}"));
+                for step in table.steps {
+                    let impossible = table
+                        .impossible
+                        .iter()
+                        .any(|(f, s, _)| f == fault && s == step);
+                    let hits = self.get(table.name, fault, step);
+                    let shown = if impossible && hits == 0 {
+                        "-".to_owned()
+                    } else {
+                        hits.to_string()
+                    };
+                    text.push_str(&format!(" {shown:>16}"));
+                }
+                text.push('\n');
+            }
+        }
+        text
+    }
+}

@@ -1,0 +1,290 @@
+//! The server process: calls that stand still before and behind every access of the store.
+
+use crate::{
+    gate::{Point, unavailable},
+    world::World,
+};
+use issuer::{
+    http::problem::Refused,
+    jobs::{expiry, outbox},
+    orders::{self, NewOrder},
+    redeem,
+};
+use ledger::{Command, IdempotencyKey, RemittanceId, Status};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Poll, Waker},
+};
+use store::{Access, Side};
+use wire::api::CreateOrder;
+use wire::exchange::{Reply, Request};
+
+/// What a call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Order,
+    Cancel,
+    Exchange(usize),
+    Expiry,
+    Outbox,
+    Block,
+}
+
+impl What {
+    /// The step's name in the table of the store.
+    const fn access(self, access: Access) -> &'static str {
+        match (self, access) {
+            (Self::Order, Access::Read) => "order read",
+            (Self::Order, Access::Apply | Access::Write) => "order apply",
+            (Self::Cancel, _) => "cancel apply",
+            (Self::Exchange(0), _) => "exchange 1 read",
+            (Self::Exchange(1), _) => "exchange 2 read",
+            (Self::Exchange(2), Access::Read) => "exchange 3 read",
+            (Self::Exchange(2), _) => "exchange 3 apply",
+            (Self::Exchange(_), Access::Read) => "exchange 4 read",
+            (Self::Exchange(_), _) => "exchange 4 apply",
+            (Self::Expiry, Access::Read) => "expiry read",
+            (Self::Expiry, _) => "expiry apply",
+            (Self::Outbox, Access::Read) => "outbox read",
+            (Self::Outbox, _) => "outbox write",
+            (Self::Block, _) => "block apply",
+        }
+    }
+}
+
+/// Who waits for the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Client {
+    /// A terminal and the number of its run.
+    Terminal(usize, u64),
+    /// A sender and one of its wishes.
+    Sender(usize, usize),
+    /// The lying terminal's own hands.
+    Liar,
+    Nobody,
+}
+
+/// What a call answers.
+pub(crate) enum Out {
+    Reply(anyhow::Result<Vec<u8>>),
+    Placed(Result<RemittanceId, Refused>),
+    Cancelled(Result<(), Refused>),
+    Done,
+}
+
+/// A call in the server.
+pub(crate) struct Call {
+    pub(crate) what: What,
+    pub(crate) client: Client,
+    request: Vec<u8>,
+    waiting: Option<Point>,
+    /// It has written to the books.
+    applied: bool,
+    future: Pin<Box<dyn Future<Output = Out>>>,
+}
+
+/// Which exchange a request is, 0 to 3; by the kind of its ticket.
+pub(crate) fn exchange_of(request: &Request) -> usize {
+    match request {
+        Request::Instruction(_) => 0,
+        Request::Answers(answers) => match answers.ticket.as_deref().and_then(<[u8]>::first) {
+            Some(2) => 1,
+            Some(_) => 2,
+            None => 3,
+        },
+    }
+}
+
+impl World<'_> {
+    fn begin(
+        &mut self,
+        what: What,
+        client: Client,
+        request: Vec<u8>,
+        future: Pin<Box<dyn Future<Output = Out>>>,
+    ) {
+        self.calls.push(Call {
+            what,
+            client,
+            request,
+            waiting: None,
+            applied: false,
+            future,
+        });
+    }
+
+    /// A request of the exchange reaches the server.
+    pub(crate) fn serve(&mut self, client: Client, bytes: &[u8]) {
+        let Ok(request) = Request::decode(bytes) else {
+            return;
+        };
+        self.stats.exchanges += 1;
+        let what = What::Exchange(exchange_of(&request));
+        self.say(|| format!("server: {what:?} for {client:?}"));
+        let app = Arc::clone(&self.app);
+        let future = async move { Out::Reply(redeem::exchange(&app, request).await) };
+        self.begin(what, client, bytes.to_vec(), Box::pin(future));
+    }
+
+    /// An order reaches the server.
+    pub(crate) fn serve_order(
+        &mut self,
+        client: Client,
+        sender: usize,
+        key: &str,
+        order: CreateOrder,
+    ) {
+        self.say(|| format!("server: order {key} for {client:?}"));
+        let (app, key) = (Arc::clone(&self.app), IdempotencyKey::new(key));
+        let holder = self.senders[sender].holder.clone();
+        let future = async move {
+            let placed = match (NewOrder::check(&app, order), key) {
+                (Ok(order), Ok(key)) => orders::place(&app, &holder, key, order).await,
+                (Err(refused), _) => Err(refused),
+                (_, Err(error)) => Err(anyhow::Error::from(error).into()),
+            };
+            Out::Placed(placed.map(|remittance| remittance.id))
+        };
+        self.begin(What::Order, client, Vec::new(), Box::pin(future));
+    }
+
+    /// A sender wants money back.
+    pub(crate) fn serve_cancel(&mut self, client: Client, sender: usize, id: RemittanceId) {
+        self.say(|| format!("server: cancel {id}"));
+        let app = Arc::clone(&self.app);
+        let holder = self.senders[sender].holder.id;
+        let future = async move { Out::Cancelled(orders::cancel(&app, holder, id).await) };
+        self.begin(What::Cancel, client, Vec::new(), Box::pin(future));
+    }
+
+    /// One turn of the expiry job.
+    pub(crate) fn serve_expiry(&mut self) {
+        let app = Arc::clone(&self.app);
+        let future = async move {
+            // A failed turn is logged, and the next one comes.
+            let _ = expiry::sweep(&app).await;
+            Out::Done
+        };
+        self.begin(What::Expiry, Client::Nobody, Vec::new(), Box::pin(future));
+    }
+
+    /// One turn of the mail job.
+    pub(crate) fn serve_outbox(&mut self) {
+        let (app, transport) = (Arc::clone(&self.app), self.transport.clone());
+        let future = async move {
+            let _ = outbox::drain(&app, &transport).await;
+            Out::Done
+        };
+        self.begin(What::Outbox, Client::Nobody, Vec::new(), Box::pin(future));
+    }
+
+    /// The office blocks a card that was reported lost.
+    pub(crate) fn serve_block(&mut self, card: usize) {
+        self.say(|| format!("server: block card {card}"));
+        let (app, card) = (Arc::clone(&self.app), self.cards[card].id);
+        let future = async move {
+            let now = app.office.clock.now();
+            let _ = app
+                .office
+                .store
+                .apply_one(Command::BlockCard { card, now })
+                .await;
+            Out::Done
+        };
+        self.begin(What::Block, Client::Nobody, Vec::new(), Box::pin(future));
+    }
+
+    /// Moves one call to its next access of the store, or to its end.
+    pub(crate) fn step_call(&mut self, at: usize) {
+        let (what, waiting) = (self.calls[at].what, self.calls[at].waiting);
+        if let Some((access, side)) = waiting {
+            let mut verdict = Ok(());
+            // What an office does is rare, so it fails more often.
+            let often = if what == What::Block { 4 } else { 1 };
+            if self.fault(often * self.rates.store) {
+                let kill = self.dice.one_in(3);
+                let fault = match (kill, side) {
+                    (true, Side::Before) => "killed before",
+                    (true, Side::After) => "killed after",
+                    (false, Side::Before) => "failed before",
+                    (false, Side::After) => "answer lost",
+                };
+                self.cells.hit("store", fault, what.access(access));
+                self.say(|| format!("server: {what:?} {access:?}: {fault}"));
+                if kill {
+                    self.kill_server();
+                    return;
+                }
+                verdict = Err(unavailable());
+            }
+            self.dirty |= side == Side::Before && access == Access::Apply && verdict.is_ok();
+            self.calls[at].applied |= access == Access::Apply;
+            self.gate.decide(verdict);
+        }
+        let mut context = core::task::Context::from_waker(Waker::noop());
+        match self.calls[at].future.as_mut().poll(&mut context) {
+            Poll::Pending => self.calls[at].waiting = self.gate.take_waiting(),
+            Poll::Ready(out) => {
+                let call = self.calls.swap_remove(at);
+                self.finish_call(&call, out);
+            }
+        }
+    }
+
+    fn finish_call(&mut self, call: &Call, out: Out) {
+        match out {
+            Out::Reply(Ok(bytes)) => {
+                self.check_reply(&call.request, &bytes, call.applied);
+                self.note_progress(&call.request, &bytes);
+                self.reply_leaves(call.client, call.what, Some(bytes));
+            }
+            Out::Reply(Err(_)) => self.reply_leaves(call.client, call.what, None),
+            Out::Placed(placed) => self.order_answered(call.client, placed),
+            Out::Cancelled(cancelled) => self.cancel_answered(call.client, cancelled.is_ok()),
+            Out::Done => self.mails_arrive(),
+        }
+    }
+
+    /// How far a remittance has come, by what leaves the server for it.
+    fn note_progress(&mut self, request: &[u8], reply: &[u8]) {
+        let (Ok(request), Ok(Reply::Step(step))) = (Request::decode(request), Reply::decode(reply))
+        else {
+            return;
+        };
+        let bytes = match &request {
+            Request::Instruction(instruction) => instruction.remittance,
+            Request::Answers(answers) => answers.remittance,
+        };
+        let id = RemittanceId::from_bytes(bytes).ok();
+        let Some(ghost) = id.and_then(|id| self.ghosts.get_mut(&id)) else {
+            return;
+        };
+        let early = matches!(ghost.status, Status::Open);
+        match step.ticket.as_deref().and_then(<[u8]>::first) {
+            Some(2) if early => ghost.phase = "challenged",
+            Some(_) if early => ghost.phase = "state asked",
+            Some(_) | None => {}
+        }
+    }
+
+    /// The process is gone: with it every call, nothing else.
+    pub(crate) fn kill_server(&mut self) {
+        self.say(|| "server killed".to_owned());
+        self.stats.kills += 1;
+        for phase in self.phases() {
+            self.cells.hit("races", "server killed", phase);
+        }
+        let calls = core::mem::take(&mut self.calls);
+        self.clock.restart();
+        for call in calls {
+            match call.client {
+                Client::Terminal(..) => self.reply_arrives(call.client, None),
+                Client::Sender(sender, wish) => self.senders[sender].unanswered(wish),
+                Client::Liar | Client::Nobody => {}
+            }
+        }
+        self.mails_arrive();
+    }
+}

@@ -1,0 +1,563 @@
+//! One history: everything there is, and the scheduler that lets one thing happen at a time.
+
+use crate::{
+    base::{Base, CARDS, CURRENCY, START, VALUE_MAX, new_holder, now},
+    cards::Slot,
+    cells::{Cells, PHASES},
+    dice::Dice,
+    gate::{SimClock, SimGate, SimRandom},
+    history::Stats,
+    post::Post,
+    senders::Sender,
+    server::Call,
+    session::Opened,
+    terminals::Terminal,
+};
+use anyhow::{Context as _, Result};
+use issuer::app::App;
+use ledger::{
+    AccountRef, Command, HolderId, NumberRef, RemittanceId, Status, Timestamp, TransferId, Uid,
+};
+use mail_parser::MessageParser;
+use mailer::Transport;
+use money::Amount;
+use program::{RawProgram, TrustedKey};
+use relay::{
+    journal::{Facts, Key},
+    watch::Scope,
+};
+use std::{collections::BTreeMap, rc::Rc, sync::Arc};
+use store::{NewCard, SqliteStore, Store as _};
+use wire::exchange::Step;
+
+/// What the senders begin with: the first has enough for everything, the other runs out.
+const FUNDS: [i64; 2] = [100_000, 5_000];
+/// Terminals of a history.
+const TERMINALS: usize = 3;
+/// Orders of a history at most.
+const WISHES_MAX: usize = 7;
+
+/// What is known of a remittance apart from the books.
+#[derive(Debug)]
+pub(crate) struct Ghost {
+    pub(crate) amount: i64,
+    pub(crate) card: usize,
+    pub(crate) order: Vec<u8>,
+    pub(crate) expires: Timestamp,
+    /// How often a chip committed it.
+    pub(crate) credits: u32,
+    pub(crate) phase: &'static str,
+    pub(crate) status: Status,
+    pub(crate) receipt: Option<Vec<u8>>,
+    /// Every batch that was ever in flight for it.
+    pub(crate) batches: Vec<Vec<u8>>,
+    /// Its sender asked for it while it was in flight.
+    pub(crate) cancel_asked: bool,
+    pub(crate) expiry_seen: bool,
+}
+
+/// How often things go wrong, in a thousand.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rates {
+    pub(crate) message: usize,
+    pub(crate) store: usize,
+    pub(crate) card: usize,
+    pub(crate) lie: usize,
+    pub(crate) terminal: usize,
+    pub(crate) mail: usize,
+    pub(crate) chaos: usize,
+}
+
+impl Rates {
+    /// Histories from nothing at all to hardly anything works.
+    ///
+    /// Half of them have one kind of fault often and the others hardly ever: what is rare happens deep
+    /// in a run only when nothing else ended the run before.
+    fn draw(dice: &mut Dice) -> Self {
+        const LEVELS: [usize; 4] = [0, 4, 15, 40];
+        const OFTEN: [usize; 3] = [40, 90, 200];
+        if dice.one_in(16) {
+            return Self::default();
+        }
+        let focus = dice.roll(14);
+        let mut level = |kind: usize| {
+            let of: &[usize] = match (focus, kind == focus) {
+                (_, true) => &OFTEN,
+                (0..=6, false) => &[0, 0, 4],
+                (_, false) => &LEVELS,
+            };
+            dice.pick(of).copied().unwrap_or(0)
+        };
+        Self {
+            message: level(0),
+            store: level(1) / 2,
+            card: level(2),
+            lie: 2 * level(3),
+            terminal: level(4),
+            mail: 3 * level(5),
+            chaos: level(6),
+        }
+    }
+}
+
+/// Everything there is.
+pub(crate) struct World<'b> {
+    pub(crate) base: &'b Base,
+    pub(crate) dice: Dice,
+    pub(crate) rates: Rates,
+    /// Nothing fails any more.
+    pub(crate) calm: bool,
+    pub(crate) verbose: bool,
+    pub(crate) trace: Vec<String>,
+    pub(crate) broken: Option<String>,
+    pub(crate) stats: Stats,
+    pub(crate) cells: Cells,
+    pub(crate) dirty: bool,
+    pub(crate) floor: Timestamp,
+
+    pub(crate) gate: Arc<SimGate>,
+    pub(crate) clock: Arc<SimClock>,
+    pub(crate) post: Arc<Post>,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) app: Arc<App>,
+    pub(crate) transport: Transport,
+    pub(crate) calls: Vec<Call>,
+
+    pub(crate) cards: Vec<Slot>,
+    pub(crate) terminals: Vec<Terminal>,
+    pub(crate) senders: Vec<Sender>,
+    pub(crate) wishes: usize,
+    pub(crate) late_orders: Vec<(usize, usize)>,
+    pub(crate) programs: Vec<Rc<Opened>>,
+    pub(crate) requests: Vec<Vec<u8>>,
+    pub(crate) answers: Vec<(&'static str, Vec<u8>)>,
+    pub(crate) ghosts: BTreeMap<RemittanceId, Ghost>,
+    keys: Vec<TrustedKey>,
+
+    /// Whether a card is reported lost.
+    pub(crate) blocks: bool,
+    /// Whether there is a terminal without a program.
+    pub(crate) liar: bool,
+    pub(crate) liar_card: usize,
+    pub(crate) liar_asked: [u8; 16],
+    pub(crate) steps: Vec<([u8; 16], Step)>,
+}
+
+impl<'b> World<'b> {
+    pub(crate) fn new(base: &'b Base, seed: u64, verbose: bool) -> Result<Self> {
+        let mut dice = Dice::new(seed);
+        let rates = Rates::draw(&mut dice);
+        let gate = Arc::new(SimGate::default());
+        gate.set_open(true);
+        let clock = Arc::new(SimClock::new(START));
+        let post = Arc::new(Post::new(Dice::new(dice.next()), rates.mail));
+        let gated: Arc<dyn store::Gate> = Arc::clone(&gate) as Arc<dyn store::Gate>;
+        let store = Arc::new(SqliteStore::in_memory(gated)?);
+        let random = SimRandom::new(Dice::new(dice.next()));
+        let app = base.app(Arc::clone(&store), Arc::clone(&clock), random)?;
+        let keys = base.descriptor.keys.iter();
+        let keys = keys.map(|entry| TrustedKey::new(crate::base::ISSUER, entry));
+        let (liar, blocks) = (dice.one_in(3), dice.one_in(3));
+        let mut world = Self {
+            base,
+            rates,
+            calm: false,
+            verbose,
+            trace: Vec::new(),
+            broken: None,
+            stats: Stats::default(),
+            cells: Cells::default(),
+            dirty: true,
+            floor: Timestamp::EPOCH,
+            gate,
+            clock,
+            transport: Transport::Other(Arc::clone(&post) as Arc<dyn mailer::Delivery>),
+            post,
+            store,
+            app: Arc::new(app),
+            calls: Vec::new(),
+            cards: Vec::new(),
+            terminals: Vec::new(),
+            senders: Vec::new(),
+            wishes: 0,
+            late_orders: Vec::new(),
+            programs: Vec::new(),
+            requests: Vec::new(),
+            answers: Vec::new(),
+            ghosts: BTreeMap::new(),
+            keys: keys.collect(),
+            blocks,
+            liar,
+            liar_card: 0,
+            liar_asked: [0; 16],
+            steps: Vec::new(),
+            dice,
+        };
+        world.people()?;
+        world.gate.set_open(false);
+        Ok(world)
+    }
+
+    /// Holders, their money and their cards.
+    fn people(&mut self) -> Result<()> {
+        let store = Arc::clone(&self.store);
+        for (n, funded) in (0_u8..).zip(FUNDS) {
+            let id = HolderId::new(1, [n + 1; 10]);
+            now(store.add_holder(new_holder(id, "Sender")))?;
+            let amount = Amount::new(funded, CURRENCY)?;
+            now(store.apply_one(Command::Transfer {
+                id: TransferId::new(1, [n + 1; 10]),
+                from: AccountRef::Float,
+                to: AccountRef::Holder(id),
+                amount,
+                now: START,
+            }))?;
+            let holder = now(store.holder(id))?.context("a holder")?;
+            self.senders.push(Sender {
+                holder,
+                funded,
+                wishes: Vec::new(),
+                cancels: Vec::new(),
+            });
+        }
+        let recipient = HolderId::new(1, [99; 10]);
+        now(store.add_holder(new_holder(recipient, "Recipient")))?;
+        for n in 0..CARDS {
+            let at = usize::from(n);
+            let slot = Slot::new(self.base, at, &mut self.dice).context("a card")?;
+            let made = self.base.cards.get(at).context("a card")?;
+            now(store.begin_issue(NewCard {
+                id: slot.id,
+                number_ref: NumberRef(self.base.number_ref(made)),
+                masked: made.number.masked(),
+                uid: Uid(made.uid),
+                holder: recipient,
+                currency: CURRENCY,
+                value_max: VALUE_MAX,
+                now: START,
+            }))?;
+            now(store.finish_issue(slot.id, START))?;
+            self.cards.push(slot);
+        }
+        for n in 0..TERMINALS {
+            self.terminals.push(Terminal::new(n + 1 == TERMINALS));
+        }
+        Ok(())
+    }
+
+    /// Whether something goes wrong here.
+    pub(crate) fn fault(&mut self, permille: usize) -> bool {
+        !self.calm && permille > 0 && self.dice.permille(permille)
+    }
+
+    pub(crate) fn say(&mut self, line: impl FnOnce() -> String) {
+        if self.verbose {
+            self.trace.push(line());
+        }
+    }
+
+    /// Notes the first thing that must not be.
+    pub(crate) fn broke(&mut self, what: String) {
+        self.say(|| format!("BROKEN {what}"));
+        self.broken.get_or_insert(what);
+    }
+
+    /// The card that a program is for.
+    pub(crate) fn card_of(&self, opened: &Opened) -> usize {
+        let id = RemittanceId::from_bytes(opened.key.remittance).ok();
+        id.and_then(|id| self.ghosts.get(&id))
+            .map_or(0, |ghost| ghost.card)
+    }
+
+    /// Phases of the remittances there are.
+    pub(crate) fn phases(&self) -> Vec<&'static str> {
+        let phases = self.ghosts.values().map(|ghost| ghost.phase);
+        phases.filter(|phase| PHASES.contains(phase)).collect()
+    }
+
+    /// Mails that arrived are opened by somebody: verified as every terminal does.
+    pub(crate) fn mails_arrive(&mut self) {
+        for fate in self.post.take_fates() {
+            if let Some(name) = fate.name() {
+                self.cells.hit("mail", name, "handed over");
+            }
+        }
+        for mail in self.post.take() {
+            match self.verified(&mail) {
+                Ok(opened) => self.programs.push(Rc::new(opened)),
+                Err(error) => self.broke(format!("a mail without its program: {error:#}")),
+            }
+        }
+    }
+
+    fn verified(&self, mail: &[u8]) -> Result<Opened> {
+        let parsed = MessageParser::default().parse(mail).context("no mail")?;
+        let mut parts = parsed.parts.iter().map(mail_parser::MessagePart::contents);
+        let file = parts.find(|part| part.starts_with(b"\0asm"));
+        let raw = RawProgram::new(file.context("no program")?.to_vec())?;
+        let at = u64::try_from(self.clock.raw() / 1_000_000)?;
+        let program = program::verify(raw, &self.keys, at)?;
+        let order = program.order();
+        Ok(Opened {
+            key: Key {
+                issuer: order.issuer.clone(),
+                remittance: order.remittance,
+            },
+            facts: Facts {
+                revision: order.revision,
+                order_sha256: program.order_bytes().hash(),
+                amount_minor: order.amount.minor(),
+                currency: order.amount.currency().code().to_owned(),
+            },
+            hash: program.hash(),
+            scope: Scope {
+                remittance: order.remittance,
+                claim_token: order.claim_token,
+            },
+            order: program.order_bytes().as_bytes().to_vec(),
+        })
+    }
+
+    /// One event, and the check behind it.
+    pub(crate) fn event(&mut self) {
+        self.stats.events += 1;
+        self.pass_time();
+        match self.dice.roll(100) {
+            0..=39 => self.some_call(),
+            40..=74 => self.some_terminal(),
+            75..=81 => self.somebody_opens(),
+            82..=86 => self.somebody_sends(),
+            87..=89 => self.serve_outbox_once(),
+            90 => self.serve_expiry(),
+            91 if self.dice.one_in(3) => self.change_mind(),
+            92 if self.blocks && self.dice.one_in(4) => self.block(),
+            93..=95 if self.liar => self.lie(),
+            93 => self.late_request_maybe(),
+            94 => self.late_copies(),
+            _ => self.chaos(),
+        }
+        self.check();
+    }
+
+    fn pass_time(&mut self) {
+        let micros = i64::try_from(self.dice.roll(300_000)).unwrap_or(0);
+        self.clock.shift(micros);
+        self.note_expiries();
+    }
+
+    fn note_expiries(&mut self) {
+        let at = self.clock.raw();
+        for ghost in self.ghosts.values_mut() {
+            if !ghost.expiry_seen && ghost.expires.micros() <= at {
+                ghost.expiry_seen = true;
+                if PHASES.contains(&ghost.phase) {
+                    self.cells.hit("races", "expired", ghost.phase);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn some_call(&mut self) {
+        if !self.calls.is_empty() {
+            let at = self.dice.roll(self.calls.len());
+            self.step_call(at);
+        }
+    }
+
+    fn some_terminal(&mut self) {
+        let first = self.dice.roll(self.terminals.len());
+        for n in 0..self.terminals.len() {
+            let at = (first + n) % self.terminals.len();
+            let Some(active) = &self.terminals[at].run else {
+                continue;
+            };
+            if active.is_ready() {
+                return self.drive(at);
+            }
+            if active.is_sending() {
+                return self.send(at);
+            }
+        }
+        self.some_call();
+    }
+
+    fn somebody_opens(&mut self) {
+        let at = self.dice.roll(self.terminals.len());
+        if self.terminals[at].run.is_some() {
+            return;
+        }
+        let program = self.dice.pick(&self.programs).cloned();
+        let Some(opened) = program else {
+            return;
+        };
+        let mut card = self.card_of(&opened);
+        if self.fault(self.rates.chaos) {
+            card = self.dice.roll(self.cards.len());
+        }
+        self.start_run(at, Some((opened, card)));
+    }
+
+    fn somebody_sends(&mut self) {
+        if !self.send_wish() && self.wishes < WISHES_MAX {
+            self.wish();
+            self.send_wish();
+        }
+    }
+
+    fn serve_outbox_once(&mut self) {
+        let busy = self.calls.iter();
+        let busy = busy.filter(|call| call.what == crate::server::What::Outbox);
+        if busy.count() < 2 {
+            self.serve_outbox();
+        }
+    }
+
+    fn late_copies(&mut self) {
+        if self.dice.one_in(2) {
+            self.late_order();
+        } else {
+            self.late_cancel();
+        }
+    }
+
+    fn late_request_maybe(&mut self) {
+        if self.fault(500) {
+            self.late_request();
+        }
+    }
+
+    /// What happens to the whole at once.
+    fn chaos(&mut self) {
+        if !self.fault(self.rates.chaos.saturating_mul(5)) {
+            return;
+        }
+        match self.dice.roll(10) {
+            0 => self.kill_server(),
+            1 | 2 => {
+                let at = self.dice.roll(self.terminals.len());
+                self.kill_terminal(at);
+            }
+            3 => self.jump("clock ahead", 1),
+            4 => {
+                self.jump("clock back", -1);
+                if self.dice.one_in(2) {
+                    self.kill_server();
+                }
+            }
+            5 => {
+                let card = self.dice.roll(self.cards.len());
+                self.cards[card].remove();
+            }
+            _ => self.late_request(),
+        }
+    }
+
+    fn jump(&mut self, name: &'static str, way: i64) {
+        const JUMPS_S: [i64; 4] = [5, 150, 1_800, 7_200];
+        let seconds = self.dice.pick(&JUMPS_S).copied().unwrap_or(5);
+        for phase in self.phases() {
+            self.cells.hit("races", name, phase);
+        }
+        self.say(|| format!("{name} by {seconds} s"));
+        self.clock.shift(way * seconds * 1_000_000);
+        self.note_expiries();
+    }
+
+    fn block(&mut self) {
+        self.blocks = false;
+        let card = self.dice.roll(self.cards.len());
+        for ghost in self.ghosts.values().filter(|ghost| ghost.card == card) {
+            if PHASES.contains(&ghost.phase) {
+                self.cells.hit("races", "card blocked", ghost.phase);
+            }
+        }
+        self.cards[card].blocked = true;
+        self.serve_block(card);
+    }
+
+    /// Whether a terminal has something to do.
+    fn is_busy(&self) -> bool {
+        let running = self.terminals.iter().any(|t| t.run.is_some());
+        running || !self.calls.is_empty()
+    }
+
+    /// Lets everything that is under way come to its end.
+    fn finish(&mut self) {
+        /// Far more than anything takes; past it something turns in circles.
+        const STEPS_MAX: usize = 20_000;
+        for _ in 0..STEPS_MAX {
+            if !self.is_busy() || self.broken.is_some() {
+                return;
+            }
+            self.stats.events += 1;
+            self.some_call();
+            self.some_terminal();
+            self.check();
+        }
+        self.broke("I3: without faults the world does not come to rest".to_owned());
+    }
+
+    /// Faults stop: then everything ends, within these steps.
+    pub(crate) fn settle(&mut self) {
+        self.calm = true;
+        self.post.calm();
+        // A clock that was set back is set right.
+        let behind = self.floor.micros().saturating_sub(self.clock.raw());
+        self.clock.shift(behind.max(0));
+        self.kill_server();
+        for terminal in &mut self.terminals {
+            terminal.run = None;
+            terminal.lying = false;
+        }
+        self.finish();
+        while self.broken.is_none() && self.send_wish() {
+            self.finish();
+        }
+        // Mails are tried again after their lease and their wait: four hours at most.
+        for _ in 0..3 {
+            self.serve_outbox();
+            self.finish();
+            self.clock.shift(200 * 1_000_000);
+        }
+        for at in 0..self.terminals.len() {
+            self.start_run(at, None);
+            self.finish();
+        }
+        for opened in self.programs.clone() {
+            let card = self.card_of(&opened);
+            self.start_run(0, Some((opened, card)));
+            self.finish();
+        }
+        self.settle_cards();
+        let last = self.ghosts.values().map(|ghost| ghost.expires).max();
+        let left = last.map_or(0, |last| last.micros().saturating_sub(self.clock.raw()));
+        self.clock.shift(left.max(0) + 1_000_000);
+        self.serve_expiry();
+        self.finish();
+        self.dirty = true;
+        self.check();
+        self.check_ended();
+    }
+
+    /// What is in doubt is settled by the card's next session of any kind: an order of one yen.
+    fn settle_cards(&mut self) {
+        for card in 0..self.cards.len() {
+            if self.cards[card].blocked || self.broken.is_some() {
+                continue;
+            }
+            let before = self.programs.len();
+            self.wish_for(0, card, 1, 4_000);
+            while self.send_wish() {
+                self.finish();
+            }
+            self.serve_outbox();
+            self.finish();
+            for opened in self.programs.split_off(before.min(self.programs.len())) {
+                let card = self.card_of(&opened);
+                self.start_run(0, Some((Rc::clone(&opened), card)));
+                self.finish();
+                self.programs.push(opened);
+            }
+        }
+    }
+}
