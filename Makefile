@@ -20,6 +20,7 @@ lint:    ## formatting, lints as errors, licences and sources of dependencies
 guests:  ## rebuild the guest templates under guest-programs/prebuilt
 	@.ci/setup guests
 	@guest-programs/build.sh
+	@guest-programs/hostile/build.sh
 
 simulate: ## histories in which everything goes wrong: SEEDS=n FROM=n, or SEED=n for one, told in full
 	@.ci/setup build

@@ -10,6 +10,8 @@
 //! What is absent: the user's state folder, reader and network beyond loopback.
 
 mod bench;
+#[cfg(test)]
+mod generators;
 mod guest;
 mod issuer;
 mod maker;

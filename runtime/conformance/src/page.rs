@@ -19,6 +19,11 @@ arrived at the issuer, no command at the card, and the card's file is as it was,
 is left; nothing that moves or hides text was printed; it took at most two seconds and, on Linux, at most 64 MiB more memory
 than a lawful program. Rows that go through `runner` use admission, runner process and policy of the product with a card and an
 issuer that follow a script and write down what reaches them. A `script` takes steps of its own.
+
+Beside the rows, `make test` runs generators: random code inside a lawful program, changed files signed again, and random sequences
+of commands held against a model of the policy that is written from its page. Not there yet: the upstream component-model tests (no
+crate carries them) and a comparison of the compiler with the engine's other back ends (in one workspace its features, like those of a
+ready-made module generator, would give the product another build of the engine).
 ";
 
 /// Renders the page from the outcomes of all rows.

@@ -69,8 +69,7 @@ pub(crate) struct Ridden {
 ///
 /// # Errors
 /// The stable code.
-pub(crate) fn verified(bench: &Bench, file: Vec<u8>) -> Result<VerifiedProgram, &'static str> {
-    let now = bench.options.now;
+pub(crate) fn verified(now: u64, file: Vec<u8>) -> Result<VerifiedProgram, &'static str> {
     let key: SigningKey = Key::Program.signing();
     let trusted = TrustedKey {
         public: key.verifying_key().to_bytes(),
@@ -98,11 +97,21 @@ pub(crate) fn command(bench: &Bench) -> RunnerCommand {
 pub(crate) fn ride(
     bench: &Bench,
     file: Vec<u8>,
+    script: Script,
+    command: &RunnerCommand,
+) -> Ridden {
+    ride_at(bench.options.now, file, script, command)
+}
+
+/// Runs a file of the test issuer at `now`, Unix seconds.
+pub(crate) fn ride_at(
+    now: u64,
+    file: Vec<u8>,
     mut script: Script,
     command: &RunnerCommand,
 ) -> Ridden {
     let begun = bench::now();
-    let result = verified(bench, file).and_then(|program| {
+    let result = verified(now, file).and_then(|program| {
         let admitted = sandbox::admit(program).map_err(|error| error.code())?;
         Runner::spawn(admitted, command)
             .and_then(|runner| runner.run(&mut script))

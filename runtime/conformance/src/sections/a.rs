@@ -290,7 +290,7 @@ fn small(bench: &Bench) -> Vec<u8> {
 
 fn must_fail(bench: &Bench, bytes: Vec<u8>) -> Result<(), String> {
     RawProgram::new(bytes.clone()).map_err(|error| error.to_string())?;
-    match ride::verified(bench, bytes) {
+    match ride::verified(bench.options.now, bytes) {
         Err(code) if code.starts_with("E_") => Ok(()),
         Err(code) => Err(format!("{code} is no code")),
         Ok(_) => Err("verified".to_owned()),

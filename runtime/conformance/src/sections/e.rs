@@ -338,7 +338,7 @@ fn slow_host(bench: &Bench) -> Result<usize, String> {
         ..ride::command(bench)
     };
     let twice = sequence(&[("transmit", &UID), ("transmit", &UID)]);
-    let program = ride::verified(bench, maker.file(&twice))?;
+    let program = ride::verified(bench.options.now, maker.file(&twice))?;
     let admitted = sandbox::admit(program).map_err(|error| error.to_string())?;
     let ended =
         sandbox::Runner::spawn(admitted, &command).and_then(|runner| runner.run(&mut Slow(wall)));

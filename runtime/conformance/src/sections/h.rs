@@ -241,7 +241,7 @@ impl Effects for Panicking {
 fn panicking(bench: &Bench) -> Result<usize, String> {
     let maker = bench.maker();
     for function in ["transmit", "exchange"] {
-        let program = ride::verified(bench, maker.file(&sends(function, &UID)))?;
+        let program = ride::verified(bench.options.now, maker.file(&sends(function, &UID)))?;
         let admitted = sandbox::admit(program).map_err(|error| error.to_string())?;
         let runner = sandbox::Runner::spawn(admitted, &ride::command(bench))
             .map_err(|error| error.to_string())?;

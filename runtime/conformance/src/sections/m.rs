@@ -158,7 +158,7 @@ fn given_up(bench: &Bench) -> Result<usize, String> {
         ("exchange", b"y"),
     ]);
     for place in 0..=4 {
-        let program = ride::verified(bench, bench.maker().file(&calls))?;
+        let program = ride::verified(bench.options.now, bench.maker().file(&calls))?;
         let admitted = sandbox::admit(program).map_err(|error| error.to_string())?;
         let runner = sandbox::Runner::spawn(admitted, &ride::command(bench))
             .map_err(|error| error.to_string())?;
@@ -173,7 +173,7 @@ fn given_up(bench: &Bench) -> Result<usize, String> {
 
 fn never_run(bench: &Bench) -> Result<usize, String> {
     for _ in 0..3 {
-        let program = ride::verified(bench, bench.maker().lawful())?;
+        let program = ride::verified(bench.options.now, bench.maker().lawful())?;
         let admitted = sandbox::admit(program).map_err(|error| error.to_string())?;
         // Dropping it ends the child and waits for that.
         let runner = sandbox::Runner::spawn(admitted, &ride::command(bench));
@@ -217,7 +217,7 @@ fn killed(bench: &Bench) -> Result<usize, String> {
     }
     for before in [false, true] {
         let twice = floods("transmit", &UID, 2);
-        let program = ride::verified(bench, bench.maker().file(&twice))?;
+        let program = ride::verified(bench.options.now, bench.maker().file(&twice))?;
         let admitted = sandbox::admit(program).map_err(|error| error.to_string())?;
         let runner = sandbox::Runner::spawn(admitted, &ride::command(bench))
             .map_err(|error| error.to_string())?;

@@ -15,6 +15,7 @@ mod l;
 mod m;
 mod mails;
 mod n;
+mod r;
 
 use crate::row::Row;
 
@@ -37,6 +38,7 @@ pub(crate) const NAMES: &[(char, &str)] = &[
     ('L', "The component boundary"),
     ('M', "Several at once, ends in the middle"),
     ('N', "Display and log"),
+    ('R', "A hostile guest in Rust"),
 ];
 
 /// Every row in order.
@@ -56,6 +58,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
         l::ROWS,
         m::ROWS,
         n::ROWS,
+        r::ROWS,
     ]
     .into_iter()
     .flatten()
