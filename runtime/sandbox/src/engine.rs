@@ -18,8 +18,9 @@ use crate::outcome::Fault;
 /// Length of one epoch.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
-/// The engine's settings.
-pub(crate) fn config() -> Config {
+/// The engine's settings; public for the benchmark that holds us against the engine alone.
+#[must_use]
+pub fn config() -> Config {
     // The adapters that the engine itself generates for calls between components need several
     // memories and mutable globals: with either off it panics. Admission forbids them to guests.
     let keep = WasmFeatures::COMPONENT_MODEL

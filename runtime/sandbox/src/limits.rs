@@ -79,7 +79,7 @@ limits! {
     SEGMENTS_MAX: usize = 16, "data segments and element segments in the file, counted apart", "E_POLICY_SHAPE",
         "More than 32,000 segments once broke the compiler's bookkeeping; two or three are normal.";
     COST_MAX: usize = 20_000, "cost score of the file", "E_POLICY_COST",
-        "Sum over functions of (locals + 4) x (1 + branches, loops four times); measured bombs score 39,000 and more.";
+        "Branches times locals, and points for calls and checks: the dearest lawful program compiles in an eighth of a second; measured bombs score 39,000 and more.";
     MEMORY_PAGES_MAX: usize = 32, "pages of 64 KiB, all memories of the file together", "E_POLICY_MEM",
         "2 MiB in all, maximum declared; the guest needs a quarter of a megabyte.";
     TABLES_MAX: usize = 2, "tables in the file", "E_POLICY_TABLE",

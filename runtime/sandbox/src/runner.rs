@@ -190,6 +190,12 @@ impl Runner {
         }
     }
 
+    /// The child's process number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.0.id()
+    }
+
     /// The walls that the child raised before it read the program.
     #[must_use]
     pub const fn walls(&self) -> Walls {

@@ -2,6 +2,8 @@
 
 #[expect(dead_code, reason = "each test uses its part")]
 mod support;
+#[path = "support/worst.rs"]
+mod worst;
 
 use std::path::{Path, PathBuf};
 
@@ -303,5 +305,33 @@ fn a_denied_command_never_reaches_the_card() {
         };
         // `denied` of the reader comes back as the failure `reader`.
         ends_with(&guest, "E_PROGRAM_READER");
+    }
+}
+
+/// Runs of one test; `benches/soak.rs` makes ten thousand.
+#[cfg(target_os = "linux")]
+const RUNS: usize = 40;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_leaves_no_child_behind_it() {
+    // Other tests of this process have children meanwhile; each run looks for its own.
+    let template = Guest::done().template();
+    for _ in 0..RUNS {
+        let admitted = admit(verified(template.clone())).expect("admitted");
+        let runner = Runner::spawn(admitted, &command()).expect("started");
+        assert!(runner.walls().stands(sandbox::walls::Wall::SystemCalls));
+        let own = format!("/proc/{}", runner.id());
+        assert!(Path::new(&own).exists());
+        runner.run(&mut Scripted::default()).expect("a receipt");
+        assert!(!Path::new(&own).exists(), "killed and waited for");
+    }
+}
+
+#[test]
+fn the_dearest_lawful_programs_are_admitted_and_compile() {
+    for (name, guest) in worst::worst() {
+        let receipt = run(&guest, &mut Scripted::default());
+        assert_eq!(receipt.expect(name), b"done", "{name}");
     }
 }

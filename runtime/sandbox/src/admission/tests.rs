@@ -2,6 +2,9 @@
 
 use super::*;
 
+#[path = "cost_tests.rs"]
+mod cost;
+
 use crate::support::{Guest, component, remittance, verified};
 
 #[track_caller]
@@ -202,43 +205,6 @@ fn functions_are_measured_to_the_last_local_byte_and_level() {
             " 0".repeat(count)
         ))
     });
-}
-
-#[test]
-fn the_cost_score_is_counted_to_the_last_point() {
-    // The guest's own functions: the allocator (1 + 4) x (1 + 1 if), `run` 4 x 1.
-    let rest = limits::COST_MAX - 14;
-    limit(rest, "E_POLICY_COST", |cost| {
-        // One function of 4 + locals for each full 4,000 points, then what is missing to `cost`.
-        let full = format!("(func{})", " (block)".repeat(999));
-        let left = cost % 4_000;
-        let quarters = format!("(func{})", " (block)".repeat(left / 4 - 2));
-        let odd = format!("(func (local{}))", " i32".repeat(left % 4));
-        with_parts(full.repeat(cost / 4_000) + &quarters + &odd)
-    });
-}
-
-#[test]
-fn each_kind_of_branch_has_its_weight() {
-    for (body, weight) in [
-        ("(block)", 1),
-        ("(loop)", 4),
-        ("(if (i32.const 0) (then))", 1),
-        ("(if (i32.const 0) (then) (else))", 2),
-        ("(br_if 0 (i32.const 0))", 1),
-        ("(br_table 0 0 0 0 (i32.const 0))", 3),
-        ("(br 0)", 0),
-    ] {
-        let mut tally = module::Tally::default();
-        let text = format!("(module (func (local i32) {body}))");
-        let bytes = wat::parse_str(text).expect("well formed");
-        for payload in Parser::new(0).parse_all(&bytes) {
-            if let Ok(payload @ Payload::CodeSectionEntry(_)) = payload {
-                tally.payload(&payload).expect("far below the limits");
-            }
-        }
-        assert_eq!(tally.cost(), (1 + 4) * (1 + weight), "{body}");
-    }
 }
 
 #[test]

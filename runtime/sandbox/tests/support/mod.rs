@@ -16,6 +16,25 @@ pub(crate) fn remittance() -> Vec<u8> {
 
 /// Compiles, signs and verifies a program of this template.
 pub(crate) fn verified(template: Vec<u8>) -> VerifiedProgram {
+    signed(template).verify()
+}
+
+/// A program file and the key that it is verified with.
+#[derive(Debug)]
+pub(crate) struct Signed {
+    file: Vec<u8>,
+    trusted: TrustedKey,
+}
+
+impl Signed {
+    pub(crate) fn verify(&self) -> VerifiedProgram {
+        let raw = RawProgram::new(self.file.clone()).expect("short enough");
+        program::verify(raw, std::slice::from_ref(&self.trusted), NOW).expect("just signed")
+    }
+}
+
+/// Compiles and signs a program of this template.
+pub(crate) fn signed(template: Vec<u8>) -> Signed {
     let template = Template::new(template).expect("headed as a component");
     let order = Order {
         kind: Kind::Credit,
@@ -43,8 +62,7 @@ pub(crate) fn verified(template: Vec<u8>) -> VerifiedProgram {
         not_after: NOW + 86_400,
         revoked_at: None,
     };
-    let raw = RawProgram::new(file).expect("short enough");
-    program::verify(raw, &[trusted], NOW).expect("just signed")
+    Signed { file, trusted }
 }
 
 /// A template as text: the interface, an allocator, and the parts that a test varies.
