@@ -10,8 +10,9 @@ const FIELDS: u64 = 14;
 const AMOUNT_FIELDS: u64 = 2;
 
 const KIND_CREDIT: u64 = 0;
-/// Key of the purse that may credit; `docs/card-protocol.md`, "Purse layout".
-const KEY_NUMBER_CREDIT: u8 = 1;
+const KIND_DEBIT: u64 = 1;
+/// Key of the purse that may credit, and debit too; `docs/card-protocol.md`, "Purse layout".
+const KEY_NUMBER: u8 = 1;
 
 /// What the order says about the conversation with card and issuer.
 pub(crate) struct Order<'a> {
@@ -32,7 +33,7 @@ impl<'a> Order<'a> {
             return None;
         }
         let key_number = match reader.head(UINT)? {
-            KIND_CREDIT => KEY_NUMBER_CREDIT,
+            KIND_CREDIT | KIND_DEBIT => KEY_NUMBER,
             _ => return None,
         };
         reader.skip_text()?; // issuer

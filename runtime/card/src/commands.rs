@@ -34,6 +34,8 @@ pub const INS_READ_RECORDS: u8 = 0xBB;
 pub const INS_GET_VALUE: u8 = 0x6C;
 /// INS of `Credit`.
 pub const INS_CREDIT: u8 = 0x0C;
+/// INS of `Debit`.
+pub const INS_DEBIT: u8 = 0xDC;
 /// INS of `CommitTransaction`.
 pub const INS_COMMIT: u8 = 0xC7;
 
@@ -199,6 +201,14 @@ pub fn open_value(session: &mut Session, answer: &[u8]) -> Result<i32, CardError
 /// Those of [`Session::command`].
 pub fn credit(session: &mut Session, file_no: u8, amount: i32) -> Result<Vec<u8>, CardError> {
     session.command(INS_CREDIT, &[file_no], &amount.to_le_bytes(), Mode::Full)
+}
+
+/// Takes from a value file; counts when the transaction is committed. Debit `DC`, full mode.
+///
+/// # Errors
+/// Those of [`Session::command`].
+pub fn debit(session: &mut Session, file_no: u8, amount: i32) -> Result<Vec<u8>, CardError> {
+    session.command(INS_DEBIT, &[file_no], &amount.to_le_bytes(), Mode::Full)
 }
 
 /// Commits everything pending at once, without asking for a transaction MAC.

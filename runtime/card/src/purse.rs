@@ -253,6 +253,7 @@ pub fn credit(
         .checked_add(amount)
         .filter(|after| amount > 0 && balance_before >= 0 && *after <= VALUE_MAX)
         .ok_or(CardError::OutOfRange)?;
+    let value = commands::credit(session, FILE_VALUE, amount)?;
     let record = LogRecord {
         kind: LogKind::Credit,
         id: state.id,
@@ -260,8 +261,48 @@ pub fn credit(
         balance_after,
         day,
     };
+    finish(session, value, &record, &state)
+}
+
+/// The batch that debits: the same with Debit in the place of Credit.
+///
+/// `amount`: minor units, `1..=balance_before`. `balance_before`: as read in this session, `0..=VALUE_MAX`. `state`: what
+/// STATE shall hold afterwards, with this debit's id. `day`: days since 1970-01-01.
+///
+/// # Errors
+/// [`CardError::OutOfRange`] when amount or balance is out of range, or the card holds less; [`CardError::CounterUsedUp`].
+/// Drop the session after an error.
+pub fn debit(
+    session: &mut Session,
+    amount: i32,
+    balance_before: i32,
+    state: State,
+    day: u32,
+) -> Result<[Vec<u8>; 5], CardError> {
+    let balance_after = balance_before
+        .checked_sub(amount)
+        .filter(|after| amount > 0 && *after >= 0 && balance_before <= VALUE_MAX)
+        .ok_or(CardError::OutOfRange)?;
+    let value = commands::debit(session, FILE_VALUE, amount)?;
+    let record = LogRecord {
+        kind: LogKind::Debit,
+        id: state.id,
+        amount,
+        balance_after,
+        day,
+    };
+    finish(session, value, &record, &state)
+}
+
+/// What follows the change of VALUE in either batch.
+fn finish(
+    session: &mut Session,
+    value: Vec<u8>,
+    record: &LogRecord,
+    state: &State,
+) -> Result<[Vec<u8>; 5], CardError> {
     Ok([
-        commands::credit(session, FILE_VALUE, amount)?,
+        value,
         commands::write_record(session, FILE_LOG, &record.to_bytes())?,
         commands::write_data(session, FILE_STATE, &state.to_bytes())?,
         commands::commit(session)?,
@@ -269,10 +310,10 @@ pub fn credit(
     ])
 }
 
-/// What the answers to a credit batch prove.
+/// What the answers to a credit or debit batch prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitProof {
-    /// The card has committed the credit.
+    /// The card has committed the batch.
     Committed {
         /// The balance that the card read back afterwards; `None` when that answer is missing or not authentic.
         value_after: Option<i32>,
@@ -281,7 +322,7 @@ pub enum CommitProof {
     Unproven,
 }
 
-/// Checks the answers to [`credit`] against the session as it was *before* that batch.
+/// Checks the answers to [`credit`] or [`debit`] against the session as it was *before* that batch.
 ///
 /// `answers`: four or five, in the order of the batch, each joined with its status word. Every answer up to the commit's must
 /// carry the card's MAC and nothing else; the card gives the commit's only once everything before it was accepted.

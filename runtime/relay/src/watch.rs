@@ -113,6 +113,7 @@ pub const fn concludes(refusal: Refusal) -> bool {
         | Refusal::CardUnknown
         | Refusal::WrongCard
         | Refusal::CardFull
+        | Refusal::CardShort
         | Refusal::Expired
         | Refusal::Cancelled
         | Refusal::Returned

@@ -759,6 +759,18 @@ static TABLE: &[Explanation] = &[
         ],
     ),
     row(
+        "E_CARD_SHORT",
+        Exit::Refused,
+        [
+            "The card holds less than the amount.",
+            "カードの残高が不足しています。",
+        ],
+        [
+            "Put value on the card, then run the command again before the program expires.",
+            "カードに入金してから、有効期限までにもう一度実行してください。",
+        ],
+    ),
+    row(
         "E_EXPIRED",
         Exit::Refused,
         [

@@ -27,6 +27,7 @@ pub struct Screen {
 pub fn screen(order: &Order, issuer: &Trusted, zone: &TimeZone, lang: Lang) -> Screen {
     let kind = match order.kind {
         Kind::Credit => lang.pick("credit to your card", "カードへの入金"),
+        Kind::Debit => lang.pick("pays out of your card", "カードからの支払い"),
     };
     let trusted = match issuer.origin.access() {
         Access::Public => issuer.name().to_owned(),
@@ -47,10 +48,20 @@ pub fn screen(order: &Order, issuer: &Trusted, zone: &TimeZone, lang: Lang) -> S
         Lang::En => format!("  {en}: {value}"),
         Lang::Ja => format!("  {ja}: {value}"),
     };
-    let title = lang.pick(
-        "A remittance for your card; the issuer's signature is good.",
-        "あなたのカードへの送金です。発行者の署名を確認しました。",
-    );
+    let title = match order.kind {
+        Kind::Credit => lang.pick(
+            "A remittance for your card; the issuer's signature is good.",
+            "あなたのカードへの送金です。発行者の署名を確認しました。",
+        ),
+        Kind::Debit => lang.pick(
+            "A payment out of your card; the issuer's signature is good.",
+            "あなたのカードからの支払いです。発行者の署名を確認しました。",
+        ),
+    };
+    let until = match order.kind {
+        Kind::Credit => ("Receive by", "受取期限"),
+        Kind::Debit => ("Pay by", "支払期限"),
+    };
     Screen {
         lines: vec![
             title.to_owned(),
@@ -63,22 +74,28 @@ pub fn screen(order: &Order, issuer: &Trusted, zone: &TimeZone, lang: Lang) -> S
             ),
             fact("Note from the sender", "送金者のメモ", &note),
             fact("Card", "カード", &escape::shown(&order.card_masked)),
-            fact("Receive by", "受取期限", &time(order.expires, zone)),
+            fact(until.0, until.1, &time(order.expires, zone)),
             fact("Issuer, as you trust it", "発行者(信頼済み)", &trusted),
             fact("Fingerprint", "フィンガープリント", &issuer.fingerprint()),
             fact("Remittance", "送金番号", &hex::id(&order.remittance)),
         ],
-        question: question(lang),
+        question: question(order.kind, lang),
     }
 }
 
 /// The question under the screen.
 #[must_use]
-pub fn question(lang: Lang) -> &'static str {
-    lang.pick(
-        "Run this program and credit the card on the reader? [y/N] ",
-        "このプログラムを実行し、リーダー上のカードに入金しますか? [y/N] ",
-    )
+pub fn question(kind: Kind, lang: Lang) -> &'static str {
+    match kind {
+        Kind::Credit => lang.pick(
+            "Run this program and credit the card on the reader? [y/N] ",
+            "このプログラムを実行し、リーダー上のカードに入金しますか? [y/N] ",
+        ),
+        Kind::Debit => lang.pick(
+            "Run this program and take the amount off the card on the reader? [y/N] ",
+            "このプログラムを実行し、リーダー上のカードから金額を引き落としますか? [y/N] ",
+        ),
+    }
 }
 
 /// A Unix time as people read it, to the minute, with its offset from UTC.
@@ -117,7 +134,7 @@ pub fn is_yes(answer: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_yes, screen, time, utc};
+    use super::{is_yes, question, screen, time, utc};
     use crate::lang::Lang;
     use crate::origin::{Access, Origin};
     use crate::trust::Trusted;
@@ -204,6 +221,29 @@ mod tests {
                 "  送金番号: 1f1f1f1f-1f1f-1f1f-1f1f-1f1f1f1f1f1f",
             ]
         );
+    }
+
+    #[test]
+    fn a_debit_says_in_every_line_that_the_card_pays() {
+        let debit = Order {
+            kind: Kind::Debit,
+            ..order()
+        };
+        let english = lines(&debit, Access::Public, Lang::En);
+        assert_eq!(
+            english[..3],
+            [
+                "A payment out of your card; the issuer's signature is good.",
+                "  Action: pays out of your card",
+                "  Amount: JPY 2,500",
+            ]
+        );
+        assert!(english.contains(&"  Pay by: 2026-09-28 23:13 +09:00".to_owned()));
+        let japanese = lines(&debit, Access::Public, Lang::Ja);
+        assert_eq!(japanese[1], "  内容: カードからの支払い");
+        for lang in [Lang::En, Lang::Ja] {
+            assert_ne!(question(Kind::Credit, lang), question(Kind::Debit, lang));
+        }
     }
 
     #[test]

@@ -8,7 +8,9 @@ use std::ffi::OsString;
 
 use card_reader::{Connection, ReaderError, ReaderSpec};
 use crashpoint::reach;
-use program::{CLOCK_TOLERANCE_S, Order, RawProgram, TrustedKey, VerifiedProgram, VerifyError};
+use program::{
+    CLOCK_TOLERANCE_S, Kind, Order, RawProgram, TrustedKey, VerifiedProgram, VerifyError,
+};
 use relay::journal::Journal as _;
 use relay::run::Run;
 use relay::watch::{Scope, Watch};
@@ -463,12 +465,25 @@ pub(crate) fn describe(report: &mut Report, order: &Order) {
 }
 
 fn show_receipt(terminal: &Terminal<'_>, report: &mut Report, proof: &Proof, credited: Credited) {
-    let title = match credited {
-        Credited::Now => {
+    let debit = report.facts.get("kind").and_then(|kind| kind.as_str()) == Some(Kind::Debit.name());
+    let title = match (credited, debit) {
+        (Credited::Now, true) => {
+            report.outcome = "debited";
+            let paid = "Paid: the amount is off your card.";
+            terminal.lang.pick(paid, "カードから引き落としました。")
+        }
+        (Credited::Before, true) => {
+            report.outcome = "already-debited";
+            terminal.lang.pick(
+                "Paid already; nothing more was taken. This is the same receipt.",
+                "引き落とし済みです。追加の引き落としはありません。同じ受領証を表示します。",
+            )
+        }
+        (Credited::Now, false) => {
             report.outcome = "credited";
             terminal.lang.pick("Credited.", "入金しました。")
         }
-        Credited::Before => {
+        (Credited::Before, false) => {
             report.outcome = "already-credited";
             terminal.lang.pick(
                 "Already credited; nothing was added. This is the same receipt.",

@@ -147,8 +147,8 @@ pub(crate) fn describe(report: &mut Report, proof: &Proof, zone: &TimeZone, lang
         ("Card", "カード", escape::shown(&receipt.card_masked)),
         ("Sender", "送金者", escape::quoted(&receipt.sender)),
         (
-            "Credited at",
-            "入金日時",
+            "Done at",
+            "処理日時",
             consent::time(receipt.credited_at, zone),
         ),
         ("Issuer", "発行者", escape::shown(&receipt.issuer)),

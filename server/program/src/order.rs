@@ -32,14 +32,17 @@ pub type OrderError = DecodeError;
 pub enum Kind {
     /// Adds the amount to the card's value.
     Credit,
+    /// Takes the amount off the card's value: the sender pays an order from a card.
+    Debit,
 }
 
 impl Kind {
-    /// The number on the wire; 1 and 2 are kept for debit and read.
+    /// The number on the wire; 2 is kept for read.
     #[must_use]
     pub const fn number(self) -> u16 {
         match self {
             Self::Credit => 0,
+            Self::Debit => 1,
         }
     }
 
@@ -48,6 +51,7 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Credit => "credit",
+            Self::Debit => "debit",
         }
     }
 }
@@ -68,7 +72,7 @@ pub struct Order {
     /// HMAC of remittance and card under a key of the issuer: binds the order to the card without
     /// making two orders for one card linkable.
     pub card_binding: [u8; 32],
-    /// What is credited.
+    /// What is credited or debited.
     pub amount: Amount,
     /// The sender's name: 1 to 64 characters, any; whoever shows it escapes it.
     pub sender: String,
@@ -152,6 +156,7 @@ impl Order {
         let order = Self {
             kind: match reader.u16("kind")? {
                 0 => Kind::Credit,
+                1 => Kind::Debit,
                 _ => return Err(DecodeError::Bounds { field: "kind" }),
             },
             issuer: reader.text("issuer", 1..=wire::ISSUER_NAME_LEN_MAX)?.into(),

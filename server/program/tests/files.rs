@@ -326,7 +326,7 @@ fn a_malformed_order_or_one_of_another_version_is_refused_even_if_signed() {
     // Byte 1 of an order is its version, byte 2 its kind; both are one byte long.
     for (offset, value, code) in [
         (1, 2, "E_VERSION"),
-        (2, 1, "E_ORDER_FORM"),
+        (2, 2, "E_ORDER_FORM"),
         (0, 0x8d, "E_ORDER_FORM"),
     ] {
         let mut changed = sealed.clone();

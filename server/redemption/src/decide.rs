@@ -3,7 +3,7 @@
 //!
 //! | STATE and VALUE | in flight | conclusion |
 //! | --- | --- | --- |
-//! | id in flight, its numbers, value before + amount | yes | credited |
+//! | id in flight, its numbers, value before + amount (- for a debit) | yes | done |
 //! | exactly what was last proven | yes | absent: not done, and no longer possible |
 //! | exactly what was last proven | no | go on |
 //! | anything else | either | freeze the card, credit nothing |
@@ -21,7 +21,7 @@ use crate::{
 use alloc::vec::Vec;
 use card::{purse, secure_messaging::Session};
 use ledger::{
-    Card, CardState, CommitOutcome, CommitSend, Decide, Decided, Event, InFlight, Proven,
+    Card, CardState, CommitOutcome, CommitSend, Decide, Decided, Event, Flow, InFlight, Proven,
     Remittance, RemittanceId, Settlement, Status,
 };
 use planted::Bug;
@@ -298,12 +298,17 @@ fn batch(
     }
     let before = i64::from(heard.value);
     let amount = remittance.amount.minor();
-    let after = before.checked_add(amount).ok_or(Refusal::CardFull)?;
+    let misfit = match remittance.flow {
+        Flow::Credit(_) => Refusal::CardFull,
+        Flow::Debit { .. } => Refusal::CardShort,
+    };
+    let after = remittance.flow.value_after(before, amount).ok_or(misfit)?;
     let limited = after > rows.card.value_max && !planted::on(Bug::CardLimit);
-    if limited || after > i64::from(purse::VALUE_MAX) {
-        return Err(Refusal::CardFull);
+    match remittance.flow {
+        Flow::Credit(_) if limited || after > i64::from(purse::VALUE_MAX) => return Err(misfit),
+        Flow::Credit(_) | Flow::Debit { .. } => {}
     }
-    let amount = i32::try_from(amount).map_err(|_| Refusal::CardFull)?;
+    let amount = i32::try_from(amount).map_err(|_| misfit)?;
     // four thousand million remittances wear out any card first
     let seq = heard
         .state
@@ -316,8 +321,12 @@ fn batch(
         payment_seq: heard.state.payment_seq,
     };
     let day = u32::try_from(context.now.unix_s().div_euclid(86_400)).unwrap_or(0);
-    let apdus = purse::credit(&mut heard.session.clone(), amount, heard.value, state, day)
-        .map_err(|_| Refusal::CardFull)?;
+    let change = match remittance.flow {
+        Flow::Credit(_) => purse::credit,
+        Flow::Debit { .. } => purse::debit,
+    };
+    let apdus =
+        change(&mut heard.session.clone(), amount, heard.value, state, day).map_err(|_| misfit)?;
     let step = Step {
         ticket: None,
         stop: StopRule::FirstFailure,
@@ -346,15 +355,16 @@ fn read(rows: DecideRows<'_>, now: Proven) -> Reading {
     let Some((in_flight, remittance)) = rows.in_flight else {
         return Reading::Unexplained;
     };
-    let expected = Proven {
+    let value = remittance
+        .flow
+        .value_after(in_flight.balance_before, remittance.amount.minor());
+    let expected = value.map(|value| Proven {
         id: in_flight.remittance.to_bytes(),
         remittance_seq: in_flight.seq,
         payment_seq: in_flight.payment_seq,
-        value: in_flight
-            .balance_before
-            .saturating_add(remittance.amount.minor()),
-    };
-    if now == expected {
+        value,
+    });
+    if Some(now) == expected {
         Reading::Credited
     } else {
         Reading::Unexplained
@@ -393,6 +403,7 @@ pub const fn wire_refusal(refusal: ledger::Refusal) -> Refusal {
         R::Recovering => Refusal::Recovering,
         R::NotFunded => Refusal::NotYetValid,
         R::AmountOverLimit | R::CardFull => Refusal::CardFull,
+        R::InsufficientFunds => Refusal::CardShort,
         R::OutOfBounds
         | R::IdempotencyConflict
         | R::TransferConflict
@@ -407,7 +418,6 @@ pub const fn wire_refusal(refusal: ledger::Refusal) -> Refusal {
         | R::NotInFlight
         | R::AlreadyCredited
         | R::NotExpired
-        | R::InsufficientFunds
         | R::BalanceOverLimit => Refusal::Restart,
     }
 }

@@ -107,7 +107,7 @@ impl ProofAnswered {
 }
 
 fn expected(in_flight: &InFlight, remittance: &Remittance) -> Option<i64> {
-    in_flight
-        .balance_before
-        .checked_add(remittance.amount.minor())
+    remittance
+        .flow
+        .value_after(in_flight.balance_before, remittance.amount.minor())
 }

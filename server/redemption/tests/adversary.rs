@@ -6,7 +6,7 @@
 #[expect(dead_code, reason = "the world also serves the scripted tests")]
 mod world;
 
-use ledger::{CardStatus, Event, InFlight, Remittance, RemittanceId, Status};
+use ledger::{CardStatus, Event, Flow, InFlight, Remittance, RemittanceId, Status};
 use wire::exchange::{Reply, Request, Step};
 use world::{LIFE_S, World, answered};
 
@@ -52,8 +52,18 @@ const FOREIGN: [&[u8]; 6] = [
 impl Adversary {
     fn new(seed: u64) -> Self {
         let mut world = World::new();
-        // sums of different amounts differ, and all together fit the card
-        let ids = (0..12).map(|n| world.order(1 << n)).collect();
+        // something on the card for debits to take
+        let first = world.order(1 << 12);
+        assert!(matches!(world.run(first), Reply::Receipt(_)));
+        // sums of different amounts differ, and all together fit the card; every third one is a debit
+        let order = |n: u32| {
+            if n % 3 == 2 {
+                world.order_debit(1 << n)
+            } else {
+                world.order(1 << n)
+            }
+        };
+        let ids = (0..12).map(order).collect();
         Self {
             dice: Dice(seed),
             world,
@@ -190,7 +200,10 @@ impl Adversary {
     fn check(&self) {
         let world = &self.world;
         assert_eq!(world.card.status, CardStatus::Active);
-        let minor = |r: &Remittance| r.amount.minor();
+        let minor = |r: &Remittance| match r.flow {
+            Flow::Credit(_) => r.amount.minor(),
+            Flow::Debit { .. } => -r.amount.minor(),
+        };
         let credited: i64 = world
             .remittances
             .values()
@@ -212,16 +225,21 @@ impl Adversary {
 
 #[test]
 fn nothing_that_a_terminal_can_do_makes_money_or_loses_it() {
-    let mut credited = 0;
+    let (mut credited, mut debited) = (0, 0);
     for seed in 0..SEEDS {
         let mut adversary = Adversary::new(u64::from(seed));
         for _ in 0..ACTS {
             adversary.act();
         }
         credited += adversary.world.card.proven.remittance_seq;
+        let done = adversary.world.remittances.values().filter(|r| {
+            matches!(r.flow, Flow::Debit { .. }) && matches!(r.status, Status::Credited { .. })
+        });
+        debited += done.count();
         adversary.make_up();
     }
     assert!(credited > 3 * SEEDS, "{credited}: the acts reach the end");
+    assert!(debited > 10, "{debited}: debits too");
 }
 
 /// Histories; each is a few hundred milliseconds of card sessions at most.

@@ -53,11 +53,13 @@ pub enum Refusal {
     /// The issuer signed this program, and its restored database does not hold it; the mail should
     /// be kept.
     NotInDatabase = 22,
+    /// The card holds less than the order would take off it.
+    CardShort = 23,
 }
 
 impl Refusal {
     /// Every refusal, by number.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::RemittanceUnknown,
         Self::ClaimTokenWrong,
         Self::CardUnknown,
@@ -80,9 +82,10 @@ impl Refusal {
         Self::CardBusy,
         Self::Recovering,
         Self::NotInDatabase,
+        Self::CardShort,
     ];
 
-    /// The number on the wire: `1..=22`.
+    /// The number on the wire: `1..=23`.
     #[must_use]
     pub const fn number(self) -> u16 {
         self as u16
@@ -122,6 +125,7 @@ impl Refusal {
             Self::CardBusy => "E_CARD_BUSY",
             Self::Recovering => "E_RECOVERING",
             Self::NotInDatabase => "E_NOT_IN_DATABASE",
+            Self::CardShort => "E_CARD_SHORT",
         }
     }
 
@@ -132,6 +136,7 @@ impl Refusal {
         match self {
             Self::WrongCard
             | Self::CardFull
+            | Self::CardShort
             | Self::Restart
             | Self::TicketInvalid
             | Self::TicketExpired
@@ -167,7 +172,7 @@ mod tests {
             assert_eq!(refusal.number(), number);
             assert_eq!(Refusal::from_number(number), Some(refusal));
         }
-        for number in [0, 23, u16::MAX] {
+        for number in [0, 24, u16::MAX] {
             assert_eq!(Refusal::from_number(number), None);
         }
     }

@@ -39,6 +39,7 @@ mod ins {
     pub(super) const READ_RECORDS: u8 = 0xBB;
     pub(super) const GET_VALUE: u8 = 0x6C;
     pub(super) const CREDIT: u8 = 0x0C;
+    pub(super) const DEBIT: u8 = 0xDC;
     pub(super) const WRITE_RECORD: u8 = 0x3B;
     pub(super) const WRITE_DATA: u8 = 0x3D;
     pub(super) const COMMIT: u8 = 0xC7;
@@ -145,7 +146,7 @@ impl State {
 
     fn handshake(&mut self, data: &[u8]) -> Option<Sent> {
         let key = match self.kind {
-            Kind::Credit => 1,
+            Kind::Credit | Kind::Debit => 1,
         };
         // Key number, and no capabilities of the reader.
         let permitted =
@@ -160,6 +161,7 @@ impl State {
     fn in_session(&mut self, instruction: u8, data: &[u8]) -> Option<Sent> {
         let value = match self.kind {
             Kind::Credit => ins::CREDIT,
+            Kind::Debit => ins::DEBIT,
         };
         let len = data.len();
         match instruction {

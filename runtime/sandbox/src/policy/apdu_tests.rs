@@ -188,6 +188,27 @@ fn the_bytes_of_a_real_credit_pass() {
     }
 }
 
+/// The same conversation with a debit in the credit's place, and neither in the other's run.
+#[test]
+fn a_debit_passes_in_the_run_of_a_debit_only() {
+    for (kind, own, other) in [
+        (Kind::Credit, ins::CREDIT, ins::DEBIT),
+        (Kind::Debit, ins::DEBIT, ins::CREDIT),
+    ] {
+        let mut state = State::new(kind);
+        for (command, answer) in TRANSCRIPT {
+            let mut command = hex(command);
+            if command.get(1) == Some(&ins::CREDIT) {
+                command[1] = other;
+                denied(&mut state, &command);
+                command[1] = own;
+            }
+            step(&mut state, &command, &hex(answer));
+        }
+        assert!(state.value_sent && state.commit_sent, "{kind:?}");
+    }
+}
+
 #[test]
 fn a_reader_without_uid_command_is_followed_by_get_version() {
     let mut state = State::new(Kind::Credit);

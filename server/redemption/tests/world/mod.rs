@@ -179,6 +179,16 @@ impl World {
         self.remittances.values().filter(waits).cloned().collect()
     }
 
+    /// Orders a debit of the card, which pays for some other remittance.
+    pub(crate) fn order_debit(&mut self, amount: i64) -> RemittanceId {
+        let id = self.order(amount);
+        let funds = RemittanceId::new(self.drawn, [9; 10]);
+        if let Some(remittance) = self.remittances.get_mut(&id) {
+            remittance.flow = Flow::Debit { funds };
+        }
+        id
+    }
+
     pub(crate) fn status(&self, id: RemittanceId) -> Status {
         self.remittances[&id].status
     }
