@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use ed25519_dalek::SigningKey;
 use wire::descriptor::{Descriptor, KeyEntry, Purpose};
 use wire::exchange::{Instruction, MEDIA_TYPE, Refusal, Reply, Request};
+use wire::status::StatusList;
 
 /// Name of the test issuer; a reserved top-level name that nobody can own.
 pub(crate) const NAME: &str = "conformance.example";
@@ -89,6 +90,17 @@ fn descriptor(now: u64) -> Vec<u8> {
     descriptor.sign(&root).expect("within bounds")
 }
 
+/// The signed list of what is withdrawn: nothing.
+fn status_list(now: u64) -> Vec<u8> {
+    let list = StatusList {
+        issuer: NAME.to_owned(),
+        issued_at: now,
+        templates: Vec::new(),
+        programs: Vec::new(),
+    };
+    list.sign(&Key::Status.signing()).expect("within bounds")
+}
+
 /// How an exchange is answered.
 #[derive(Debug, Clone)]
 pub(crate) enum Behaviour {
@@ -110,6 +122,7 @@ type Wanted = ([u8; 16], [u8; 16]);
 
 struct Shared {
     descriptor: Vec<u8>,
+    status_list: Vec<u8>,
     receipts: HashMap<Wanted, Vec<u8>>,
     behaviour: Behaviour,
     exchanges: Vec<Vec<u8>>,
@@ -135,6 +148,7 @@ impl Issuer {
         let address = listener.local_addr()?;
         let shared = Arc::new(Mutex::new(Shared {
             descriptor: descriptor(now),
+            status_list: status_list(now),
             receipts: HashMap::new(),
             behaviour: Behaviour::Receipt,
             exchanges: Vec::new(),
@@ -244,6 +258,8 @@ fn serve(mut stream: &TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
     reader.read_exact(&mut body)?;
     let answer = if head.starts_with("GET /.well-known/tegata-issuer ") {
         ok("application/cbor", &lock(shared).descriptor)
+    } else if head.starts_with("GET /.well-known/tegata-status ") {
+        ok("application/cbor", &lock(shared).status_list)
     } else if head.starts_with("POST /v1/exchange ") {
         exchange(&mut lock(shared), head, body)
     } else {
