@@ -88,7 +88,10 @@ pub fn program_file(bytes: &[u8]) {
 /// Programs that verify.
 #[must_use]
 pub fn program_seeds() -> Vec<Vec<u8>> {
-    vec![program()]
+    let program = program();
+    let raw = RawProgram::new(program.clone()).expect("short enough");
+    program::verify(raw, &[trusted()], NOW).expect("a seed is accepted");
+    vec![program]
 }
 
 /// Order bytes: what is read is written again as the same bytes.
@@ -111,6 +114,7 @@ pub fn order_seeds() -> Vec<Vec<u8>> {
         .iter()
         .filter_map(|order| order.encode().ok())
         .map(|bytes| bytes.as_bytes().to_vec())
+        .inspect(|bytes| assert!(Order::decode(bytes).is_ok(), "a seed is accepted"))
         .collect()
 }
 

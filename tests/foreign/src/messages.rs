@@ -39,6 +39,7 @@ pub fn request_seeds() -> Vec<Vec<u8>> {
     [instruction, answers(Some(ticket)), answers(None)]
         .iter()
         .map(|request| request.encode().expect("within bounds"))
+        .inspect(|bytes| assert!(Request::decode(bytes).is_ok(), "a seed is accepted"))
         .collect()
 }
 
@@ -61,6 +62,7 @@ pub fn reply_seeds() -> Vec<Vec<u8>> {
     [step, receipt, Reply::Refusal(Refusal::WrongCard)]
         .iter()
         .map(|reply| reply.encode().expect("within bounds"))
+        .inspect(|bytes| assert!(Reply::decode(bytes).is_ok(), "a seed is accepted"))
         .collect()
 }
 
@@ -140,10 +142,11 @@ pub fn descriptor_seeds() -> Vec<Vec<u8>> {
             ..receipt_key()
         }],
     };
-    vec![
-        descriptor.sign(&key()).expect("its own root"),
-        descriptor.encode().expect("within bounds"),
-    ]
+    let signed = descriptor.sign(&key()).expect("its own root");
+    let content = descriptor.encode().expect("within bounds");
+    Descriptor::verify_first_contact(&signed).expect("a seed is accepted");
+    Descriptor::decode(&content).expect("a seed is accepted");
+    vec![signed, content]
 }
 
 /// Card and issuer of a program, both played by the input.
