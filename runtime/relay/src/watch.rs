@@ -101,8 +101,8 @@ impl Watch {
 /// Whether a reply to the last exchange ends the need to send that exchange again.
 ///
 /// A receipt does, once checked and stored: its caller decides. A refusal does when the server has
-/// judged the card's answers or the remittance has ended; it does not when the server could not
-/// look at them, because it may be able to later.
+/// judged the card's answers; it does not when the server could not look at them, because it may be
+/// able to later, nor when the remittance has ended some other way.
 #[must_use]
 pub const fn concludes(refusal: Refusal) -> bool {
     match refusal {
@@ -114,15 +114,16 @@ pub const fn concludes(refusal: Refusal) -> bool {
         | Refusal::WrongCard
         | Refusal::CardFull
         | Refusal::CardShort
-        | Refusal::Expired
-        | Refusal::Cancelled
-        | Refusal::Returned
         | Refusal::Superseded
         | Refusal::NotYetValid
         | Refusal::ProgramRevoked => true,
-        // Unknown: the database may be restored. Recovering: it was. Blocked: two persons may still need the proof.
+        // Ended: two persons may have closed it, or the database may be restored; a genuine proof still
+        // counts then, and what is journalled is the card's own word. Unknown: it may be restored. Recovering: it was. Blocked: two persons may still need the proof.
         // The others say nothing about the answers.
-        Refusal::RemittanceUnknown
+        Refusal::Expired
+        | Refusal::Cancelled
+        | Refusal::Returned
+        | Refusal::RemittanceUnknown
         | Refusal::Recovering
         | Refusal::NotInDatabase
         | Refusal::ClaimTokenWrong
@@ -232,6 +233,8 @@ mod tests {
         assert!(!concludes(Refusal::Recovering));
         assert!(!concludes(Refusal::NotInDatabase));
         assert!(concludes(Refusal::InDoubt));
-        assert!(concludes(Refusal::Returned));
+        for ended in [Refusal::Expired, Refusal::Cancelled, Refusal::Returned] {
+            assert!(!concludes(ended));
+        }
     }
 }

@@ -342,6 +342,65 @@ changes! {
         /// Whether they share one pool from now on.
         pooled: bool,
     }
+    /// A person may decide with another from now on.
+    33 "officer-added" OfficerAdded {
+        /// SHA-256 of the name.
+        officer: [u8; 32],
+    }
+    /// A person no longer decides.
+    34 "officer-withdrawn" OfficerWithdrawn {
+        /// SHA-256 of the name.
+        officer: [u8; 32],
+    }
+    /// Two persons closed a remittance in doubt.
+    35 "closed-in-doubt" ClosedInDoubt {
+        /// Which.
+        remittance: RemittanceId,
+        /// Its card.
+        card: CardId,
+        /// SHA-256 of both names and the reason, each ended by a zero byte.
+        approval: [u8; 32],
+    }
+    /// Two persons took what a card says into the books.
+    36 "case-adopted" CaseAdopted {
+        /// Number of the case.
+        case: u64,
+        /// Its card.
+        card: CardId,
+        /// Number of the remittance in STATE.
+        seq: u32,
+        /// Number of the payment in STATE.
+        payment_seq: u32,
+        /// VALUE, minor units.
+        value: i64,
+        /// What `written-off` gave to the card account, minor units.
+        adjusted: i64,
+        /// SHA-256 of all that was read.
+        evidence: [u8; 32],
+        /// SHA-256 of both names and the reason, each ended by a zero byte.
+        approval: [u8; 32],
+    }
+    /// Two persons closed a case by blocking its card.
+    37 "case-blocked" CaseBlocked {
+        /// Number of the case.
+        case: u64,
+        /// Its card.
+        card: CardId,
+        /// SHA-256 of both names and the reason, each ended by a zero byte.
+        approval: [u8; 32],
+    }
+    /// A card was reported lost.
+    38 "card-lost" CardLost {
+        /// Which.
+        card: CardId,
+    }
+    /// What a lost card held is owed to its holder.
+    39 "paid-out" PaidOut {
+        /// Which.
+        card: CardId,
+        /// How much, minor units.
+        minor: i64,
+    }
 }
 
 /// One change with the ledger's time of its transaction.

@@ -94,7 +94,7 @@ coded! {
     CardStatus: |status| status.code(), Self::from_code;
     Refusal: |refusal| refusal.code(), Self::from_code;
     ReturnReason: reason_code, |code| {
-        [Self::Expired, Self::Cancelled].into_iter().find(|reason| reason_code(reason) == code)
+        [Self::Expired, Self::Cancelled, Self::Closed].into_iter().find(|reason| reason_code(reason) == code)
     };
     UnfundedReason: unfunded_code, |code| {
         [Self::Refused, Self::Cancelled, Self::Expired]
@@ -115,6 +115,7 @@ const fn reason_code(reason: &ReturnReason) -> &'static str {
     match reason {
         ReturnReason::Expired => "expired",
         ReturnReason::Cancelled => "cancelled",
+        ReturnReason::Closed => "closed",
     }
 }
 

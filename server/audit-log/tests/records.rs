@@ -146,6 +146,33 @@ fn one_of_each() -> Vec<Change> {
         },
         Change::TemplateWithdrawn { template: hash },
         Change::AccountsSwitched { pooled: true },
+        Change::OfficerAdded { officer: hash },
+        Change::OfficerWithdrawn { officer: hash },
+        Change::ClosedInDoubt {
+            remittance,
+            card,
+            approval: hash,
+        },
+        Change::CaseAdopted {
+            case: u64::MAX,
+            card,
+            seq: u32::MAX,
+            payment_seq: u32::MAX,
+            value: i64::MAX,
+            adjusted: i64::MIN,
+            evidence: hash,
+            approval: hash,
+        },
+        Change::CaseBlocked {
+            case: u64::MAX,
+            card,
+            approval: hash,
+        },
+        Change::CardLost { card },
+        Change::PaidOut {
+            card,
+            minor: i64::MAX,
+        },
     ]
 }
 

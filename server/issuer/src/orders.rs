@@ -109,6 +109,7 @@ impl NewOrder {
         // An account is what every order was paid from before there was a choice: its hashes stay.
         match self.payment {
             Payment::Account => {}
+            Payment::Payable => hash.update(b"\0payable"),
             Payment::Bank => hash.update(b"\0bank"),
         }
         ContentHash(hash.finalize().into())
@@ -377,7 +378,9 @@ pub fn view(remittance: &Remittance) -> OrderView {
         status: remittance.status.code().to_owned(),
         fund_from: match remittance.flow {
             Flow::Credit(Source::Bank) => FundFrom::Bank,
-            Flow::Credit(Source::Account | Source::Card) | Flow::Debit { .. } => FundFrom::Account,
+            Flow::Credit(Source::Account | Source::Payable | Source::Card) | Flow::Debit { .. } => {
+                FundFrom::Account
+            }
         },
         amount_minor: remittance.amount.minor(),
         currency: remittance.amount.currency().code().to_owned(),
@@ -404,10 +407,18 @@ pub fn problem_of(refusal: Refusal) -> Refused {
         Refusal::AmountOverLimit | Refusal::CardFull => ProblemCode::AmountOverLimit.into(),
         Refusal::InsufficientFunds => ProblemCode::InsufficientFunds.into(),
         Refusal::RemittanceUnknown => ProblemCode::OrderUnknown.into(),
-        Refusal::AlreadyCredited | Refusal::Cancelled | Refusal::Expired => {
+        Refusal::AlreadyCredited | Refusal::Cancelled | Refusal::Expired | Refusal::Closed => {
             ProblemCode::NotCancellable.into()
         }
         Refusal::OutOfBounds
+        | Refusal::SamePerson
+        | Refusal::OfficerUnknown
+        | Refusal::CaseUnknown
+        | Refusal::CaseClosed
+        | Refusal::CaseOpen
+        | Refusal::CardNotLost
+        | Refusal::CardPaidOut
+        | Refusal::TooEarly
         | Refusal::TransferConflict
         | Refusal::RemittanceTaken
         | Refusal::HolderUnknown

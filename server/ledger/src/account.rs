@@ -19,8 +19,17 @@ pub enum Account {
     /// What the bank has debited for orders and not got back: minus that, so never above zero.
     /// Derived like the float.
     Bank(Currency),
+    /// `loss:in-doubt`: what senders were paid for remittances that two persons closed in doubt, as a
+    /// negative figure, less what cards proved absent since. Derived like the float.
+    Loss(Currency),
+    /// `written-off`: what adjustments took from card accounts, less what they gave them. Derived
+    /// like the float.
+    WrittenOff(Currency),
     /// What a holder may spend; never below zero.
     Holder(HolderId),
+    /// `payable:<holder>`: what the issuer owes a holder for a lost card; never below zero. It goes
+    /// to another card of the holder, by an order.
+    Payable(HolderId),
     /// What one card holds, as last proven by that card: an account, or a sub-record of the pool.
     Card(CardId),
     /// What all cards of a currency hold, while they share one account. It has no row, like the
@@ -82,26 +91,43 @@ impl AccountRef {
     }
 }
 
-/// The two movements of a remittance; each happens at most once.
+/// The movements of a remittance; each happens at most once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Leg {
     /// Source to escrow: with the order, or once bank or card have given it.
     Funding,
-    /// Escrow to the card account or back to where it came from. Both ends share this one leg, so that a
-    /// remittance which was credited cannot also be returned: the second transfer would need the
-    /// id that the first already has.
+    /// Escrow to the card account, back to where it came from, or to `loss:in-doubt` where the sender
+    /// was paid from there. All ends share this one leg, so that a remittance which was credited
+    /// cannot also be returned: the second transfer would need the id that the first already has.
     End,
+    /// `loss:in-doubt` to the sender, when two persons close it in doubt. Escrow keeps the amount.
+    Loss,
 }
 
 impl Leg {
-    /// The transfer's id: the remittance's, with 1 or 2 in place of the version nibble.
+    /// The transfer's id: the remittance's, with 1, 2 or 3 in place of the version nibble.
     #[must_use]
     pub const fn transfer_of(self, remittance: RemittanceId) -> TransferId {
         let number = match self {
             Self::Funding => 1,
             Self::End => 2,
+            Self::Loss => 3,
         };
         TransferId::of_leg(remittance, number)
+    }
+}
+
+/// Most payouts of one lost card: the first, and one for each late proof after it.
+pub const PAYOUTS_MAX: u8 = 8;
+
+/// The id of a lost card's payout: the card's, with 8 and the number of its payouts before this one in
+/// place of the version nibble. `None` from [`PAYOUTS_MAX`] on.
+#[must_use]
+pub const fn payout_of(card: CardId, before: u8) -> Option<TransferId> {
+    if before < PAYOUTS_MAX {
+        Some(TransferId::of_card(card, 8 | before))
+    } else {
+        None
     }
 }
 

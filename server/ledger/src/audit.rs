@@ -8,7 +8,9 @@ use money::Currency;
 /// One promise of the books.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AuditCheck {
-    /// Per currency: holder accounts + card accounts + open escrow + bank + float = 0.
+    /// Every row holds what this program writes; the other checks leave an unreadable one out.
+    RowsAreReadable,
+    /// Per currency: holder, payable and card accounts + escrow + bank + loss + written-off + float = 0.
     SumIsZero,
     /// Each holder's and card's account = sum of its transfers.
     AccountIsItsTransfers,
@@ -17,11 +19,16 @@ pub enum AuditCheck {
     /// Each funded remittance has its funding transfer, and an end transfer to the right account exactly
     /// when it ended.
     RemittanceHasItsTransfers,
-    /// Each card account = the value the card last proved; after a restore, until the card is read
+    /// Each card account = the value the card last proved, less what was paid out of it; after a restore, until the card is read
     /// again, plus what receipts have shown.
     CardIsProvenValue,
     /// No holder or card account is below zero.
     NoAccountBelowZero,
+    /// Each remittance that two persons closed, and no other, has a transfer from `loss:in-doubt` to
+    /// its sender, and its card is blocked.
+    Held,
+    /// What was paid out of a lost card = the transfers of its payouts, and nothing else left its account.
+    PayoutHasItsTransfers,
     /// Each in-flight row has a remittance whose commit was sent, bound to that card, and back.
     InFlightIsCommitSent,
     /// The pool of a currency = the sum of its cards' sub-records; zero while the accounts are
@@ -39,13 +46,16 @@ pub enum AuditCheck {
 
 impl AuditCheck {
     /// All checks, in the order of the report.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
+        Self::RowsAreReadable,
         Self::SumIsZero,
         Self::AccountIsItsTransfers,
         Self::EscrowIsOpenRemittances,
         Self::RemittanceHasItsTransfers,
         Self::CardIsProvenValue,
         Self::NoAccountBelowZero,
+        Self::Held,
+        Self::PayoutHasItsTransfers,
         Self::InFlightIsCommitSent,
         Self::PoolIsItsCards,
         Self::RecoveringAwaitsItsCard,
@@ -58,12 +68,15 @@ impl AuditCheck {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::RowsAreReadable => "rows-are-readable",
             Self::SumIsZero => "sum-is-zero",
             Self::AccountIsItsTransfers => "account-is-its-transfers",
             Self::EscrowIsOpenRemittances => "escrow-is-open-remittances",
             Self::RemittanceHasItsTransfers => "remittance-has-its-transfers",
             Self::CardIsProvenValue => "card-is-proven-value",
             Self::NoAccountBelowZero => "no-account-below-zero",
+            Self::Held => "held",
+            Self::PayoutHasItsTransfers => "payout-has-its-transfers",
             Self::InFlightIsCommitSent => "in-flight-is-commit-sent",
             Self::PoolIsItsCards => "pool-is-its-cards",
             Self::RecoveringAwaitsItsCard => "recovering-awaits-its-card",
@@ -94,10 +107,20 @@ pub struct AuditTotals {
     pub holders: i128,
     /// Sum of the card accounts.
     pub cards: i128,
-    /// Sum of the open remittances.
+    /// Sum of what holders are owed for lost cards.
+    pub payable: i128,
+    /// Sum of the remittances that hold escrow, those below among them.
     pub escrow: i128,
     /// The bank account, from its transfers: minus what it debited for orders.
     pub bank: i128,
+    /// Sum of the remittances whose commit was sent and not proven either way.
+    pub in_doubt: i128,
+    /// Sum of the remittances that two persons closed in doubt.
+    pub held: i128,
+    /// `loss:in-doubt`, from its transfers: minus what senders were paid and no card made good.
+    pub loss: i128,
+    /// `written-off`, from its transfers: minus what adjustments gave to cards.
+    pub written_off: i128,
     /// The float, from its transfers: minus all others when the books agree.
     pub float: i128,
 }

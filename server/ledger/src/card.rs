@@ -159,6 +159,12 @@ pub struct Card {
     /// What it last proved. Its account holds `proven.value`, and what receipts have shown since
     /// while `reread`.
     pub proven: Proven,
+    /// When it was reported lost; then it is blocked.
+    pub lost: Option<Timestamp>,
+    /// How often it was paid out to what its holder is owed.
+    pub payouts: u8,
+    /// Sum of these, minor units: its account is short of `proven.value` by as much.
+    pub paid_out: i64,
     /// A backup was restored since it was last read: it may know more than the database. Nothing
     /// is sent to it before its record has been compared ([`crate::Settlement::Reread`]).
     pub reread: bool,
@@ -200,9 +206,43 @@ impl fmt::Debug for InFlight {
     }
 }
 
-/// A case for a person: why a card was frozen.
+/// What a card showed that nothing explains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CaseKind {
+    /// Its record and the ledger's disagree.
+    Unexplained,
+    /// It was paid out as lost, and was presented again.
+    OldCardSeen,
+}
+
+impl CaseKind {
+    /// The stable code: also the stored form.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Unexplained => "unexplained-state",
+            Self::OldCardSeen => "old-card-seen",
+        }
+    }
+
+    /// The kind of a stored code.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        [Self::Unexplained, Self::OldCardSeen]
+            .into_iter()
+            .find(|kind| kind.code() == code)
+    }
+}
+
+/// A case for two persons: what a card showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FreezeCase {
+    /// Its number, from 1 in order of time.
+    pub number: u64,
+    /// What kind of.
+    pub kind: CaseKind,
+    /// When two persons decided it.
+    pub closed: Option<Timestamp>,
     /// The card.
     pub card: CardId,
     /// The operation that was in flight then.

@@ -8,6 +8,7 @@ use core::fmt;
 use money::Amount;
 
 use crate::account::AccountRef;
+use crate::approval::{CaseResolved, CloseInDoubt, ResolveCase};
 use crate::bank::BankAnswer;
 use crate::card::{CardState, NumberRef};
 use crate::id::{CardId, HolderId, MailId, RemittanceId, TransferId};
@@ -61,6 +62,8 @@ impl IdempotencyKey {
 pub enum Operation {
     /// [`Command::PlaceOrder`].
     PlaceOrder,
+    /// [`Command::PlaceOrder`] with [`Payment::Payable`], by an administrator.
+    SendPayable,
 }
 
 impl Operation {
@@ -69,6 +72,7 @@ impl Operation {
     pub const fn code(self) -> &'static str {
         match self {
             Self::PlaceOrder => "place-order",
+            Self::SendPayable => "send-payable",
         }
     }
 }
@@ -106,6 +110,8 @@ pub enum Payment {
     /// From the sender's account at the bank. Until the bank has confirmed, nothing is mailed and
     /// nothing can be redeemed.
     Bank,
+    /// From what the issuer owes the sender for a lost card, at once; to a card of the sender only.
+    Payable,
 }
 
 /// An order: sender to escrow, with the compiled program and the mail that carries it.
@@ -396,6 +402,26 @@ pub enum Command {
         /// The caller's clock.
         now: Timestamp,
     },
+    /// Notes that a card is lost, which blocks it, and begins its settle window.
+    ReportLost {
+        /// Which.
+        card: CardId,
+        /// The caller's clock.
+        now: Timestamp,
+    },
+    /// Moves all that a lost card holds to what its holder is owed.
+    PayOut {
+        /// Which.
+        card: CardId,
+        /// How long after the report, in seconds.
+        window_s: u32,
+        /// The caller's clock.
+        now: Timestamp,
+    },
+    /// Closes a remittance in doubt.
+    CloseInDoubt(Box<CloseInDoubt>),
+    /// Decides a case.
+    ResolveCase(Box<ResolveCase>),
 }
 
 impl Command {
@@ -409,11 +435,15 @@ impl Command {
             | Self::ShowReceipt { now, .. }
             | Self::AskBank { now, .. }
             | Self::BankAnswered { now, .. }
-            | Self::BlockCard { now, .. } => *now,
+            | Self::BlockCard { now, .. }
+            | Self::ReportLost { now, .. }
+            | Self::PayOut { now, .. } => *now,
             Self::PlaceOrder(order) => order.now,
             Self::Revise(revise) => revise.now,
             Self::Decide(decide) => decide.now,
             Self::Settle(settle) => settle.now,
+            Self::CloseInDoubt(close) => close.now,
+            Self::ResolveCase(resolve) => resolve.now,
         }
     }
 }
@@ -469,6 +499,22 @@ pub enum Outcome {
     },
     /// The card is blocked.
     CardBlocked,
+    /// The card is lost.
+    CardLost {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// What the card held is owed to its holder.
+    PaidOut {
+        /// By this command, minor units: 0 where there was nothing more to pay out.
+        minor: i64,
+        /// By all of them.
+        total: i64,
+    },
+    /// Closed in doubt, now or before.
+    Closed(Status),
+    /// The case is decided.
+    CaseResolved(CaseResolved),
 }
 
 #[cfg(test)]

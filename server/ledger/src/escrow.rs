@@ -31,6 +31,8 @@ pub enum Event {
     Cancel,
     /// The clock wants it back.
     Expire,
+    /// Two persons close it without the card.
+    Close,
     /// The database was restored from a backup.
     Restore,
     /// A receipt that we signed was shown, whose remittance this database does not know as
@@ -47,6 +49,10 @@ pub enum Posting {
     ToCard,
     /// Escrow back to where it came from: see [`Escrow::home`].
     ToSender,
+    /// Escrow to `loss:in-doubt`, from which the sender was paid.
+    ToLoss,
+    /// `loss:in-doubt` to the sender, see [`Escrow::paid_from_loss`]; escrow keeps the amount.
+    LossToSender,
     /// The card account to the escrow of the order that a debit pays for.
     FromCard,
 }
@@ -127,7 +133,20 @@ impl Escrow {
     pub const fn home(&self) -> Account {
         match self.flow {
             Flow::Credit(Source::Bank) => Account::Bank(self.amount.currency()),
+            Flow::Credit(Source::Payable) => Account::Payable(self.sender),
             Flow::Credit(Source::Account | Source::Card) | Flow::Debit { .. } => {
+                Account::Holder(self.sender)
+            }
+        }
+    }
+
+    /// The account that is paid when two persons close it in doubt. A bank's customer is paid here: it
+    /// is the issuer that pays, and the bank is told only of what comes out of escrow.
+    #[must_use]
+    pub const fn paid_from_loss(&self) -> Account {
+        match self.flow {
+            Flow::Credit(Source::Payable) => Account::Payable(self.sender),
+            Flow::Credit(Source::Account | Source::Bank | Source::Card) | Flow::Debit { .. } => {
                 Account::Holder(self.sender)
             }
         }
@@ -151,7 +170,7 @@ impl Escrow {
         // a debit pays for others and is not paid for itself
         if let (
             Flow::Debit { .. },
-            Event::AskBank | Event::Fund | Event::RefuseFunding | Event::Refund,
+            Event::AskBank | Event::Fund | Event::RefuseFunding | Event::Refund | Event::Close,
         ) = (self.flow, event)
         {
             return Err(Refusal::Contradictory);
@@ -169,6 +188,7 @@ impl Escrow {
             Status::Recovering { cancel_asked } => {
                 self.on_recovering(event, cancel_asked, due, now)
             }
+            Status::Held { .. } => self.on_held(event, now),
             Status::Refunding { reason } => self.on_refunding(event, reason, now),
             Status::Unfunded { reason, .. } => self.on_unfunded(event, reason),
             Status::Credited { .. } => match event {
@@ -178,13 +198,16 @@ impl Escrow {
                 Event::AskBank | Event::RefuseFunding | Event::Refund => {
                     Err(Refusal::Contradictory)
                 }
-                Event::SendCommit | Event::ProveAbsent | Event::Cancel | Event::Expire => {
-                    Err(Refusal::AlreadyCredited)
-                }
+                Event::SendCommit
+                | Event::ProveAbsent
+                | Event::Cancel
+                | Event::Expire
+                | Event::Close => Err(Refusal::AlreadyCredited),
             },
             Status::Returned { reason, .. } => match (event, reason) {
                 (Event::Cancel, ReturnReason::Cancelled)
                 | (Event::Expire, ReturnReason::Expired)
+                | (Event::Close, ReturnReason::Closed)
                 | (Event::Fund | Event::Refund | Event::Restore, _) => {
                     Ok(Transition::stay(self.status))
                 }
@@ -192,10 +215,15 @@ impl Escrow {
                 (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt, _) => {
                     Err(Refusal::NotInFlight)
                 }
-                (Event::SendCommit | Event::Expire, ReturnReason::Cancelled) => {
+                (Event::SendCommit | Event::Expire | Event::Close, ReturnReason::Cancelled) => {
                     Err(Refusal::Cancelled)
                 }
-                (Event::SendCommit | Event::Cancel, ReturnReason::Expired) => Err(Refusal::Expired),
+                (Event::SendCommit | Event::Cancel | Event::Close, ReturnReason::Expired) => {
+                    Err(Refusal::Expired)
+                }
+                (Event::SendCommit | Event::Cancel | Event::Expire, ReturnReason::Closed) => {
+                    Err(Refusal::Closed)
+                }
             },
         }
     }
@@ -205,7 +233,7 @@ impl Escrow {
     const fn give_back(&self, at: Timestamp, reason: ReturnReason) -> Transition {
         let returned = Status::Returned { at, reason };
         match self.flow {
-            Flow::Credit(Source::Account | Source::Card) => {
+            Flow::Credit(Source::Account | Source::Payable | Source::Card) => {
                 Transition::post(returned, Posting::ToSender)
             }
             Flow::Credit(Source::Bank) => Transition::stay(Status::Refunding { reason }),
@@ -267,9 +295,11 @@ impl Escrow {
                 _,
             ) => Err(Refusal::Contradictory),
             (Event::SendCommit, _, _) => Err(Refusal::NotFunded),
-            (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt, _, _) => {
-                Err(Refusal::NotInFlight)
-            }
+            (
+                Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt | Event::Close,
+                _,
+                _,
+            ) => Err(Refusal::NotInFlight),
             (Event::Cancel, _, _) => Ok(Transition::unfunded(now, UnfundedReason::Cancelled)),
             (Event::Expire, _, true) => Ok(Transition::unfunded(now, UnfundedReason::Expired)),
             (Event::Expire, _, false) => Err(Refusal::NotExpired),
@@ -303,9 +333,11 @@ impl Escrow {
             }
             (Event::Refund, _, _) => Err(Refusal::Contradictory),
             (Event::SendCommit, _, _) => Err(Refusal::NotFunded),
-            (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt, _, _) => {
-                Err(Refusal::NotInFlight)
-            }
+            (
+                Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt | Event::Close,
+                _,
+                _,
+            ) => Err(Refusal::NotInFlight),
             (Event::Cancel, _, _) => Ok(Transition::unknown(true, recovering)),
             (Event::Expire, _, _) => Err(Refusal::InDoubt),
         }
@@ -326,7 +358,7 @@ impl Escrow {
             (Event::SendCommit, _) => Ok(Transition::stay(Status::CommitSent {
                 cancel_asked: false,
             })),
-            (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt, _) => {
+            (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt | Event::Close, _) => {
                 Err(Refusal::NotInFlight)
             }
             (Event::Cancel, _) => Ok(self.give_back(now, ReturnReason::Cancelled)),
@@ -355,6 +387,7 @@ impl Escrow {
             }
             (Event::SendCommit | Event::Expire, _, _) => Err(Refusal::InDoubt),
             (Event::ShowReceipt, _, _) => Err(Refusal::NotInFlight),
+            (Event::Close, _, _) => Ok(Self::hold(now)),
             (Event::ProveCredited, _, _) => Ok(self.done(now)),
             (Event::ProveAbsent, _, _) => Ok(self.absent(cancel_asked, due, now)),
             (Event::Restore, cancel_asked, _) => {
@@ -377,6 +410,7 @@ impl Escrow {
             Event::SendCommit | Event::Expire => Err(Refusal::Recovering),
             Event::ProveCredited | Event::ShowReceipt => Ok(self.done(now)),
             Event::ProveAbsent => Ok(self.absent(cancel_asked, due, now)),
+            Event::Close => Ok(Self::hold(now)),
             Event::Cancel => Ok(Transition::stay(Status::Recovering { cancel_asked: true })),
             Event::Restore | Event::Fund => Ok(Transition::stay(self.status)),
             Event::AskBank | Event::RefuseFunding => Err(Refusal::Contradictory),
@@ -390,6 +424,24 @@ impl Escrow {
                 let returned = Status::Returned { at: now, reason };
                 Ok(Transition::post(returned, Posting::ToSender))
             }
+        }
+    }
+
+    const fn hold(at: Timestamp) -> Transition {
+        Transition::post(Status::Held { at }, Posting::LossToSender)
+    }
+
+    const fn on_held(&self, event: Event, now: Timestamp) -> Result<Transition, Refusal> {
+        match event {
+            Event::SendCommit | Event::Cancel | Event::Expire => Err(Refusal::Closed),
+            Event::ProveCredited | Event::ShowReceipt => Ok(self.done(now)),
+            Event::ProveAbsent => {
+                let reason = ReturnReason::Closed;
+                let returned = Status::Returned { at: now, reason };
+                Ok(Transition::post(returned, Posting::ToLoss))
+            }
+            Event::Close | Event::Restore | Event::Fund => Ok(Transition::stay(self.status)),
+            Event::AskBank | Event::RefuseFunding | Event::Refund => Err(Refusal::Contradictory),
         }
     }
 
@@ -408,11 +460,15 @@ impl Escrow {
             | (Event::Expire, ReturnReason::Expired)
             | (Event::Fund | Event::Restore, _) => Ok(Transition::stay(self.status)),
             (Event::AskBank | Event::RefuseFunding, _) => Err(Refusal::Contradictory),
-            (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt, _) => {
+            (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt | Event::Close, _) => {
                 Err(Refusal::NotInFlight)
             }
             (Event::SendCommit | Event::Expire, ReturnReason::Cancelled) => Err(Refusal::Cancelled),
             (Event::SendCommit | Event::Cancel, ReturnReason::Expired) => Err(Refusal::Expired),
+            // what was closed is not refunded
+            (Event::SendCommit | Event::Cancel | Event::Expire, ReturnReason::Closed) => {
+                Err(Refusal::Closed)
+            }
         }
     }
 
@@ -427,7 +483,7 @@ impl Escrow {
             | (Event::Expire, UnfundedReason::Expired) => Ok(Transition::stay(self.status)),
             // a bank that confirms what it has refused or promised never to do
             (Event::AskBank | Event::Fund | Event::Refund, _) => Err(Refusal::Contradictory),
-            (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt, _) => {
+            (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt | Event::Close, _) => {
                 Err(Refusal::NotInFlight)
             }
             (

@@ -62,7 +62,16 @@ fn flows() -> [Flow; 4] {
 }
 
 fn statuses() -> Vec<Status> {
-    let mut all = vec![Status::Ordered, Status::Open, Status::Credited { at: NOW }];
+    let mut all = vec![
+        Status::Ordered,
+        Status::Open,
+        Status::Held { at: NOW },
+        Status::Credited { at: NOW },
+        Status::Returned {
+            at: NOW,
+            reason: ReturnReason::Closed,
+        },
+    ];
     for cancel_asked in [false, true] {
         for recovering in [false, true] {
             all.push(Status::FundingUnknown {
@@ -362,7 +371,7 @@ fn a_debit_comes_off_its_card_by_proof_and_holds_no_escrow() {
 
 #[test]
 fn escrow_is_entered_and_left_exactly_by_the_steps_that_post() {
-    let events = || FUNDING.into_iter().chain(EVENTS);
+    let events = || FUNDING.into_iter().chain(EVENTS).chain([Event::Close]);
     for flow in flows() {
         for (status, due) in statuses().into_iter().flat_map(|s| [(s, false), (s, true)]) {
             for event in events() {
@@ -370,6 +379,10 @@ fn escrow_is_entered_and_left_exactly_by_the_steps_that_post() {
                 let Ok(step) = before.on(event, NOW) else {
                     continue;
                 };
+                if let (Flow::Debit { .. }, Status::Held { .. }) = (flow, status) {
+                    // a debit is never closed
+                    continue;
+                }
                 let after = Escrow {
                     status: step.to,
                     ..before
@@ -377,8 +390,13 @@ fn escrow_is_entered_and_left_exactly_by_the_steps_that_post() {
                 let expected = match (before.holds(), after.holds(), step.posting) {
                     (false, true, posting) => posting == Some(Posting::ToEscrow),
                     (true, false, posting) => {
-                        matches!(posting, Some(Posting::ToCard | Posting::ToSender))
+                        matches!(
+                            posting,
+                            Some(Posting::ToCard | Posting::ToSender | Posting::ToLoss)
+                        )
                     }
+                    // closing pays the sender from elsewhere
+                    (true, true, Some(Posting::LossToSender)) => event == Event::Close,
                     (true, true, posting) => posting.is_none(),
                     (false, false, None) => true,
                     (false, false, posting) => {
@@ -388,5 +406,82 @@ fn escrow_is_entered_and_left_exactly_by_the_steps_that_post() {
                 assert!(expected, "{flow:?} {status:?} {event:?} due={due}");
             }
         }
+    }
+}
+
+#[test]
+fn a_closed_remittance_still_ends_by_its_card_and_by_nothing_else() {
+    let held = Status::Held {
+        at: Timestamp::EPOCH,
+    };
+    let returned = Status::Returned {
+        at: NOW,
+        reason: ReturnReason::Closed,
+    };
+    let credited = Ok(Transition {
+        to: Status::Credited { at: NOW },
+        posting: Some(Posting::ToCard),
+    });
+    let made_good = Ok(Transition {
+        to: returned,
+        posting: Some(Posting::ToLoss),
+    });
+    let refused = Err(Refusal::Closed);
+    let gone = Err(Refusal::NotInFlight);
+    for due in [false, true] {
+        let kept = stay(held);
+        check(
+            held,
+            due,
+            [
+                refused, credited, made_good, refused, refused, kept, credited,
+            ],
+        );
+        let kept = stay(returned);
+        check(
+            returned,
+            due,
+            [refused, gone, gone, refused, refused, kept, gone],
+        );
+    }
+}
+
+#[test]
+fn two_persons_close_only_what_nobody_can_know() {
+    let now_held = Ok(Transition {
+        to: Status::Held { at: NOW },
+        posting: Some(Posting::LossToSender),
+    });
+    for (status, expected) in statuses().into_iter().map(|status| {
+        let expected = match status {
+            Status::CommitSent { .. } | Status::Recovering { .. } => now_held,
+            Status::Held { .. }
+            | Status::Returned {
+                reason: ReturnReason::Closed,
+                ..
+            } => stay(status),
+            Status::Credited { .. } => Err(Refusal::AlreadyCredited),
+            Status::Returned {
+                reason: ReturnReason::Expired,
+                ..
+            } => Err(Refusal::Expired),
+            Status::Returned {
+                reason: ReturnReason::Cancelled,
+                ..
+            } => Err(Refusal::Cancelled),
+            Status::Ordered
+            | Status::FundingUnknown { .. }
+            | Status::Open
+            | Status::Refunding { .. }
+            | Status::Unfunded { .. } => Err(Refusal::NotInFlight),
+        };
+        (status, expected)
+    }) {
+        for (flow, due) in [(ACCOUNT, false), (BANK, true), (CARD, false)] {
+            let found = escrow(flow, status, due).on(Event::Close, NOW);
+            assert_eq!(found, expected, "{flow:?} {status:?}");
+        }
+        let debit = escrow(debit(), status, false).on(Event::Close, NOW);
+        assert_eq!(debit, Err(Refusal::Contradictory), "{status:?}");
     }
 }

@@ -11,6 +11,8 @@ pub enum Source {
     Bank,
     /// A card of the sender; in escrow once that card has proven its debit.
     Card,
+    /// What the issuer owes the sender for a lost card; in escrow from the order on.
+    Payable,
 }
 
 /// Which way the value of one remittance goes.
@@ -34,6 +36,7 @@ impl Flow {
             Self::Credit(Source::Account) => "account",
             Self::Credit(Source::Bank) => "bank",
             Self::Credit(Source::Card) => "card",
+            Self::Credit(Source::Payable) => "payable",
             Self::Debit { .. } => "debit",
         }
     }
@@ -45,6 +48,7 @@ impl Flow {
             ("account", None) => Some(Self::Credit(Source::Account)),
             ("bank", None) => Some(Self::Credit(Source::Bank)),
             ("card", None) => Some(Self::Credit(Source::Card)),
+            ("payable", None) => Some(Self::Credit(Source::Payable)),
             ("debit", Some(funds)) => Some(Self::Debit { funds }),
             _ => None,
         }
@@ -76,6 +80,7 @@ mod tests {
             Flow::Credit(Source::Account),
             Flow::Credit(Source::Bank),
             Flow::Credit(Source::Card),
+            Flow::Credit(Source::Payable),
         ] {
             assert_eq!(Flow::from_code(flow.code(), None), Some(flow));
             assert_eq!(Flow::from_code(flow.code(), Some(funds)), None);

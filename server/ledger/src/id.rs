@@ -34,6 +34,38 @@ const fn is_version_7(bytes: [u8; 16]) -> bool {
     version >> 4 == 7 && variant >> 6 == 0b10
 }
 
+/// An id with another figure in place of its version nibble.
+const fn marked(bytes: [u8; 16], mark: u8) -> [u8; 16] {
+    let [a, b, c, d, e, f, version, g, h, i, j, k, l, m, n, o] = bytes;
+    let marked = (mark << 4) | (version & 0x0F);
+    [a, b, c, d, e, f, marked, g, h, i, j, k, l, m, n, o]
+}
+
+/// In place of the version nibble: the id of a holder's payable account.
+const PAYABLE_MARK: u8 = 6;
+
+impl HolderId {
+    /// Id of the holder's payable account: the holder's, with 6 in place of the version nibble, since
+    /// the holder's own id is that of the account to spend from.
+    #[must_use]
+    pub const fn payable(self) -> [u8; 16] {
+        marked(self.0, PAYABLE_MARK)
+    }
+
+    /// The holder of a payable account.
+    ///
+    /// # Errors
+    /// [`IdError::NotVersion7`] for any other id.
+    pub const fn from_payable(bytes: [u8; 16]) -> Result<Self, IdError> {
+        let [_, _, _, _, _, _, mark, ..] = bytes;
+        if mark >> 4 == PAYABLE_MARK {
+            Self::from_bytes(marked(bytes, 7))
+        } else {
+            Err(IdError::NotVersion7)
+        }
+    }
+}
+
 fn write_text(bytes: [u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (at, byte) in bytes.iter().enumerate() {
         if matches!(at, 4 | 6 | 8 | 10) {
@@ -175,12 +207,15 @@ impl TransferId {
 
     /// The id of one leg of a remittance. `leg`: the number that replaces the version nibble.
     pub(crate) const fn of_leg(remittance: RemittanceId, leg: u8) -> Self {
-        let [a, b, c, d, e, f, version, g, h, i, j, k, l, m, n, o] = remittance.0;
-        let marked = (leg << 4) | (version & 0x0F);
-        Self([a, b, c, d, e, f, marked, g, h, i, j, k, l, m, n, o])
+        Self(marked(remittance.0, leg))
     }
 
-    /// Takes the bytes of a stored transfer, of either kind.
+    /// The id of a transfer of one card. `mark`: as in [`Self::of_leg`].
+    pub(crate) const fn of_card(card: CardId, mark: u8) -> Self {
+        Self(marked(card.0, mark))
+    }
+
+    /// Takes the bytes of a stored transfer, of any kind.
     #[must_use]
     pub const fn from_stored(bytes: [u8; 16]) -> Self {
         Self(bytes)

@@ -15,6 +15,7 @@
 extern crate alloc;
 
 mod account;
+mod approval;
 mod audit;
 mod bank;
 mod card;
@@ -28,16 +29,23 @@ mod outbox;
 mod refusal;
 mod remittance;
 mod reread;
+mod resolve;
 mod time;
 
 pub mod rules;
 
-pub use account::{Account, AccountRef, BALANCE_MINOR_MAX, CardAccounts, Leg, Transfer};
+pub use account::{
+    Account, AccountRef, BALANCE_MINOR_MAX, CardAccounts, Leg, PAYOUTS_MAX, Transfer, payout_of,
+};
+pub use approval::{
+    Approval, CaseResolved, CloseInDoubt, OFFICER_NAME_LEN_MAX, Officer, OfficerName,
+    OfficerNameError, REASON_CHARS_MAX, Resolution, ResolveCase,
+};
 pub use audit::{AuditCheck, AuditLine, AuditReport, AuditTotals};
 pub use bank::{BANK_ACCOUNT_LEN_MAX, BANK_REASON_CHARS_MAX, BankAnswer, BankTask};
 pub use card::{
-    BATCH_LEN_MAX, CARD_VALUE_MAX, Card, CardState, CardStatus, EVIDENCE_LEN_MAX, FreezeCase,
-    InFlight, NumberRef, Proven, SESSION_LEN_MAX, Uid,
+    BATCH_LEN_MAX, CARD_VALUE_MAX, Card, CardState, CardStatus, CaseKind, EVIDENCE_LEN_MAX,
+    FreezeCase, InFlight, NumberRef, Proven, SESSION_LEN_MAX, Uid,
 };
 pub use card_number::{CardNumber, CardNumberError};
 pub use command::{
@@ -55,4 +63,8 @@ pub use remittance::{
     ClaimRef, RECEIPT_LEN_MAX, REVISION_MAX, Remittance, ReturnReason, Status, UnfundedReason,
 };
 pub use reread::{RereadPlan, RereadStep};
+pub use resolve::{
+    Adopted, PayOutFacts, PayOutPlan, ResolveFacts, ResolvePlan, close_in_doubt, pay_out,
+    resolve_case,
+};
 pub use time::Timestamp;

@@ -10,6 +10,12 @@ pub enum Refusal {
     /// A text or byte string is longer than its limit, or a limit is not positive.
     #[error("a part of the command exceeds its limit")]
     OutOfBounds,
+    /// Both persons of a decision are one.
+    #[error("a decision needs two different persons")]
+    SamePerson,
+    /// No such officer, withdrawn, or another token.
+    #[error("an officer's name and token do not belong together")]
+    OfficerUnknown,
     /// The idempotency key was used for another content.
     #[error("the idempotency key was used with other content")]
     IdempotencyConflict,
@@ -28,6 +34,12 @@ pub enum Refusal {
     /// No such card.
     #[error("no such card")]
     CardUnknown,
+    /// No such case.
+    #[error("no such case")]
+    CaseUnknown,
+    /// Two persons have decided the case already.
+    #[error("the case is closed")]
+    CaseClosed,
     /// The card is still being personalised.
     #[error("the card is not issued yet")]
     CardIssuing,
@@ -37,6 +49,15 @@ pub enum Refusal {
     /// The card's record and its proof disagree; the case is queued for a person.
     #[error("the card is frozen until its case is settled")]
     CardFrozen,
+    /// What the card showed waits for two persons; decide that first.
+    #[error("the card has an open case")]
+    CaseOpen,
+    /// Nobody reported the card lost.
+    #[error("the card was not reported lost")]
+    CardNotLost,
+    /// What the card held was paid out: it is worth nothing any more.
+    #[error("the card was paid out")]
+    CardPaidOut,
     /// The card that is present is not the one the order is bound to.
     #[error("the order is bound to another card")]
     WrongCard,
@@ -73,6 +94,9 @@ pub enum Refusal {
     /// The remittance's time is over.
     #[error("the remittance has expired")]
     Expired,
+    /// Two persons closed the remittance in doubt; its sender was paid.
+    #[error("the remittance was closed in doubt")]
+    Closed,
     /// The remittance may still be picked up.
     #[error("the remittance has not expired yet")]
     NotExpired,
@@ -82,6 +106,9 @@ pub enum Refusal {
     /// A backup was restored since the remittance was placed; its card has to be read first.
     #[error("the remittance waits for its card since a backup was restored")]
     Recovering,
+    /// The time in which the card might still settle what it took is not over.
+    #[error("the settle window is not over")]
+    TooEarly,
     /// More than one order may carry, or more than the card can ever hold.
     #[error("the amount is over the limit")]
     AmountOverLimit,
@@ -101,17 +128,24 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal, in order of precedence.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 39] = [
         Self::OutOfBounds,
+        Self::SamePerson,
+        Self::OfficerUnknown,
         Self::IdempotencyConflict,
         Self::TransferConflict,
         Self::RemittanceTaken,
         Self::RemittanceUnknown,
         Self::HolderUnknown,
         Self::CardUnknown,
+        Self::CaseUnknown,
+        Self::CaseClosed,
         Self::CardIssuing,
         Self::CardBlocked,
         Self::CardFrozen,
+        Self::CaseOpen,
+        Self::CardNotLost,
+        Self::CardPaidOut,
         Self::WrongCard,
         Self::SelfRemittance,
         Self::RecipientWithoutAddress,
@@ -124,9 +158,11 @@ impl Refusal {
         Self::AlreadyCredited,
         Self::Cancelled,
         Self::Expired,
+        Self::Closed,
         Self::NotExpired,
         Self::InDoubt,
         Self::Recovering,
+        Self::TooEarly,
         Self::AmountOverLimit,
         Self::CardFull,
         Self::CounterExhausted,
@@ -139,15 +175,22 @@ impl Refusal {
     pub const fn code(self) -> &'static str {
         match self {
             Self::OutOfBounds => "out-of-bounds",
+            Self::SamePerson => "same-person",
+            Self::OfficerUnknown => "officer-unknown",
             Self::IdempotencyConflict => "idempotency-conflict",
             Self::TransferConflict => "transfer-conflict",
             Self::RemittanceTaken => "remittance-taken",
             Self::RemittanceUnknown => "remittance-unknown",
             Self::HolderUnknown => "holder-unknown",
             Self::CardUnknown => "card-unknown",
+            Self::CaseUnknown => "case-unknown",
+            Self::CaseClosed => "case-closed",
             Self::CardIssuing => "card-issuing",
             Self::CardBlocked => "card-blocked",
             Self::CardFrozen => "card-frozen",
+            Self::CaseOpen => "case-open",
+            Self::CardNotLost => "card-not-lost",
+            Self::CardPaidOut => "card-paid-out",
             Self::WrongCard => "wrong-card",
             Self::SelfRemittance => "self-remittance",
             Self::RecipientWithoutAddress => "recipient-without-address",
@@ -160,9 +203,11 @@ impl Refusal {
             Self::AlreadyCredited => "already-credited",
             Self::Cancelled => "cancelled",
             Self::Expired => "expired",
+            Self::Closed => "closed",
             Self::NotExpired => "not-expired",
             Self::InDoubt => "in-doubt",
             Self::Recovering => "recovering",
+            Self::TooEarly => "too-early",
             Self::AmountOverLimit => "amount-over-limit",
             Self::CardFull => "card-full",
             Self::CounterExhausted => "counter-exhausted",

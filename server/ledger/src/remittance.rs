@@ -36,6 +36,9 @@ pub enum ReturnReason {
     Expired,
     /// The sender took it back.
     Cancelled,
+    /// Two persons closed it in doubt, and the card proved later that it does not hold it: the
+    /// sender was paid then, and escrow makes the loss good.
+    Closed,
 }
 
 /// Why an order ended before any value came into escrow.
@@ -86,6 +89,12 @@ pub enum Status {
         /// Why it goes back.
         reason: ReturnReason,
     },
+    /// Two persons closed it without the card: the sender was paid from `loss:in-doubt`, the card is
+    /// blocked. Still in escrow, and a late proof either way is still accepted.
+    Held {
+        /// When.
+        at: Timestamp,
+    },
     /// On the card, or off it for a debit: the end.
     Credited {
         /// When the proof was accepted.
@@ -123,6 +132,7 @@ impl Status {
             Self::Open => "open",
             Self::CommitSent { .. } => "commit-sent",
             Self::Recovering { .. } => "recovering",
+            Self::Held { .. } => "held",
             Self::Credited { .. } => "credited",
             Self::Returned {
                 reason: ReturnReason::Expired,
@@ -132,6 +142,10 @@ impl Status {
                 reason: ReturnReason::Cancelled,
                 ..
             } => "cancelled",
+            Self::Returned {
+                reason: ReturnReason::Closed,
+                ..
+            } => "closed",
         }
     }
 
@@ -144,6 +158,7 @@ impl Status {
             | Self::CommitSent { .. }
             | Self::Recovering { .. }
             | Self::Refunding { .. }
+            | Self::Held { .. }
             | Self::Credited { .. }
             | Self::Returned { .. } => true,
         }
@@ -155,7 +170,8 @@ impl Status {
             Self::Open
             | Self::CommitSent { .. }
             | Self::Recovering { .. }
-            | Self::Refunding { .. } => true,
+            | Self::Refunding { .. }
+            | Self::Held { .. } => true,
             Self::Ordered
             | Self::FundingUnknown { .. }
             | Self::Unfunded { .. }

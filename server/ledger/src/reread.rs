@@ -91,6 +91,7 @@ pub(crate) fn reread(
                 Status::Open
                 | Status::CommitSent { .. }
                 | Status::Recovering { .. }
+                | Status::Held { .. }
                 | Status::Returned { .. },
                 None,
             ) => Event::ProveAbsent,
@@ -171,6 +172,9 @@ mod tests {
                 value: 500,
             },
             reread: true,
+            lost: None,
+            payouts: 0,
+            paid_out: 0,
         }
     }
 
@@ -248,6 +252,9 @@ mod tests {
         assert_eq!(paid, Err(Refusal::Contradictory));
         let read = Card {
             reread: false,
+            lost: None,
+            payouts: 0,
+            paid_out: 0,
             ..card()
         };
         let found = reread(&read, &known, &logged(&[1]), says(1, 4, 510), NOW);

@@ -4,15 +4,13 @@
 //! in one transaction. Everything is checked before anything is planned, so carrying out a plan can
 //! only fail with the storage itself.
 
-use alloc::vec::Vec;
-
 use money::{Currency, Money};
 use planted::Bug;
 
 use crate::account::{AccountRef, BALANCE_MINOR_MAX};
 use crate::bank::{BANK_REASON_CHARS_MAX, BankAnswer};
 use crate::card::{
-    BATCH_LEN_MAX, Card, CardStatus, EVIDENCE_LEN_MAX, InFlight, Proven, SESSION_LEN_MAX,
+    BATCH_LEN_MAX, Card, CardStatus, CaseKind, EVIDENCE_LEN_MAX, InFlight, Proven, SESSION_LEN_MAX,
 };
 use crate::command::{
     Command, CommitOutcome, CommitSend, Decide, Payment, PlaceOrder, Revise, Settle, Settlement,
@@ -23,6 +21,8 @@ use crate::id::HolderId;
 use crate::refusal::Refusal;
 use crate::remittance::{RECEIPT_LEN_MAX, REVISION_MAX, Status};
 use crate::reread::{RereadPlan, reread};
+use crate::resolve::frozen;
+pub use crate::resolve::receipt_of;
 use crate::time::Timestamp;
 
 /// Longest sender name, in characters: what the order bytes carry.
@@ -75,11 +75,15 @@ pub fn within_bounds(command: &Command) -> Result<(), Refusal> {
             }
             BankAnswer::Confirmed | BankAnswer::Refunded | BankAnswer::Void => true,
         },
+        Command::CloseInDoubt(close) => close.approval.is_within_bounds(),
+        Command::ResolveCase(resolve) => resolve.is_within_bounds(),
         Command::Transfer { .. }
         | Command::Cancel { .. }
         | Command::Expire { .. }
         | Command::AskBank { .. }
-        | Command::BlockCard { .. } => true,
+        | Command::BlockCard { .. }
+        | Command::ReportLost { .. }
+        | Command::PayOut { .. } => true,
     };
     if fits {
         Ok(())
@@ -173,7 +177,7 @@ pub struct Recipient {
 pub struct OrderFacts {
     /// Whether the remittance id is in use.
     pub remittance_taken: bool,
-    /// The sender's account.
+    /// The sender's account that pays.
     pub sender: Option<Money>,
     /// Whether the sender has an account at the bank.
     pub bank_account: bool,
@@ -196,8 +200,9 @@ pub struct OrderPlan {
 ///
 /// # Errors
 /// `RemittanceTaken`, `HolderUnknown`, `CardUnknown`, `CardIssuing`, `CardBlocked`, `CardFrozen`,
-/// `SelfRemittance`, `RecipientWithoutAddress`, `FundingUnavailable`, `CurrencyMismatch`,
-/// `Expired`, `AmountOverLimit`, `InsufficientFunds`, in this order.
+/// `WrongCard` or `SelfRemittance` (what is payable goes to an own card, all else to another's),
+/// `RecipientWithoutAddress`, `FundingUnavailable`, `CurrencyMismatch`, `Expired`,
+/// `AmountOverLimit`, `InsufficientFunds`, in this order.
 pub fn place_order(
     order: &PlaceOrder,
     facts: &OrderFacts,
@@ -215,15 +220,17 @@ pub fn place_order(
         CardStatus::Active => {}
     }
     let currency = order.amount.currency();
-    if card.holder == order.sender {
-        return Err(Refusal::SelfRemittance);
+    match (&order.payment, card.holder == order.sender) {
+        (Payment::Account | Payment::Bank, false) | (Payment::Payable, true) => {}
+        (Payment::Account | Payment::Bank, true) => return Err(Refusal::SelfRemittance),
+        (Payment::Payable, false) => return Err(Refusal::WrongCard),
     }
     if !card.has_address {
         return Err(Refusal::RecipientWithoutAddress);
     }
     match order.payment {
         Payment::Bank if !facts.bank_account => return Err(Refusal::FundingUnavailable),
-        Payment::Bank | Payment::Account => {}
+        Payment::Bank | Payment::Account | Payment::Payable => {}
     }
     if sender.currency() != currency || card.currency != currency {
         return Err(Refusal::CurrencyMismatch);
@@ -238,6 +245,10 @@ pub fn place_order(
         Payment::Account => {
             let after = take(sender, order.amount.minor())?;
             (Source::Account, Status::Open, Some(after))
+        }
+        Payment::Payable => {
+            let after = take(sender, order.amount.minor())?;
+            (Source::Payable, Status::Open, Some(after))
         }
         Payment::Bank => (Source::Bank, Status::Ordered, None),
     };
@@ -281,7 +292,7 @@ fn bank_funded(escrow: Option<&Escrow>) -> Result<&Escrow, Refusal> {
     let escrow = escrow.ok_or(Refusal::RemittanceUnknown)?;
     match escrow.flow {
         Flow::Credit(Source::Bank) => Ok(escrow),
-        Flow::Credit(Source::Account | Source::Card) | Flow::Debit { .. } => {
+        Flow::Credit(Source::Account | Source::Payable | Source::Card) | Flow::Debit { .. } => {
             Err(Refusal::FundingUnavailable)
         }
     }
@@ -320,7 +331,7 @@ pub struct DecidePlan {
     /// The first reading after a restore: the in-flight row goes as well.
     pub reread: Option<RereadPlan>,
     /// The evidence becomes a case, and the card gets this status.
-    pub freeze: Option<CardStatus>,
+    pub freeze: Option<(CardStatus, CaseKind)>,
     /// With `Sent`: a new in-flight row, `CommitSent`, and the card gets the new epoch.
     pub commit: CommitOutcome,
 }
@@ -390,14 +401,7 @@ pub fn decide(
         Some(Settlement::Credited { .. } | Settlement::Absent | Settlement::Freeze { .. })
         | None => None,
     };
-    let freeze = match command.settle {
-        Some(Settlement::Freeze { .. }) => Some(match facts.card.status {
-            CardStatus::Blocked => CardStatus::Blocked,
-            CardStatus::Issuing | CardStatus::Active | CardStatus::Frozen => CardStatus::Frozen,
-        }),
-        Some(Settlement::Credited { .. } | Settlement::Absent | Settlement::Reread { .. })
-        | None => None,
-    };
+    let freeze = frozen(command.settle.as_ref(), facts.card);
     if facts.card.reread && reread.is_none() && freeze.is_none() {
         return Err(Refusal::Contradictory);
     }
@@ -584,15 +588,4 @@ pub fn settle(
         step,
         proven: Some(proven),
     }))
-}
-
-/// The receipt of the operation in flight that a settlement brings, if it brings one.
-#[must_use]
-pub const fn receipt_of(settle: Option<&Settlement>) -> Option<&Vec<u8>> {
-    match settle {
-        Some(Settlement::Credited { receipt, .. }) => Some(receipt),
-        Some(Settlement::Absent | Settlement::Reread { .. } | Settlement::Freeze { .. }) | None => {
-            None
-        }
-    }
 }

@@ -114,7 +114,7 @@ pub fn begin(instruction: &Instruction, rows: BeginRows<'_>, now: Timestamp) -> 
         return Begun::Receipt(receipt.clone());
     }
     let right_card = card.uid.0 == instruction.uid || planted::on(Bug::WrongCard);
-    let settles = right_card && (rows.in_flight.is_some() || card.reread);
+    let settles = right_card && has_to_tell(card, rows.in_flight);
     let ended =
         unredeemable(remittance.status, remittance.expires, now).or(rows.program_key.refusal());
     if let (Some(refusal), false) = (ended, settles) {
@@ -123,7 +123,7 @@ pub fn begin(instruction: &Instruction, rows: BeginRows<'_>, now: Timestamp) -> 
     match (right_card, rows.presented) {
         (false, Presented::Unknown) => Begun::Refused(Refusal::CardUnknown),
         (false, Presented::Known) => Begun::Refused(Refusal::WrongCard),
-        (true, Presented::Known | Presented::Unknown) => match unusable(card) {
+        (true, Presented::Known | Presented::Unknown) => match unusable(card, rows.in_flight) {
             Some(refusal) => Begun::Refused(refusal),
             None => Begun::Admitted(Admitted {
                 remittance: remittance.id,
@@ -157,6 +157,14 @@ pub(crate) fn unredeemable(status: Status, expires: Timestamp, now: Timestamp) -
         | Status::Refunding {
             reason: ReturnReason::Cancelled,
         } => Some(Refusal::Cancelled),
+        Status::Held { .. }
+        | Status::Refunding {
+            reason: ReturnReason::Closed,
+        }
+        | Status::Returned {
+            reason: ReturnReason::Closed,
+            ..
+        } => Some(Refusal::Returned),
         Status::Credited { .. } => Some(Refusal::Restart),
         Status::Returned {
             reason: ReturnReason::Expired,
@@ -169,12 +177,19 @@ pub(crate) fn unredeemable(status: Status, expires: Timestamp, now: Timestamp) -
     }
 }
 
-/// Why no session of this card is held.
-pub(crate) fn unusable(card: &Card) -> Option<Refusal> {
+/// Whether the card's own record is wanted, whatever becomes of the remittance: something is in flight
+/// on it, a restore forgot what it knows, or it was paid out as lost and should not be here at all.
+fn has_to_tell(card: &Card, in_flight: Option<&InFlight>) -> bool {
+    in_flight.is_some() || card.reread || card.payouts > 0
+}
+
+/// Why no session of this card is held. One with a blocked card is held to settle, never to send.
+pub(crate) fn unusable(card: &Card, in_flight: Option<&InFlight>) -> Option<Refusal> {
     match card.status {
         CardStatus::Active => None,
         CardStatus::Issuing => Some(Refusal::CardUnknown),
         CardStatus::Blocked if planted::on(Bug::BlockedCard) => None,
+        CardStatus::Blocked if has_to_tell(card, in_flight) => None,
         CardStatus::Blocked => Some(Refusal::CardBlocked),
         CardStatus::Frozen => Some(Refusal::CardFrozen),
     }

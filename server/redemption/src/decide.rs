@@ -21,8 +21,8 @@ use crate::{
 use alloc::vec::Vec;
 use card::{purse, secure_messaging::Session};
 use ledger::{
-    Card, CardState, CommitOutcome, CommitSend, Decide, Decided, Event, Flow, InFlight, Proven,
-    Remittance, RemittanceId, Settlement, Status,
+    Card, CardState, CardStatus, CommitOutcome, CommitSend, Decide, Decided, Event, Flow, InFlight,
+    Proven, Remittance, RemittanceId, Settlement, Status,
 };
 use planted::Bug;
 use wire::exchange::{Refusal, Reply, Step, StopRule};
@@ -99,7 +99,7 @@ impl StateAnswered {
         if rows.card.uid.0 != self.binding.uid && !planted::on(Bug::WrongCard) {
             return Err(refuse(Refusal::Restart));
         }
-        if let Some(refusal) = unusable(rows.card) {
+        if let Some(refusal) = unusable(rows.card, rows.in_flight.map(|(f, _)| f)) {
             return Err(refuse(refusal));
         }
         let old = rows.card.epoch != self.binding.epoch;
@@ -185,7 +185,7 @@ fn conclude(
                 let asked = reread::ask_log(context, nonce, binding, heard);
                 return Decision::Answer(asked.unwrap_or_else(|_| refuse(Refusal::CardStopped)));
             }
-            Reread::Unexplained => return freeze(command, heard),
+            Reread::Unexplained => return freeze(command, rows.card, heard),
             Reread::Explained(credited) => reread::logged(context, &credited),
         };
         let own = credited.iter().find(|l| l.remittance == rows.remittance.id);
@@ -208,7 +208,9 @@ fn conclude(
         return go_on(context, rows, nonce, heard, command, status);
     }
     match (read(rows, proven), rows.in_flight) {
-        (Reading::Unexplained, _) | (Reading::Credited, None) => return freeze(command, heard),
+        (Reading::Unexplained, _) | (Reading::Credited, None) => {
+            return freeze(command, rows.card, heard);
+        }
         (Reading::Credited, Some((_, settled))) => {
             let receipt = context.receipt(settled);
             let value_after = i64::from(value);
@@ -238,12 +240,15 @@ fn conclude(
 }
 
 /// Concludes nothing, keeps what the card said.
-fn freeze(mut command: Decide, heard: &Heard) -> Decision {
+fn freeze(mut command: Decide, card: &Card, heard: &Heard) -> Decision {
     let log = heard.log.as_deref().unwrap_or_default();
     command.settle = Some(Settlement::Freeze {
         evidence: evidence::encode(heard.state, heard.value, log),
     });
-    let otherwise = refuse(Refusal::CardFrozen);
+    let otherwise = refuse(match card.status {
+        CardStatus::Blocked => Refusal::CardBlocked,
+        CardStatus::Issuing | CardStatus::Active | CardStatus::Frozen => Refusal::CardFrozen,
+    });
     Decision::Write(Verdict { command, otherwise })
 }
 
@@ -289,12 +294,16 @@ fn batch(
         | Status::Unfunded { .. }
         | Status::Refunding { .. }
         | Status::Open
+        | Status::Held { .. }
         | Status::Credited { .. }
         | Status::Returned { .. } => {}
     }
     let ended = unredeemable(status, remittance.expires, context.now);
     if let Some(refusal) = ended.or(rows.program_key.refusal()) {
         return Err(refusal);
+    }
+    if rows.card.status == CardStatus::Blocked && !planted::on(Bug::BlockedCard) {
+        return Err(Refusal::CardBlocked);
     }
     let before = i64::from(heard.value);
     let amount = remittance.amount.minor();
@@ -349,12 +358,16 @@ fn batch(
 
 /// Reads STATE and VALUE: by id, never by number alone.
 fn read(rows: DecideRows<'_>, now: Proven) -> Reading {
+    let Some((in_flight, remittance)) = rows.in_flight else {
+        // a lost card that was paid out should not be here at all: keep what it says
+        return match now == rows.card.proven && rows.card.payouts == 0 {
+            true => Reading::Unchanged,
+            false => Reading::Unexplained,
+        };
+    };
     if now == rows.card.proven {
         return Reading::Unchanged;
     }
-    let Some((in_flight, remittance)) = rows.in_flight else {
-        return Reading::Unexplained;
-    };
     let value = remittance
         .flow
         .value_after(in_flight.balance_before, remittance.amount.minor());
@@ -394,17 +407,25 @@ pub const fn wire_refusal(refusal: ledger::Refusal) -> Refusal {
     match refusal {
         R::RemittanceUnknown => Refusal::RemittanceUnknown,
         R::CardUnknown | R::CardIssuing => Refusal::CardUnknown,
-        R::CardBlocked | R::CounterExhausted => Refusal::CardBlocked,
+        R::CardBlocked | R::CardPaidOut | R::CounterExhausted => Refusal::CardBlocked,
         R::CardFrozen => Refusal::CardFrozen,
         R::WrongCard => Refusal::WrongCard,
         R::Cancelled => Refusal::Cancelled,
         R::Expired => Refusal::Expired,
+        R::Closed => Refusal::Returned,
         R::InDoubt => Refusal::InDoubt,
         R::Recovering => Refusal::Recovering,
         R::NotFunded => Refusal::NotYetValid,
         R::AmountOverLimit | R::CardFull => Refusal::CardFull,
         R::InsufficientFunds => Refusal::CardShort,
         R::OutOfBounds
+        | R::SamePerson
+        | R::OfficerUnknown
+        | R::CaseUnknown
+        | R::CaseClosed
+        | R::CaseOpen
+        | R::CardNotLost
+        | R::TooEarly
         | R::IdempotencyConflict
         | R::TransferConflict
         | R::RemittanceTaken

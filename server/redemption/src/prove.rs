@@ -57,6 +57,7 @@ impl ProofAnswered {
             | Status::Refunding { .. }
             | Status::Open
             | Status::CommitSent { .. }
+            | Status::Held { .. }
             | Status::Credited { .. }
             | Status::Returned { .. } => (Refusal::Restart, Refusal::InDoubt),
         };

@@ -346,23 +346,6 @@ fn a_card_blocked_between_two_exchanges_is_refused() {
 }
 
 #[test]
-fn a_blocked_card_settles_nothing_but_by_its_genuine_proof() {
-    let mut world = World::new();
-    let id = world.order(AMOUNT);
-    world.until_batch_sent(id);
-    let third = world.until_state_read(id);
-    world.card.status = CardStatus::Blocked;
-    assert_eq!(refusal(&world.serve(third)), Refusal::CardBlocked);
-    assert_eq!(
-        world.status(id),
-        Status::CommitSent {
-            cancel_asked: false
-        }
-    );
-    assert!(world.in_flight.is_some());
-}
-
-#[test]
 fn what_expires_between_two_exchanges_is_not_credited() {
     let mut world = World::new();
     let id = world.order(AMOUNT);

@@ -16,8 +16,8 @@ pub mod sqlite;
 
 pub use error::{AdminError, ApplyError, StoreError};
 pub use record::{
-    Incarnated, LogKey, LogSegment, Logged, NewCard, NewHolder, OrderPage, Seal, Standing,
-    TEMPLATE_LEN_MAX, Unsealed,
+    Decision, DoubtRow, Incarnated, LogKey, LogSegment, Logged, NewCard, NewHolder, OfficerRow,
+    OrderPage, Payable, Seal, Standing, TEMPLATE_LEN_MAX, Unsealed,
 };
 pub use sqlite::{Access, Gate, Side, SqliteStore};
 pub use traits::{COMMANDS_MAX, LEASES_MAX, PAGE_MAX, Store};

@@ -2,10 +2,10 @@
 
 use audit_log::Link;
 use ledger::{
-    Card, CardId, HolderId, InFlight, Language, NumberRef, Remittance, RemittanceId, Timestamp,
-    TokenHash, Uid,
+    Card, CardId, Escrow, HolderId, InFlight, Language, NumberRef, OfficerName, Remittance,
+    RemittanceId, Timestamp, TokenHash, Uid,
 };
-use money::Currency;
+use money::{Currency, Money};
 
 /// Longest template, in bytes: the whole program may have 64 KiB.
 pub const TEMPLATE_LEN_MAX: usize = 65_536;
@@ -75,6 +75,54 @@ pub struct Incarnated {
     pub recovering: u64,
     /// Cards that are to be read again.
     pub cards: u64,
+}
+
+/// A person who decides with another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfficerRow {
+    /// Who.
+    pub name: OfficerName,
+    /// Since when.
+    pub created: Timestamp,
+    /// Until when, if no longer.
+    pub withdrawn: Option<Timestamp>,
+}
+
+/// What two persons decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Its number, from 1 in order of time.
+    pub number: u64,
+    /// When.
+    pub at: Timestamp,
+    /// `closed-in-doubt`, `case-adopted` or `case-blocked`.
+    pub what: String,
+    /// The remittance's id or the case's number.
+    pub subject: String,
+    /// One of them.
+    pub first: String,
+    /// The other.
+    pub second: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A remittance that waits for its card's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DoubtRow {
+    /// The remittance: in doubt, recovering or held.
+    pub escrow: Escrow,
+    /// When its commit was sent, where that is known.
+    pub since: Option<Timestamp>,
+}
+
+/// What a holder is owed for lost cards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Payable {
+    /// Whom.
+    pub holder: HolderId,
+    /// How much; may be zero.
+    pub balance: Money,
 }
 
 /// One page of a sender's orders, newest first.

@@ -3,14 +3,15 @@
 use async_trait::async_trait;
 use ledger::{
     Account, AuditReport, BankTask, Card, CardAccounts, CardId, ClaimRef, Command, FreezeCase,
-    Holder, HolderId, InFlight, MailId, NumberRef, OutboxMail, Outcome, Refusal, Remittance,
-    RemittanceId, Timestamp, TokenHash, Transfer, TransferId, Uid,
+    Holder, HolderId, InFlight, MailId, NumberRef, OfficerName, OutboxMail, Outcome, Refusal,
+    Remittance, RemittanceId, Timestamp, TokenHash, Transfer, TransferId, Uid,
 };
 use money::Money;
 
 use crate::error::{AdminError, ApplyError, StoreError};
 use crate::record::{
-    Incarnated, LogKey, LogSegment, NewCard, NewHolder, OrderPage, Seal, Standing, Unsealed,
+    Decision, DoubtRow, Incarnated, LogKey, LogSegment, NewCard, NewHolder, OfficerRow, OrderPage,
+    Payable, Seal, Standing, Unsealed,
 };
 
 /// Most commands in one [`Store::apply`] and in one shared commit: past it a commit takes so long
@@ -169,8 +170,49 @@ pub trait Store: Send + Sync {
     /// What is in flight on a card.
     async fn in_flight(&self, card: CardId) -> Result<Option<InFlight>, StoreError>;
 
-    /// The cases of frozen cards, oldest first. `limit`: cut to [`PAGE_MAX`].
-    async fn freeze_cases(&self, limit: u32) -> Result<Vec<FreezeCase>, StoreError>;
+    /// Cases of cards, open and closed, in order of their numbers, after `after`. `limit`: cut to
+    /// [`PAGE_MAX`].
+    async fn cases(&self, after: u64, limit: u32) -> Result<Vec<FreezeCase>, StoreError>;
+
+    /// One case.
+    async fn case(&self, number: u64) -> Result<Option<FreezeCase>, StoreError>;
+
+    // --- in doubt ---
+
+    /// Remittances in doubt, recovering or held, in order of id, after `after`. `limit`: cut to
+    /// [`PAGE_MAX`].
+    async fn in_doubt(
+        &self,
+        after: Option<RemittanceId>,
+        limit: u32,
+    ) -> Result<Vec<DoubtRow>, StoreError>;
+
+    /// The same of one card, and what receipts have shown of it while it is to be read again.
+    async fn undecided(&self, card: CardId) -> Result<Vec<Remittance>, StoreError>;
+
+    /// What holders are owed, after `after`, in order of holder. `limit`: cut to [`PAGE_MAX`].
+    async fn payables(
+        &self,
+        after: Option<HolderId>,
+        limit: u32,
+    ) -> Result<Vec<Payable>, StoreError>;
+
+    /// Adds a person who decides with another. A name is never given out again.
+    async fn add_officer(
+        &self,
+        name: OfficerName,
+        token: TokenHash,
+        now: Timestamp,
+    ) -> Result<(), AdminError>;
+
+    /// Ends a person's part in decisions; what was decided stays. Repeating it changes nothing.
+    async fn withdraw_officer(&self, name: OfficerName, now: Timestamp) -> Result<(), AdminError>;
+
+    /// All officers, those withdrawn too, by name.
+    async fn officers(&self) -> Result<Vec<OfficerRow>, StoreError>;
+
+    /// What two persons decided, in order, after `after`. `limit`: cut to [`PAGE_MAX`].
+    async fn decisions(&self, after: u64, limit: u32) -> Result<Vec<Decision>, StoreError>;
 
     // --- the bank ---
 

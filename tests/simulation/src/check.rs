@@ -249,9 +249,10 @@ impl World<'_> {
                 | Status::Recovering { .. }
                 | Status::Refunding { .. } => true,
                 Status::CommitSent { .. } => !blocked,
-                Status::Unfunded { .. } | Status::Credited { .. } | Status::Returned { .. } => {
-                    false
-                }
+                Status::Unfunded { .. }
+                | Status::Held { .. }
+                | Status::Credited { .. }
+                | Status::Returned { .. } => false,
             }
         });
         if let Some((id, ghost)) = open {
@@ -319,6 +320,7 @@ impl Ghost {
             | Status::Unfunded { .. }
             | Status::Refunding { .. }
             | Status::Recovering { .. }
+            | Status::Held { .. }
             | Status::Open => {}
         }
         if matches!(row.status, Status::CommitSent { .. }) && self.credits == 0 {

@@ -42,19 +42,22 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.freeze {
         freeze(&office, &report).await?;
     }
-    let cases = office.store.freeze_cases(store::PAGE_MAX).await?;
+    let cases = super::reconcile::open_cases(&office).await?;
     let balanced = report.is_balanced();
     let mut lines: Vec<String> = report
         .totals
         .iter()
         .map(|t| {
             format!(
-                "{}  holders {}  cards {}  escrow {}  bank {}  float {}",
+                "{}  holders {}  payable {}  cards {}  escrow {}  bank {}  loss {}  written-off {}  float {}",
                 t.currency.code(),
                 t.holders,
+                t.payable,
                 t.cards,
                 t.escrow,
                 t.bank,
+                t.loss,
+                t.written_off,
                 t.float
             )
         })
@@ -66,20 +69,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         "ledger {}",
         if balanced { "balanced" } else { "NOT BALANCED" }
     ));
-    let totals: Vec<Value> = report
-        .totals
-        .iter()
-        .map(|t| {
-            json!({
-                "currency": t.currency.code(),
-                "holders": t.holders.to_string(),
-                "cards": t.cards.to_string(),
-                "escrow": t.escrow.to_string(),
-                "bank": t.bank.to_string(),
-                "float": t.float.to_string(),
-            })
-        })
-        .collect();
+    let totals = totals(&report);
     let findings: Vec<Value> = report
         .failures
         .iter()
@@ -169,4 +159,27 @@ async fn freeze(office: &Office, report: &AuditReport) -> anyhow::Result<()> {
             .await?;
     }
     Ok(())
+}
+
+/// The totals of each currency, in minor units as text: a sum may exceed what JSON readers keep exact.
+fn totals(report: &AuditReport) -> Vec<Value> {
+    report
+        .totals
+        .iter()
+        .map(|t| {
+            json!({
+                "currency": t.currency.code(),
+                "holders": t.holders.to_string(),
+                "payable": t.payable.to_string(),
+                "cards": t.cards.to_string(),
+                "escrow": t.escrow.to_string(),
+                "bank": t.bank.to_string(),
+                "in_doubt": t.in_doubt.to_string(),
+                "held": t.held.to_string(),
+                "loss_in_doubt": t.loss.to_string(),
+                "written_off": t.written_off.to_string(),
+                "float": t.float.to_string(),
+            })
+        })
+        .collect()
 }

@@ -16,6 +16,7 @@ pub mod keys;
 pub mod log;
 pub mod order;
 mod output;
+pub mod reconcile;
 pub mod serve;
 pub mod template;
 

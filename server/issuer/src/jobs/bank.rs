@@ -86,6 +86,7 @@ async fn carry_out(app: &App, bank: &dyn Bank, task: &BankTask) -> anyhow::Resul
         Status::Refunding { .. } => refund(bank, task, now).await,
         Status::Open
         | Status::CommitSent { .. }
+        | Status::Held { .. }
         | Status::Credited { .. }
         | Status::Returned { .. }
         | Status::Unfunded { .. } => return Ok(()),

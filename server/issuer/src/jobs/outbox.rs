@@ -111,6 +111,7 @@ async fn deliver(app: &App, transport: &Transport, mail: &OutboxMail) -> Result<
         }
         Status::Unfunded { .. }
         | Status::Refunding { .. }
+        | Status::Held { .. }
         | Status::Credited { .. }
         | Status::Returned { .. } => {
             return Err(Failure::Permanent("the order had ended".to_owned()));

@@ -66,6 +66,7 @@ impl Row {
             Status::Open => (t.open, true),
             Status::CommitSent { .. } => (t.commit_sent, false),
             Status::Recovering { .. } => (t.recovering, false),
+            Status::Held { .. } => (t.held, false),
             Status::Credited { .. } => (t.credited, false),
             Status::Returned {
                 reason: ReturnReason::Expired,
@@ -75,6 +76,10 @@ impl Row {
                 reason: ReturnReason::Cancelled,
                 ..
             } => (t.returned_cancelled, false),
+            Status::Returned {
+                reason: ReturnReason::Closed,
+                ..
+            } => (t.held, false),
         };
         let mail = match view.mail.as_str() {
             "sent" => t.mail_sent,

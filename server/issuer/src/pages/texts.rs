@@ -78,6 +78,7 @@ texts! {
     commit_sent: "Being picked up", "受取処理中";
     recovering: "Waiting for the recipient's card", "受取人のカードの確認待ち";
     credited: "Received", "受取済み";
+    held: "Closed by the office; the money came back", "窓口で終了し返金済み";
     returned_expired: "Not picked up in time; the money came back", "期限切れのため返金済み";
     returned_cancelled: "Cancelled; the money came back", "取消により返金済み";
     mail_queued: "waiting to be sent", "送信待ち";

@@ -98,6 +98,9 @@ impl World {
                 epoch: 0,
                 proven: Proven::default(),
                 reread: false,
+                lost: None,
+                payouts: 0,
+                paid_out: 0,
             },
             remittances: BTreeMap::new(),
             in_flight: None,
@@ -337,7 +340,7 @@ impl World {
             remittance.receipt = rules::receipt_of(command.settle.as_ref()).cloned();
             self.card.proven = settled.proven.unwrap_or(self.card.proven);
         }
-        if let (Some(status), Some(Settlement::Freeze { evidence })) =
+        if let (Some((status, _)), Some(Settlement::Freeze { evidence })) =
             (plan.freeze, &command.settle)
         {
             self.card.status = status;

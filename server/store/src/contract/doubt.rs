@@ -34,7 +34,7 @@ pub async fn a_frozen_card_keeps_its_evidence_and_concludes_nothing(store: Arc<d
     world.holds(&of, id, [8_990, 1_000, 0]).await;
     let card = world.store.card(of.card).await.unwrap().unwrap();
     assert_eq!(card.status, CardStatus::Frozen);
-    let cases = world.store.freeze_cases(10).await.unwrap();
+    let cases = world.store.cases(0, 10).await.unwrap();
     assert_eq!(cases.len(), 1);
     assert_eq!(
         (cases[0].card, cases[0].in_flight, cases[0].at),
@@ -86,7 +86,7 @@ pub async fn a_blocked_card_still_settles_but_sends_nothing(store: Arc<dyn Store
     assert!(world.decide(of.card, odd, None, world.at(4)).await.is_ok());
     let card = world.store.card(of.card).await.unwrap().unwrap();
     assert_eq!(card.status, CardStatus::Blocked);
-    assert_eq!(world.store.freeze_cases(10).await.unwrap().len(), 1);
+    assert_eq!(world.store.cases(0, 10).await.unwrap().len(), 1);
 }
 
 /// Neither the sender nor the clock takes back what the card may hold already.

@@ -10,8 +10,10 @@
 
 mod bank;
 mod beside;
+mod closing;
 mod decisive;
 mod doubt;
+mod lost;
 mod money;
 mod order;
 mod pool;
@@ -21,8 +23,10 @@ mod world;
 
 pub use bank::*;
 pub use beside::*;
+pub use closing::*;
 pub use decisive::*;
 pub use doubt::*;
+pub use lost::*;
 pub use money::*;
 pub use order::*;
 pub use pool::*;
@@ -69,6 +73,20 @@ macro_rules! contract_tests {
             a_frozen_card_keeps_its_evidence_and_concludes_nothing
             a_blocked_card_still_settles_but_sends_nothing
             a_return_waits_for_the_proof
+            two_persons_close_what_is_in_doubt_and_a_late_proof_still_counts
+            a_closed_remittance_that_its_card_denies_makes_the_loss_good
+            a_decision_needs_two_known_persons_and_a_reason
+            only_what_is_in_doubt_can_be_closed
+            a_case_is_decided_by_the_cards_truth
+            an_adjustment_goes_both_ways
+            a_case_can_be_closed_by_blocking_its_card
+            a_case_is_refused_in_order_of_precedence
+            cases_are_listed_in_pages
+            a_lost_card_is_paid_out_after_its_window_and_once
+            a_payout_is_refused_in_order_of_precedence
+            a_late_proof_of_a_lost_card_is_paid_out_too
+            what_is_payable_goes_to_an_own_card_and_returns_there
+            a_paid_out_card_that_comes_back_is_a_case
             an_expired_remittance_is_not_sent_though_nobody_swept_it
             a_restored_database_sends_and_returns_nothing_before_its_cards_are_read
             a_card_that_knows_more_than_a_restored_database_is_believed

@@ -104,7 +104,7 @@ pub async fn a_card_whose_books_disagree_is_frozen_alone(store: Arc<dyn Store>) 
         (first.status, second.status),
         (CardStatus::Frozen, CardStatus::Active)
     );
-    let cases = world.store.freeze_cases(10).await.unwrap();
+    let cases = world.store.cases(0, 10).await.unwrap();
     assert_eq!(cases.len(), 1);
     assert_eq!((cases[0].card, &cases[0].evidence), (one.card, &found));
     let (card, now) = (two.card, world.at(6));

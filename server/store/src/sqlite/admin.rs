@@ -2,7 +2,7 @@
 
 use audit_log::{Change, digest};
 use ledger::{
-    CARD_VALUE_MAX, Card, CardId, CardStatus, EVIDENCE_LEN_MAX, HolderId, RemittanceId, Timestamp,
+    CARD_VALUE_MAX, Card, CardId, CardStatus, CaseKind, EVIDENCE_LEN_MAX, HolderId, Timestamp,
 };
 use rusqlite::Connection;
 
@@ -10,7 +10,7 @@ use crate::error::AdminError;
 use crate::record::{NewCard, NewHolder, TEMPLATE_LEN_MAX};
 use crate::sqlite::apply::set_card_status;
 use crate::sqlite::fault::Fault;
-use crate::sqlite::{journal, rows};
+use crate::sqlite::{doubt, journal, rows};
 
 /// Longest name of a holder, in characters: what an order carries as the sender's name.
 const NAME_CHARS_MAX: usize = ledger::rules::SENDER_NAME_CHARS_MAX;
@@ -21,7 +21,7 @@ const EMAIL_LEN_MAX: usize = 254;
 /// Longest masked card number, in bytes: 16 digits and three blanks.
 const MASKED_LEN_MAX: usize = 19;
 
-fn taken(what: &'static str) -> impl Fn(Fault) -> AdminError {
+pub(super) fn taken(what: &'static str) -> impl Fn(Fault) -> AdminError {
     move |fault| {
         if fault.is_duplicate() {
             AdminError::Taken { what }
@@ -206,15 +206,16 @@ pub(super) fn freeze_card(
     };
     let now = ledger_time(connection, now)?;
     let in_flight = rows::in_flight(connection, card)?.map(|sent| sent.remittance);
-    let sql = "SELECT 1 FROM freeze_case WHERE card = ?1 AND evidence = ?2";
-    let same = (card.as_bytes(), found);
-    if connection.prepare_cached(sql)?.exists(same)? {
+    if !doubt::open_case(
+        connection,
+        card,
+        in_flight,
+        found,
+        CaseKind::Unexplained,
+        now,
+    )? {
         return Ok(());
     }
-    let sql = "INSERT INTO freeze_case (card, in_flight, evidence, at) VALUES (?1, ?2, ?3, ?4)";
-    let flying = in_flight.map(RemittanceId::to_bytes);
-    let params = (card.as_bytes(), flying, found, now.micros());
-    rows::write(connection, sql, params, "case")?;
     set_card_status(connection, card, status)?;
     let change = Change::CardFrozen {
         card,

@@ -11,6 +11,7 @@ use planted::Bug;
 use rusqlite::Connection;
 
 use crate::sqlite::bank;
+use crate::sqlite::doubt;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::order::place_order;
 use crate::sqlite::{journal, recovery, revise, rows};
@@ -70,6 +71,12 @@ pub(super) fn apply(
             ..
         } => recovery::show_receipt(connection, *remittance, receipt, now),
         Command::BlockCard { card, .. } => block(connection, *card, now),
+        Command::ReportLost { card, .. } => doubt::report_lost(connection, *card, now),
+        Command::PayOut { card, window_s, .. } => {
+            doubt::pay_out_card(connection, *card, *window_s, now)
+        }
+        Command::CloseInDoubt(close) => doubt::close(connection, close, now),
+        Command::ResolveCase(resolve) => doubt::resolve(connection, resolve, now),
     }
 }
 
@@ -286,16 +293,15 @@ fn freeze(
     connection: &Connection,
     step: &Decide,
     in_flight: Option<RemittanceId>,
-    status: ledger::CardStatus,
+    (status, kind): (ledger::CardStatus, ledger::CaseKind),
     now: Timestamp,
 ) -> Result<(), Fault> {
     let Some(ledger::Settlement::Freeze { evidence }) = &step.settle else {
         return Ok(());
     };
-    let sql = "INSERT INTO freeze_case (card, in_flight, evidence, at) VALUES (?1, ?2, ?3, ?4)";
-    let id = in_flight.map(RemittanceId::to_bytes);
-    let params = (step.card.as_bytes(), id, evidence, now.micros());
-    rows::write(connection, sql, params, "case")?;
+    if !doubt::open_case(connection, step.card, in_flight, evidence, kind, now)? {
+        return Ok(());
+    }
     set_card_status(connection, step.card, status)?;
     let change = Change::CardFrozen {
         card: step.card,
@@ -341,8 +347,7 @@ fn block(connection: &Connection, card: CardId, now: Timestamp) -> Result<Answer
         return Ok(Err(Refusal::CardUnknown));
     };
     if found.status != ledger::CardStatus::Blocked {
-        set_card_status(connection, card, ledger::CardStatus::Blocked)?;
-        journal::record(connection, now, Change::CardBlocked { card })?;
+        doubt::block(connection, card, now)?;
     }
     Ok(Ok(Outcome::CardBlocked))
 }
@@ -373,7 +378,8 @@ pub(super) fn advance(
     );
     let receipt = receipt.filter(|_| !planted::on(Bug::ReceiptNotStored));
     let sql = "UPDATE remittance SET status = ?2, cancel_asked = ?3, ended = ?4, recovering = ?5, \
-               receipt = ?6 WHERE id = ?1 AND status = ?7 AND recovering = ?8";
+               receipt = ?6, held = coalesce(held, ?9) \
+               WHERE id = ?1 AND status = ?7 AND recovering = ?8";
     let remittance = escrow.remittance.as_bytes();
     let params = (
         remittance,
@@ -384,6 +390,7 @@ pub(super) fn advance(
         receipt,
         from.status,
         from.recovering,
+        to.held,
     );
     rows::write(connection, sql, params, "remittance")?;
     if let Some(posting) = step.posting {
@@ -407,6 +414,7 @@ pub(super) fn advance(
             Status::Open
             | Status::CommitSent { .. }
             | Status::Refunding { .. }
+            | Status::Held { .. }
             | Status::Unfunded { .. }
             | Status::Credited { .. }
             | Status::Returned { .. } => Change::Recovering { remittance },
@@ -414,6 +422,7 @@ pub(super) fn advance(
         Status::Open if !escrow.status.is_funded() => Change::Funded { remittance },
         // noted where the row, or its in-flight row, comes or goes
         Status::Ordered
+        | Status::Held { .. }
         | Status::Open
         | Status::Credited { .. }
         | Status::CommitSent {
@@ -437,18 +446,36 @@ fn post_leg(
             (Leg::Funding, bank, held)
         }
         (Posting::ToCard, Flow::Credit(_)) => (Leg::End, held, Account::Card(escrow.card)),
+        (Posting::ToLoss, Flow::Credit(_)) => {
+            (Leg::End, held, Account::Loss(escrow.amount.currency()))
+        }
+        (Posting::LossToSender, Flow::Credit(_)) => {
+            let loss = Account::Loss(escrow.amount.currency());
+            (Leg::Loss, loss, escrow.paid_from_loss())
+        }
         (Posting::ToSender, Flow::Credit(_)) => (Leg::End, held, escrow.home()),
         (
-            Posting::ToEscrow | Posting::FromCard | Posting::ToCard | Posting::ToSender,
+            Posting::ToEscrow
+            | Posting::FromCard
+            | Posting::ToCard
+            | Posting::ToLoss
+            | Posting::LossToSender
+            | Posting::ToSender,
             Flow::Credit(_) | Flow::Debit { .. },
         ) => return Err(Fault::Corrupt("flow")),
     };
     match to {
         Account::Card(_) | Account::Holder(_) if planted::on(Bug::PostingForgotten) => {}
         Account::Card(card) => add_to(connection, card.as_bytes(), escrow.amount)?,
+        Account::Payable(holder) => add_to(connection, &holder.payable(), escrow.amount)?,
         Account::Holder(holder) => add_to(connection, holder.as_bytes(), escrow.amount)?,
         // derived: their transfers are their balance
-        Account::Float(_) | Account::Bank(_) | Account::Pool(_) | Account::Escrow(_) => {}
+        Account::Float(_)
+        | Account::Bank(_)
+        | Account::Pool(_)
+        | Account::Loss(_)
+        | Account::WrittenOff(_)
+        | Account::Escrow(_) => {}
     }
     rows::post(
         connection,

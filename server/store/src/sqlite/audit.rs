@@ -5,8 +5,9 @@ mod log;
 use std::collections::{BTreeMap, HashMap};
 
 use ledger::{
-    Account, AuditCheck, AuditLine, AuditReport, AuditTotals, CardAccounts, CardId, Escrow, Flow,
-    HolderId, Leg, RemittanceId, ReturnReason, Source, Status, Transfer,
+    Account, AuditCheck, AuditLine, AuditReport, AuditTotals, CardAccounts, CardId, CardStatus,
+    Escrow, Flow, HolderId, Language, Leg, MailId, RemittanceId, ReturnReason, Source, Status,
+    Transfer,
 };
 use money::Currency;
 use rusqlite::Connection;
@@ -20,14 +21,22 @@ struct Books<'c> {
     report: AuditReport,
     /// Sum of transfers per holder and card.
     by_transfers: HashMap<Account, i128>,
-    /// Sum of transfers per currency: bank, float, escrow.
+    /// Sum of the payouts per card, by transfers.
+    paid_out: HashMap<CardId, i128>,
+    /// Sum of transfers per currency: bank, float, loss, written off, escrow.
     bank: BTreeMap<Currency, i128>,
     float: BTreeMap<Currency, i128>,
+    loss: BTreeMap<Currency, i128>,
+    written_off: BTreeMap<Currency, i128>,
     escrow: BTreeMap<Currency, i128>,
-    /// Sum of rows per currency: holders, cards, open remittances.
+    /// Sum of rows per currency: holders, what is owed, cards, remittances that hold escrow, and those
+    /// of them in doubt and held.
     holders: BTreeMap<Currency, i128>,
+    payable: BTreeMap<Currency, i128>,
     cards: BTreeMap<Currency, i128>,
     open: BTreeMap<Currency, i128>,
+    in_doubt: BTreeMap<Currency, i128>,
+    held: BTreeMap<Currency, i128>,
 }
 
 pub(super) fn audit(connection: &Connection) -> Result<AuditReport, Fault> {
@@ -36,17 +45,25 @@ pub(super) fn audit(connection: &Connection) -> Result<AuditReport, Fault> {
         report: AuditReport::default(),
         by_transfers: HashMap::new(),
         bank: BTreeMap::new(),
+        paid_out: HashMap::new(),
         float: BTreeMap::new(),
+        loss: BTreeMap::new(),
+        written_off: BTreeMap::new(),
         escrow: BTreeMap::new(),
         holders: BTreeMap::new(),
+        payable: BTreeMap::new(),
         cards: BTreeMap::new(),
         open: BTreeMap::new(),
+        in_doubt: BTreeMap::new(),
+        held: BTreeMap::new(),
     };
     books.transfers()?;
     books.accounts()?;
     books.remittances()?;
     books.in_flight()?;
     books.pools()?;
+    books.payouts()?;
+    books.outbox()?;
     books.log()?;
     books.totals();
     let mut report = books.report;
@@ -74,7 +91,17 @@ impl Books<'_> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut found = statement.query([])?;
         while let Some(row) = found.next()? {
-            each(self, row)?;
+            match each(self, row) {
+                Err(Fault::Corrupt(what)) => {
+                    let subject = match row.get::<_, [u8; 16]>(0) {
+                        Ok(id) => ledger::TransferId::from_stored(id).to_string(),
+                        Err(_) => format!("{:?}", row.get_ref(0)?),
+                    };
+                    let detail = format!("unreadable {what}");
+                    self.fail(AuditCheck::RowsAreReadable, subject, detail);
+                }
+                done => done?,
+            }
         }
         Ok(())
     }
@@ -86,6 +113,9 @@ impl Books<'_> {
             books.report.transfers += 1;
             books.count(transfer.from, transfer.amount.currency(), -amount);
             books.count(transfer.to, transfer.amount.currency(), amount);
+            if let (Account::Card(card), Account::Payable(_)) = (transfer.from, transfer.to) {
+                *books.paid_out.entry(card).or_default() += amount;
+            }
             Ok(())
         })
     }
@@ -94,8 +124,10 @@ impl Books<'_> {
         *match account {
             Account::Float(currency) => self.float.entry(currency).or_default(),
             Account::Bank(currency) => self.bank.entry(currency).or_default(),
+            Account::Loss(currency) => self.loss.entry(currency).or_default(),
+            Account::WrittenOff(currency) => self.written_off.entry(currency).or_default(),
             Account::Escrow(_) => self.escrow.entry(currency).or_default(),
-            Account::Holder(_) | Account::Card(_) | Account::Pool(_) => {
+            Account::Holder(_) | Account::Card(_) | Account::Pool(_) | Account::Payable(_) => {
                 self.by_transfers.entry(account).or_default()
             }
         } += amount;
@@ -104,7 +136,7 @@ impl Books<'_> {
     fn accounts(&mut self) -> Result<(), Fault> {
         // a receipt moved the account, and the card has not been read yet
         let sql = "SELECT account.id, kind, account.currency, balance, \
-                   card.proven_value + coalesce((SELECT sum(amount) FROM receipt_shown \
+                   card.proven_value - card.paid_out + coalesce((SELECT sum(amount) FROM receipt_shown \
                    JOIN remittance ON remittance.id = receipt_shown.remittance \
                    WHERE receipt_shown.card = card.id), 0) \
                    FROM account LEFT JOIN card ON card.id = account.id";
@@ -112,10 +144,10 @@ impl Books<'_> {
             let currency = rows::currency(row, 2)?;
             let balance: i64 = row.get(3)?;
             let proven: Option<i64> = row.get(4)?;
-            let account = if row.get::<_, i64>(1)? == rows::KIND_CARD {
-                Account::Card(rows::id(row, 0, CardId::from_bytes)?)
-            } else {
-                Account::Holder(rows::id(row, 0, HolderId::from_bytes)?)
+            let account = match row.get::<_, i64>(1)? {
+                rows::KIND_CARD => Account::Card(rows::id(row, 0, CardId::from_bytes)?),
+                rows::KIND_PAYABLE => Account::Payable(rows::id(row, 0, HolderId::from_payable)?),
+                _ => Account::Holder(rows::id(row, 0, HolderId::from_bytes)?),
             };
             books.account(account, currency, balance, proven);
             Ok(())
@@ -150,21 +182,28 @@ impl Books<'_> {
                 }
                 &mut self.cards
             }
+            Account::Payable(_) => &mut self.payable,
             Account::Holder(_)
             | Account::Float(_)
             | Account::Bank(_)
             | Account::Pool(_)
+            | Account::Loss(_)
+            | Account::WrittenOff(_)
             | Account::Escrow(_) => &mut self.holders,
         };
         *totals.entry(currency).or_default() += i128::from(balance);
     }
 
     fn remittances(&mut self) -> Result<(), Fault> {
-        self.each("SELECT id FROM remittance", |books, row| {
-            let id = rows::id(row, 0, RemittanceId::from_bytes)?;
-            let escrow = rows::escrow(books.connection, id)?;
-            books.remittance(&escrow.ok_or(Fault::Corrupt("remittance"))?)
-        })
+        self.each(
+            "SELECT id, held IS NOT NULL FROM remittance",
+            |books, row| {
+                let id = rows::id(row, 0, RemittanceId::from_bytes)?;
+                let escrow = rows::escrow(books.connection, id)?;
+                books.remittance(&escrow.ok_or(Fault::Corrupt("remittance"))?)?;
+                books.held(&escrow.ok_or(Fault::Corrupt("remittance"))?, row.get(1)?)
+            },
+        )
     }
 
     fn remittance(&mut self, escrow: &Escrow) -> Result<(), Fault> {
@@ -172,9 +211,26 @@ impl Books<'_> {
             let open = self.open.entry(escrow.amount.currency()).or_default();
             *open += i128::from(escrow.amount.minor());
         }
+        let part = match escrow.status {
+            Status::CommitSent { .. } => Some(&mut self.in_doubt),
+            Status::Held { .. } => Some(&mut self.held),
+            Status::Ordered
+            | Status::FundingUnknown { .. }
+            | Status::Unfunded { .. }
+            | Status::Refunding { .. }
+            | Status::Open
+            | Status::Recovering { .. }
+            | Status::Credited { .. }
+            | Status::Returned { .. } => None,
+        };
+        if let Some(part) = part {
+            let part = part.entry(escrow.amount.currency()).or_default();
+            *part += i128::from(escrow.amount.minor());
+        }
         let held = Account::Escrow(escrow.remittance);
         let source = match escrow.flow {
             Flow::Credit(Source::Account) => Account::Holder(escrow.sender),
+            Flow::Credit(Source::Payable) => Account::Payable(escrow.sender),
             Flow::Credit(Source::Bank) => Account::Bank(escrow.amount.currency()),
             Flow::Credit(Source::Card) | Flow::Debit { .. } => return Err(Fault::Corrupt("flow")),
         };
@@ -185,6 +241,7 @@ impl Books<'_> {
             | Status::FundingUnknown { .. }
             | Status::Unfunded { .. }
             | Status::Refunding { .. }
+            | Status::Held { .. }
             | Status::Open
             | Status::CommitSent { .. }
             | Status::Recovering { .. } => None,
@@ -193,6 +250,10 @@ impl Books<'_> {
                 reason: ReturnReason::Expired | ReturnReason::Cancelled,
                 ..
             } => Some(escrow.home()),
+            Status::Returned {
+                reason: ReturnReason::Closed,
+                ..
+            } => Some(Account::Loss(escrow.amount.currency())),
         };
         let end = end.map(|to| (held, to));
         self.leg(escrow, Leg::End, end)?;
@@ -214,6 +275,47 @@ impl Books<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Closed in doubt: the sender was paid from `loss:in-doubt`, once, and the card is blocked.
+    fn held(&mut self, escrow: &Escrow, held: bool) -> Result<(), Fault> {
+        let currency = escrow.amount.currency();
+        let sender = escrow.paid_from_loss();
+        let found = rows::transfer(self.connection, Leg::Loss.transfer_of(escrow.remittance))?;
+        let expected = held.then_some((Account::Loss(currency), sender, escrow.amount));
+        if found.map(|found| (found.from, found.to, found.amount)) != expected {
+            let detail = format!("closed in doubt {held}, transfer {found:?}");
+            self.fail(AuditCheck::Held, escrow.remittance, detail);
+        }
+        let card = rows::card(self.connection, escrow.card)?;
+        if held && card.is_none_or(|card| card.status != CardStatus::Blocked) {
+            let detail = format!("its card {} is not blocked", escrow.card);
+            self.fail(AuditCheck::Held, escrow.remittance, detail);
+        }
+        Ok(())
+    }
+
+    fn payouts(&mut self) -> Result<(), Fault> {
+        self.each("SELECT id FROM card", |books, row| {
+            let id = rows::id(row, 0, CardId::from_bytes)?;
+            let card = rows::card(books.connection, id)?.ok_or(Fault::Corrupt("card"))?;
+            let posted = books.paid_out.remove(&id).unwrap_or_default();
+            if posted != i128::from(card.paid_out) || card.payouts > 0 && card.lost.is_none() {
+                let detail = format!("paid out {}, transfers {posted}", card.paid_out);
+                books.fail(AuditCheck::PayoutHasItsTransfers, id, detail);
+            }
+            Ok(())
+        })
+    }
+
+    /// Mails have no figures; that each can be read is all there is to check.
+    fn outbox(&mut self) -> Result<(), Fault> {
+        self.each("SELECT id, remittance, language FROM outbox", |_, row| {
+            rows::id(row, 0, MailId::from_bytes)?;
+            rows::id(row, 1, RemittanceId::from_bytes)?;
+            rows::coded(row, 2, Language::from_code, "language")?;
+            Ok(())
+        })
     }
 
     fn leg(
@@ -267,7 +369,9 @@ impl Books<'_> {
             let matching = escrow.filter(|escrow| {
                 escrow.card == id
                     && match escrow.status {
-                        Status::CommitSent { .. } | Status::Recovering { .. } => true,
+                        Status::CommitSent { .. }
+                        | Status::Recovering { .. }
+                        | Status::Held { .. } => true,
                         Status::Ordered
                         | Status::FundingUnknown { .. }
                         | Status::Unfunded { .. }
@@ -298,26 +402,47 @@ impl Books<'_> {
             let sum = |map: &BTreeMap<Currency, i128>| map.get(&currency).copied();
             let maps = [
                 &self.holders,
+                &self.payable,
                 &self.cards,
                 &self.open,
                 &self.bank,
+                &self.in_doubt,
+                &self.held,
+                &self.loss,
+                &self.written_off,
                 &self.float,
                 &self.escrow,
             ];
             if maps.into_iter().all(|map| sum(map).is_none()) {
                 continue;
             }
-            let [holders, cards, escrow, bank, float, by_transfers] =
-                maps.map(|map| sum(map).unwrap_or_default());
-            let totals = AuditTotals {
-                currency,
+            let [
                 holders,
+                payable,
                 cards,
                 escrow,
                 bank,
+                in_doubt,
+                held,
+                loss,
+                written_off,
+                float,
+                by_transfers,
+            ] = maps.map(|map| sum(map).unwrap_or_default());
+            let totals = AuditTotals {
+                currency,
+                holders,
+                payable,
+                cards,
+                escrow,
+                bank,
+                in_doubt,
+                held,
+                loss,
+                written_off,
                 float,
             };
-            if holders + cards + escrow + bank + float != 0 {
+            if holders + payable + cards + escrow + bank + loss + written_off + float != 0 {
                 let detail = format!("{totals:?}");
                 self.fail(AuditCheck::SumIsZero, currency.code(), detail);
             }
@@ -332,9 +457,12 @@ impl Books<'_> {
 
 fn name(account: Account) -> String {
     match account {
-        Account::Float(currency) | Account::Bank(currency) | Account::Pool(currency) => {
-            currency.code().to_owned()
-        }
+        Account::Float(currency)
+        | Account::Bank(currency)
+        | Account::Pool(currency)
+        | Account::Loss(currency)
+        | Account::WrittenOff(currency) => currency.code().to_owned(),
+        Account::Payable(id) => format!("payable:{id}"),
         Account::Holder(id) => id.to_string(),
         Account::Card(id) => id.to_string(),
         Account::Escrow(id) => id.to_string(),

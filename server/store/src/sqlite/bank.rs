@@ -87,6 +87,7 @@ pub(super) fn follow(
         | Status::Refunding { .. } => (Some(now), true),
         Status::Open
         | Status::CommitSent { .. }
+        | Status::Held { .. }
         | Status::Credited { .. }
         | Status::Returned { .. }
         | Status::Unfunded { .. } => (None, false),
@@ -127,6 +128,7 @@ fn follow_mail(
             | Status::Open
             | Status::CommitSent { .. }
             | Status::Recovering { .. }
+            | Status::Held { .. }
             | Status::Credited { .. }
             | Status::Returned { .. }
             | Status::Refunding { .. }

@@ -35,6 +35,14 @@ pub(super) fn reach(command: &Command, moment: Moment) {
         (Command::AskBank { .. } | Command::BankAnswered { .. }, BeforeCommit | AfterCommit) => {}
         (Command::ShowReceipt { .. }, BeforeCommit) => reach!("store::show-receipt::before-commit"),
         (Command::ShowReceipt { .. }, AfterCommit) => reach!("store::show-receipt::after-commit"),
+        // by an officer at the command line, who sees how it ended and repeats it
+        (
+            Command::ReportLost { .. }
+            | Command::PayOut { .. }
+            | Command::CloseInDoubt(_)
+            | Command::ResolveCase(_),
+            BeforeCommit | AfterCommit,
+        ) => {}
         (Command::BlockCard { .. }, BeforeCommit) => reach!("store::block-card::before-commit"),
         (Command::BlockCard { .. }, AfterCommit) => reach!("store::block-card::after-commit"),
     }

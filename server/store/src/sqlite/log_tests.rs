@@ -254,7 +254,10 @@ async fn transfers_of_before_the_log_enter_it() {
 
 /// Tables, and the kinds of records by which their writes reach the log.
 const COVERED: &[(&str, &[&str])] = &[
-    ("account", &["posted", "holder-added", "card-issuing"]),
+    (
+        "account",
+        &["posted", "holder-added", "card-issuing", "paid-out"],
+    ),
     (
         "card",
         &[
@@ -266,6 +269,10 @@ const COVERED: &[(&str, &[&str])] = &[
             "credited",
             "restored",
             "card-reread",
+            "case-adopted",
+            "case-blocked",
+            "card-lost",
+            "paid-out",
         ],
     ),
     ("bank_account", &["bank-account"]),
@@ -280,7 +287,15 @@ const COVERED: &[(&str, &[&str])] = &[
             "returned",
         ],
     ),
-    ("freeze_case", &["card-frozen"]),
+    (
+        "decision",
+        &["closed-in-doubt", "case-adopted", "case-blocked"],
+    ),
+    (
+        "freeze_case",
+        &["card-frozen", "case-adopted", "case-blocked"],
+    ),
+    ("officer", &["officer-added", "officer-withdrawn"]),
     ("holder", &["holder-added", "holder-address"]),
     ("idempotency", &["ordered", "order-refused"]),
     ("in_flight", &["commit-sent", "proven-absent", "credited"]),
@@ -304,6 +319,7 @@ const COVERED: &[(&str, &[&str])] = &[
             "receipt-shown",
             "credited-by-log",
             "revised",
+            "closed-in-doubt",
         ],
     ),
     ("signing_key", &["key-added", "key-revoked"]),

@@ -9,6 +9,7 @@ mod audit;
 mod bank;
 mod copy;
 mod crash;
+mod doubt;
 mod fault;
 mod inline;
 mod journal;

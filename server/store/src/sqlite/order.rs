@@ -40,11 +40,14 @@ pub(super) fn place_order(
     let found = recipient(connection, order)?;
     let bank_account = match order.payment {
         Payment::Bank => bank::account(connection, order.sender)?,
-        Payment::Account => None,
+        Payment::Account | Payment::Payable => None,
     };
     let facts = rules::OrderFacts {
         remittance_taken: rows::escrow(connection, order.remittance)?.is_some(),
-        sender: rows::balance(connection, order.sender.as_bytes())?,
+        sender: match rows::account_columns(&payer(order)) {
+            (_, Some(id)) => rows::balance(connection, &id)?,
+            (_, None) => None,
+        },
         bank_account: bank_account.is_some(),
         recipient: found.as_ref().map(|found| found.facts),
     };
@@ -65,6 +68,14 @@ pub(super) fn place_order(
         remember(connection, order, &answer, now)?;
     }
     Ok(answer)
+}
+
+/// The account here that pays, or that shows that the sender has one.
+const fn payer(order: &PlaceOrder) -> Account {
+    match order.payment {
+        Payment::Account | Payment::Bank => Account::Holder(order.sender),
+        Payment::Payable => Account::Payable(order.sender),
+    }
 }
 
 fn recorded(
@@ -159,10 +170,13 @@ fn place(
     now: Timestamp,
 ) -> Result<(), Fault> {
     if let Some(balance) = plan.sender_after {
-        rows::set_balance(connection, order.sender.as_bytes(), balance)?;
+        let from = payer(order);
+        let (_, id) = rows::account_columns(&from);
+        let id = id.ok_or(Fault::Corrupt("account"))?;
+        rows::set_balance(connection, &id, balance)?;
         let transfer = Transfer {
             id: Leg::Funding.transfer_of(order.remittance),
-            from: Account::Holder(order.sender),
+            from,
             to: Account::Escrow(order.remittance),
             amount: order.amount,
             at: now,
@@ -199,9 +213,10 @@ fn insert(
 ) -> Result<(), Fault> {
     let sql = "INSERT INTO remittance (id, revision, sender, sender_name, card, currency, amount, \
                note, status, cancel_asked, ended, created, expires, order_bytes, signature, \
-               program_key, template_hash, claim_ref, receipt, flow, funds) VALUES (?1, ?2, ?3, \
-               ?4, ?5, ?6, ?7, ?8, ?9, 0, NULL, ?10, ?11, ?12, ?13, ?14, ?15, ?16, NULL, ?17, \
-               NULL)";
+               program_key, template_hash, claim_ref, receipt, flow, funds, payable) VALUES (?1, \
+               ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, NULL, ?10, ?11, ?12, ?13, ?14, ?15, ?16, NULL, \
+               ?17, NULL, ?18)";
+    let (flow, payable) = rows::flow_columns(plan.flow);
     let params = rusqlite::params![
         order.remittance.as_bytes(),
         order.revision,
@@ -219,7 +234,8 @@ fn insert(
         order.program_key,
         order.template_hash,
         order.claim.0,
-        plan.flow.code(),
+        flow,
+        payable,
     ];
     rows::write(connection, sql, params, "remittance")
 }

@@ -2,7 +2,7 @@
 
 use audit_log::Change;
 use ledger::{Language, MailId, OutboxMail, RemittanceId, Timestamp};
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 use crate::sqlite::fault::Fault;
 use crate::sqlite::{journal, rows};
@@ -20,7 +20,7 @@ pub(super) fn lease(
 ) -> Result<Vec<OutboxMail>, Fault> {
     let sql = "SELECT id, remittance, message_id, to_address, language, attempts FROM outbox \
                WHERE status = 'queued' AND due <= ?1 ORDER BY due, id LIMIT ?2";
-    let mut due = rows::all(connection, sql, (now.micros(), limit), |row| {
+    let read = |row: &Row<'_>| {
         let language = row.get_ref(4)?.as_str().ok().and_then(Language::from_code);
         Ok(OutboxMail {
             id: rows::id(row, 0, MailId::from_bytes)?,
@@ -30,7 +30,24 @@ pub(super) fn lease(
             language: language.ok_or(Fault::Corrupt("language"))?,
             attempts: row.get(5)?,
         })
+    };
+    // A row that nobody can read must not stop the others: it waits as long as a lease, and the audit
+    // names it.
+    let found = rows::all(connection, sql, (now.micros(), limit), |row| {
+        Ok((row.get::<_, rusqlite::types::Value>(0)?, read(row)))
     })?;
+    let mut due = Vec::with_capacity(found.len());
+    for (id, mail) in found {
+        match mail {
+            Ok(mail) => due.push(mail),
+            Err(Fault::Corrupt(what)) => {
+                tracing::error!(what, "a mail is unreadable: see the audit");
+                let sql = "UPDATE outbox SET due = ?2 WHERE id = ?1";
+                rows::write(connection, sql, (id, until.micros()), "mail")?;
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
     let sql = "UPDATE outbox SET due = ?2, attempts = ?3 WHERE id = ?1";
     for mail in &mut due {
         mail.attempts = mail.attempts.saturating_add(1);

@@ -1,8 +1,8 @@
 //! Reads; each runs in one read transaction.
 
 use ledger::{
-    Account, Card, CardId, ClaimRef, FreezeCase, Holder, HolderId, NumberRef, Remittance,
-    RemittanceId, Timestamp, TokenHash, Uid,
+    Account, Card, CardId, ClaimRef, Holder, HolderId, NumberRef, Remittance, RemittanceId,
+    Timestamp, TokenHash, Uid,
 };
 use money::{Currency, Money};
 use planted::Bug;
@@ -168,20 +168,6 @@ pub(super) fn cards(
     )
 }
 
-pub(super) fn freeze_cases(connection: &Connection, limit: u32) -> Result<Vec<FreezeCase>, Fault> {
-    let sql = "SELECT card, in_flight, evidence, at FROM freeze_case ORDER BY seq LIMIT ?1";
-    rows::all(connection, sql, [limit.min(PAGE_MAX)], |row| {
-        let in_flight: Option<[u8; 16]> = row.get(1)?;
-        let in_flight = in_flight.map(RemittanceId::from_bytes).transpose();
-        Ok(FreezeCase {
-            card: rows::id(row, 0, CardId::from_bytes)?,
-            in_flight: in_flight.map_err(|_| Fault::Corrupt("id"))?,
-            evidence: row.get(2)?,
-            at: rows::at(row, 3)?,
-        })
-    })
-}
-
 pub(super) fn template(connection: &Connection, hash: [u8; 32]) -> Result<Option<Vec<u8>>, Fault> {
     rows::one(
         connection,
@@ -194,6 +180,7 @@ pub(super) fn template(connection: &Connection, hash: [u8; 32]) -> Result<Option
 pub(super) fn balance(connection: &Connection, account: Account) -> Result<Option<Money>, Fault> {
     match account {
         Account::Holder(id) => rows::balance(connection, id.as_bytes()),
+        Account::Payable(holder) => rows::balance(connection, &holder.payable()),
         Account::Card(id) => rows::balance(connection, id.as_bytes()),
         Account::Pool(currency) => pool::balance(connection, currency).map(Some),
         Account::Escrow(id) => Ok(rows::escrow(connection, id)?.map(|escrow| {
@@ -204,8 +191,13 @@ pub(super) fn balance(connection: &Connection, account: Account) -> Result<Optio
             };
             Money::new(held, escrow.amount.currency())
         })),
-        Account::Float(currency) => derived(connection, rows::KIND_FLOAT, currency).map(Some),
-        Account::Bank(currency) => derived(connection, rows::KIND_BANK, currency).map(Some),
+        Account::Float(currency)
+        | Account::Bank(currency)
+        | Account::Loss(currency)
+        | Account::WrittenOff(currency) => {
+            let (kind, _) = rows::account_columns(&account);
+            derived(connection, kind, currency).map(Some)
+        }
     }
 }
 

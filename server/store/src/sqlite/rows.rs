@@ -2,8 +2,8 @@
 
 use ledger::{
     Account, Card, CardId, CardStatus, Escrow, Flow, Holder, HolderId, IdError, InFlight, Language,
-    MailStatus, NumberRef, Proven, Remittance, RemittanceId, ReturnReason, Status, Timestamp,
-    Transfer, TransferId, Uid, UnfundedReason,
+    MailStatus, NumberRef, Proven, Remittance, RemittanceId, ReturnReason, Source, Status,
+    Timestamp, Transfer, TransferId, Uid, UnfundedReason,
 };
 use money::{Amount, Currency, Money};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
@@ -17,6 +17,9 @@ pub(super) const KIND_HOLDER: i64 = 1;
 pub(super) const KIND_CARD: i64 = 2;
 pub(super) const KIND_ESCROW: i64 = 3;
 pub(super) const KIND_BANK: i64 = 4;
+pub(super) const KIND_LOSS: i64 = 5;
+pub(super) const KIND_WRITTEN_OFF: i64 = 6;
+pub(super) const KIND_PAYABLE: i64 = 7;
 
 /// Runs a query for at most one row.
 pub(super) fn one<T>(
@@ -159,10 +162,13 @@ pub(super) fn account_columns(account: &Account) -> (i64, Option<[u8; 16]>) {
     match account {
         Account::Float(_) => (KIND_FLOAT, None),
         Account::Bank(_) => (KIND_BANK, None),
+        Account::Loss(_) => (KIND_LOSS, None),
+        Account::WrittenOff(_) => (KIND_WRITTEN_OFF, None),
         Account::Holder(id) => (KIND_HOLDER, Some(id.to_bytes())),
         Account::Card(id) => (KIND_CARD, Some(id.to_bytes())),
         Account::Pool(currency) => (KIND_CARD, Some(pool::id_of(*currency))),
         Account::Escrow(id) => (KIND_ESCROW, Some(id.to_bytes())),
+        Account::Payable(holder) => (KIND_PAYABLE, Some(holder.payable())),
     }
 }
 
@@ -176,6 +182,9 @@ fn account(row: &Row<'_>, kind: usize, currency: Currency) -> Result<Account, Fa
             Ok(Account::Pool(currency))
         }
         KIND_CARD => Ok(Account::Card(id(row, at, CardId::from_bytes)?)),
+        KIND_LOSS => Ok(Account::Loss(currency)),
+        KIND_WRITTEN_OFF => Ok(Account::WrittenOff(currency)),
+        KIND_PAYABLE => Ok(Account::Payable(id(row, at, HolderId::from_payable)?)),
         KIND_ESCROW => Ok(Account::Escrow(id(row, at, RemittanceId::from_bytes)?)),
         _ => Err(Fault::Corrupt("account kind")),
     }
@@ -274,7 +283,8 @@ pub(super) fn read_holder(row: &Row<'_>) -> Result<Holder, Fault> {
 macro_rules! card_select {
     () => {
         "SELECT id, number_ref, masked, uid, holder, status, currency, value_max, epoch, proven_id, \
-         proven_remittance_seq, proven_payment_seq, proven_value, reread FROM card"
+         proven_remittance_seq, proven_payment_seq, proven_value, reread, lost, payouts, paid_out \
+         FROM card"
     };
 }
 pub(super) use card_select;
@@ -297,6 +307,9 @@ pub(super) fn read_card(row: &Row<'_>) -> Result<Card, Fault> {
             value: row.get(12)?,
         },
         reread: row.get(13)?,
+        lost: row.get::<_, Option<i64>>(14)?.map(Timestamp::from_micros),
+        payouts: row.get(15)?,
+        paid_out: row.get(16)?,
     })
 }
 
@@ -325,13 +338,15 @@ pub(super) fn in_flight(connection: &Connection, card: CardId) -> Result<Option<
 
 // --- remittances ---
 
-/// A status as its four columns.
+/// A status as its five columns.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StatusColumns {
     pub(super) status: &'static str,
     pub(super) cancel_asked: bool,
     pub(super) ended: Option<i64>,
     pub(super) recovering: bool,
+    /// Only where it is set by this status; what is set stays.
+    pub(super) held: Option<i64>,
 }
 
 pub(super) const fn status_columns(status: Status) -> StatusColumns {
@@ -340,6 +355,7 @@ pub(super) const fn status_columns(status: Status) -> StatusColumns {
         cancel_asked: false,
         ended: None,
         recovering: false,
+        held: None,
     };
     match status {
         Status::Ordered | Status::Open => columns,
@@ -354,7 +370,8 @@ pub(super) const fn status_columns(status: Status) -> StatusColumns {
         Status::Refunding { reason } => StatusColumns {
             cancel_asked: match reason {
                 ReturnReason::Cancelled => true,
-                ReturnReason::Expired => false,
+                // what was closed is never refunded
+                ReturnReason::Expired | ReturnReason::Closed => false,
             },
             ..columns
         },
@@ -368,16 +385,32 @@ pub(super) const fn status_columns(status: Status) -> StatusColumns {
             recovering: true,
             ..columns
         },
-        Status::Credited { at } | Status::Returned { at, .. } | Status::Unfunded { at, .. } => {
-            StatusColumns {
-                ended: Some(at.micros()),
-                ..columns
-            }
-        }
+        Status::Held { at } => StatusColumns {
+            status: "commit-sent",
+            held: Some(at.micros()),
+            ..columns
+        },
+        Status::Returned {
+            at,
+            reason: ReturnReason::Closed,
+        } => StatusColumns {
+            status: "cancelled",
+            ended: Some(at.micros()),
+            ..columns
+        },
+        Status::Credited { at }
+        | Status::Unfunded { at, .. }
+        | Status::Returned {
+            at,
+            reason: ReturnReason::Expired | ReturnReason::Cancelled,
+        } => StatusColumns {
+            ended: Some(at.micros()),
+            ..columns
+        },
     }
 }
 
-/// Reads the four columns of a status, the first of them at `column`.
+/// Reads the five columns of a status, the first of them at `column`.
 fn status(row: &Row<'_>, column: usize) -> Result<Status, Fault> {
     let code = row
         .get_ref(column)?
@@ -386,35 +419,52 @@ fn status(row: &Row<'_>, column: usize) -> Result<Status, Fault> {
     let cancel_asked = row.get(column + 1)?;
     let ended: Option<i64> = row.get(column + 2)?;
     let recovering: bool = row.get(column + 3)?;
+    let held: Option<i64> = row.get(column + 4)?;
     let returned = |at, reason| Status::Returned { at, reason };
     let unfunded = |at, reason| Status::Unfunded { at, reason };
-    match (code, ended.map(Timestamp::from_micros), recovering) {
-        ("ordered", None, false) => Ok(Status::Ordered),
-        ("funding-unknown", None, recovering) => Ok(Status::FundingUnknown {
+    match (code, ended.map(Timestamp::from_micros), recovering, held) {
+        ("ordered", None, false, None) => Ok(Status::Ordered),
+        ("funding-unknown", None, recovering, None) => Ok(Status::FundingUnknown {
             cancel_asked,
             recovering,
         }),
-        ("refunding", None, false) => Ok(Status::Refunding {
+        ("refunding", None, false, None) => Ok(Status::Refunding {
             reason: if cancel_asked {
                 ReturnReason::Cancelled
             } else {
                 ReturnReason::Expired
             },
         }),
-        ("funding-failed", Some(at), false) => Ok(unfunded(at, UnfundedReason::Refused)),
-        ("cancelled-unfunded", Some(at), false) => Ok(unfunded(at, UnfundedReason::Cancelled)),
-        ("expired-unfunded", Some(at), false) => Ok(unfunded(at, UnfundedReason::Expired)),
-        ("open", None, false) => Ok(Status::Open),
-        ("commit-sent", None, false) => Ok(Status::CommitSent { cancel_asked }),
-        ("commit-sent", None, true) => Ok(Status::Recovering { cancel_asked }),
-        ("credited", Some(at), false) => Ok(Status::Credited { at }),
-        ("expired", Some(at), false) => Ok(returned(at, ReturnReason::Expired)),
-        ("cancelled", Some(at), false) => Ok(returned(at, ReturnReason::Cancelled)),
+        ("funding-failed", Some(at), false, None) => Ok(unfunded(at, UnfundedReason::Refused)),
+        ("cancelled-unfunded", Some(at), false, None) => {
+            Ok(unfunded(at, UnfundedReason::Cancelled))
+        }
+        ("expired-unfunded", Some(at), false, None) => Ok(unfunded(at, UnfundedReason::Expired)),
+        ("open", None, false, None) => Ok(Status::Open),
+        ("commit-sent", None, false, None) => Ok(Status::CommitSent { cancel_asked }),
+        ("commit-sent", None, true, None) => Ok(Status::Recovering { cancel_asked }),
+        ("commit-sent", None, false, Some(at)) => Ok(Status::Held {
+            at: Timestamp::from_micros(at),
+        }),
+        ("credited", Some(at), false, _) => Ok(Status::Credited { at }),
+        ("expired", Some(at), false, None) => Ok(returned(at, ReturnReason::Expired)),
+        ("cancelled", Some(at), false, None) => Ok(returned(at, ReturnReason::Cancelled)),
+        ("cancelled", Some(at), false, Some(_)) => Ok(returned(at, ReturnReason::Closed)),
         _ => Err(Fault::Corrupt("status")),
     }
 }
 
-/// Reads the two columns of a flow, the first of them at `column`.
+/// A flow as its code and its mark.
+pub(super) const fn flow_columns(flow: Flow) -> (&'static str, bool) {
+    match flow {
+        Flow::Credit(Source::Payable) => (Flow::Credit(Source::Account).code(), true),
+        Flow::Credit(Source::Account | Source::Bank | Source::Card) | Flow::Debit { .. } => {
+            (flow.code(), false)
+        }
+    }
+}
+
+/// Reads the three columns of a flow, the first of them at `column`.
 fn flow(row: &Row<'_>, column: usize) -> Result<Flow, Fault> {
     let code = row
         .get_ref(column)?
@@ -422,7 +472,14 @@ fn flow(row: &Row<'_>, column: usize) -> Result<Flow, Fault> {
         .map_err(|_| Fault::Corrupt("flow"))?;
     let funds: Option<[u8; 16]> = row.get(column + 1)?;
     let funds = funds.map(RemittanceId::from_bytes).transpose();
-    Flow::from_code(code, funds.map_err(|_| Fault::Corrupt("id"))?).ok_or(Fault::Corrupt("flow"))
+    let funds = funds.map_err(|_| Fault::Corrupt("id"))?;
+    let payable: bool = row.get(column + 2)?;
+    match Flow::from_code(code, funds) {
+        Some(Flow::Credit(Source::Account)) if payable => Ok(Flow::Credit(Source::Payable)),
+        // stored as the account with a mark
+        Some(Flow::Credit(Source::Payable)) | None => Err(Fault::Corrupt("flow")),
+        Some(flow) => Ok(flow),
+    }
 }
 
 pub(super) fn escrow(
@@ -430,16 +487,16 @@ pub(super) fn escrow(
     remittance: RemittanceId,
 ) -> Result<Option<Escrow>, Fault> {
     let sql = "SELECT sender, card, amount, currency, status, cancel_asked, ended, recovering, \
-               expires, flow, funds FROM remittance WHERE id = ?1";
+               held, expires, flow, funds, payable FROM remittance WHERE id = ?1";
     one(connection, sql, [remittance.as_bytes()], |row| {
         Ok(Escrow {
             remittance,
-            flow: flow(row, 9)?,
+            flow: flow(row, 10)?,
             sender: id(row, 0, HolderId::from_bytes)?,
             card: id(row, 1, CardId::from_bytes)?,
             amount: amount(row, 2, 3)?,
             status: status(row, 4)?,
-            expires: at(row, 8)?,
+            expires: at(row, 9)?,
         })
     })
 }
@@ -448,8 +505,9 @@ pub(super) fn escrow(
 macro_rules! remittance_select {
     () => {
         "SELECT remittance.id, revision, sender, sender_name, remittance.card, card.masked, amount, \
-         remittance.currency, note, remittance.status, cancel_asked, ended, recovering, created, expires, \
-         order_bytes, signature, program_key, template_hash, receipt, outbox.status, flow, funds \
+         remittance.currency, note, remittance.status, cancel_asked, ended, recovering, held, created, \
+         expires, order_bytes, signature, program_key, template_hash, receipt, outbox.status, flow, \
+         funds, payable \
          FROM remittance JOIN card ON card.id = remittance.card \
          JOIN outbox ON outbox.remittance = remittance.id"
     };
@@ -459,7 +517,7 @@ pub(super) use remittance_select;
 pub(super) fn read_remittance(row: &Row<'_>) -> Result<Remittance, Fault> {
     Ok(Remittance {
         id: id(row, 0, RemittanceId::from_bytes)?,
-        flow: flow(row, 21)?,
+        flow: flow(row, 22)?,
         revision: row.get(1)?,
         sender: id(row, 2, HolderId::from_bytes)?,
         sender_name: row.get(3)?,
@@ -468,14 +526,14 @@ pub(super) fn read_remittance(row: &Row<'_>) -> Result<Remittance, Fault> {
         amount: amount(row, 6, 7)?,
         note: row.get(8)?,
         status: status(row, 9)?,
-        created: at(row, 13)?,
-        expires: at(row, 14)?,
-        order_bytes: row.get(15)?,
-        signature: row.get(16)?,
-        program_key: row.get(17)?,
-        template_hash: row.get(18)?,
-        receipt: row.get(19)?,
-        mail: coded(row, 20, MailStatus::from_code, "mail status")?,
+        created: at(row, 14)?,
+        expires: at(row, 15)?,
+        order_bytes: row.get(16)?,
+        signature: row.get(17)?,
+        program_key: row.get(18)?,
+        template_hash: row.get(19)?,
+        receipt: row.get(20)?,
+        mail: coded(row, 21, MailStatus::from_code, "mail status")?,
     })
 }
 

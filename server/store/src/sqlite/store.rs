@@ -4,18 +4,19 @@ use async_trait::async_trait;
 use crashpoint::reach;
 use ledger::{
     Account, AuditReport, BankTask, Card, CardAccounts, CardId, ClaimRef, Command, FreezeCase,
-    Holder, HolderId, InFlight, MailId, NumberRef, OutboxMail, Outcome, Refusal, Remittance,
-    RemittanceId, Timestamp, TokenHash, Transfer, TransferId, Uid,
+    Holder, HolderId, InFlight, MailId, NumberRef, OfficerName, OutboxMail, Outcome, Refusal,
+    Remittance, RemittanceId, Timestamp, TokenHash, Transfer, TransferId, Uid,
 };
 use money::Money;
 
 use crate::error::{AdminError, StoreError};
 use crate::record::{
-    Incarnated, LogKey, LogSegment, NewCard, NewHolder, OrderPage, Seal, Standing, Unsealed,
+    Decision, DoubtRow, Incarnated, LogKey, LogSegment, NewCard, NewHolder, OfficerRow, OrderPage,
+    Payable, Seal, Standing, Unsealed,
 };
 use crate::sqlite::fault::Fault;
 use crate::sqlite::{
-    SqliteStore, admin, audit, bank, log, outbox, pool, read, recovery, revise, rows,
+    SqliteStore, admin, audit, bank, doubt, log, outbox, pool, read, recovery, revise, rows,
 };
 use crate::traits::{LEASES_MAX, PAGE_MAX, Store};
 
@@ -204,8 +205,62 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn freeze_cases(&self, limit: u32) -> Result<Vec<FreezeCase>, StoreError> {
-        self.read(move |connection| read::freeze_cases(connection, limit))
+    async fn cases(&self, after: u64, limit: u32) -> Result<Vec<FreezeCase>, StoreError> {
+        self.read(move |connection| doubt::cases(connection, after, limit))
+            .await
+    }
+
+    async fn case(&self, number: u64) -> Result<Option<FreezeCase>, StoreError> {
+        self.read(move |connection| doubt::case(connection, number))
+            .await
+    }
+
+    async fn in_doubt(
+        &self,
+        after: Option<RemittanceId>,
+        limit: u32,
+    ) -> Result<Vec<DoubtRow>, StoreError> {
+        self.read(move |connection| doubt::in_doubt(connection, after, limit))
+            .await
+    }
+
+    async fn undecided(&self, card: CardId) -> Result<Vec<Remittance>, StoreError> {
+        self.read(move |connection| recovery::remittances(connection, card))
+            .await
+    }
+
+    async fn payables(
+        &self,
+        after: Option<HolderId>,
+        limit: u32,
+    ) -> Result<Vec<Payable>, StoreError> {
+        self.read(move |connection| doubt::payables(connection, after, limit))
+            .await
+    }
+
+    async fn add_officer(
+        &self,
+        name: OfficerName,
+        token: TokenHash,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
+        self.writer
+            .write(move |connection| doubt::add_officer(connection, &name, token, now))
+            .await
+    }
+
+    async fn withdraw_officer(&self, name: OfficerName, now: Timestamp) -> Result<(), AdminError> {
+        self.writer
+            .write(move |connection| doubt::withdraw_officer(connection, &name, now))
+            .await
+    }
+
+    async fn officers(&self) -> Result<Vec<OfficerRow>, StoreError> {
+        self.read(doubt::officers).await
+    }
+
+    async fn decisions(&self, after: u64, limit: u32) -> Result<Vec<Decision>, StoreError> {
+        self.read(move |connection| doubt::decisions(connection, after, limit))
             .await
     }
 

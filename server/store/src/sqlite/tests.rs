@@ -485,7 +485,7 @@ async fn every_state_change_leaves_its_event() {
 }
 
 /// A break of the books, and the check that has to name it.
-const BREAKS: [(&str, AuditCheck); 16] = [
+const BREAKS: [(&str, AuditCheck); 20] = [
     (
         "UPDATE account SET balance = balance + 1 WHERE kind = 1",
         AuditCheck::SumIsZero,
@@ -526,6 +526,22 @@ const BREAKS: [(&str, AuditCheck); 16] = [
     (
         "UPDATE remittance SET status = 'open' WHERE status = 'commit-sent'",
         AuditCheck::InFlightIsCommitSent,
+    ),
+    (
+        "UPDATE remittance SET held = 1 WHERE status = 'commit-sent'",
+        AuditCheck::Held,
+    ),
+    (
+        "UPDATE card SET payouts = 1, paid_out = 1",
+        AuditCheck::PayoutHasItsTransfers,
+    ),
+    (
+        "UPDATE remittance SET status = 'nowhere' WHERE status = 'open'",
+        AuditCheck::RowsAreReadable,
+    ),
+    (
+        "UPDATE outbox SET language = 'xx'",
+        AuditCheck::RowsAreReadable,
     ),
     (
         "UPDATE in_flight SET seq = seq + 1",

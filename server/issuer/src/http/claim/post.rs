@@ -70,7 +70,11 @@ pub async fn program(app: &App, code: &str) -> Result<(String, Vec<u8>), Refused
         .await?;
     let remittance = found.ok_or(ProblemCode::ClaimUnknown)?;
     match remittance.status {
-        Status::Open | Status::CommitSent { .. } | Status::Recovering { .. } => {
+        // held too: the card still has to tell
+        Status::Open
+        | Status::CommitSent { .. }
+        | Status::Recovering { .. }
+        | Status::Held { .. } => {
             let program = orders::program_of(app, &remittance).await?;
             Ok((mailer::file_name(&remittance.id.to_string()), program))
         }

@@ -37,6 +37,7 @@ pub async fn cancel(
         Status::Ordered
         | Status::Unfunded { .. }
         | Status::Open
+        | Status::Held { .. }
         | Status::Credited { .. }
         | Status::Returned { .. } => StatusCode::OK,
     };

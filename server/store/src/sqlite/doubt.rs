@@ -1,0 +1,552 @@
+//! What no session settles: closing in doubt, cases, lost cards, and the persons who decide.
+
+use audit_log::{Change, digest};
+use ledger::{
+    Account, Adopted, Approval, Card, CardId, CardStatus, CaseKind, CaseResolved, CloseInDoubt,
+    Escrow, FreezeCase, LoggedCredit, Officer, OfficerName, Outcome, PayOutFacts, Refusal,
+    RemittanceId, Resolution, ResolveCase, ResolveFacts, Status, Timestamp, TokenHash, Transfer,
+    close_in_doubt, pay_out, payout_of, resolve_case,
+};
+use money::{Amount, Money};
+use rusqlite::{Connection, Row};
+
+use crate::error::AdminError;
+use crate::record::{Decision, DoubtRow, OfficerRow, Payable};
+use crate::sqlite::apply::{advance, set_card_status, set_proven};
+use crate::sqlite::fault::Fault;
+use crate::sqlite::{admin, journal, recovery, rows};
+use crate::traits::PAGE_MAX;
+
+type Answer = Result<Outcome, Refusal>;
+
+// --- persons ---
+
+pub(super) fn add_officer(
+    connection: &Connection,
+    name: &OfficerName,
+    token: TokenHash,
+    now: Timestamp,
+) -> Result<(), AdminError> {
+    let now = admin::ledger_time(connection, now)?;
+    let sql =
+        "INSERT INTO officer (name, token_hash, created, withdrawn) VALUES (?1, ?2, ?3, NULL)";
+    let params = (name.as_str(), token.0, now.micros());
+    rows::write(connection, sql, params, "officer").map_err(admin::taken("officer's name"))?;
+    let officer = digest(name.as_str().as_bytes());
+    Ok(journal::record(
+        connection,
+        now,
+        Change::OfficerAdded { officer },
+    )?)
+}
+
+pub(super) fn withdraw_officer(
+    connection: &Connection,
+    name: &OfficerName,
+    now: Timestamp,
+) -> Result<(), AdminError> {
+    let sql = "SELECT withdrawn IS NOT NULL FROM officer WHERE name = ?1";
+    let found = rows::one(connection, sql, [name.as_str()], |row| {
+        Ok(row.get::<_, bool>(0)?)
+    })?;
+    match found {
+        None => Err(AdminError::Unknown { what: "officer" }),
+        Some(true) => Ok(()),
+        Some(false) => {
+            let now = admin::ledger_time(connection, now)?;
+            let sql = "UPDATE officer SET withdrawn = ?2 WHERE name = ?1";
+            rows::write(connection, sql, (name.as_str(), now.micros()), "officer")?;
+            let officer = digest(name.as_str().as_bytes());
+            let change = Change::OfficerWithdrawn { officer };
+            Ok(journal::record(connection, now, change)?)
+        }
+    }
+}
+
+pub(super) fn officers(connection: &Connection) -> Result<Vec<OfficerRow>, Fault> {
+    let sql = "SELECT name, created, withdrawn FROM officer ORDER BY name";
+    rows::all(connection, sql, [], |row| {
+        let name: String = row.get(0)?;
+        let withdrawn: Option<i64> = row.get(2)?;
+        Ok(OfficerRow {
+            name: OfficerName::new(&name).map_err(|_| Fault::Corrupt("officer"))?,
+            created: rows::at(row, 1)?,
+            withdrawn: withdrawn.map(Timestamp::from_micros),
+        })
+    })
+}
+
+/// Whether name and token belong together. The token is the hash of 256 random bits, so that looking
+/// it up tells nobody anything by its time.
+fn is_known(connection: &Connection, officer: &Officer) -> Result<bool, Fault> {
+    let sql = "SELECT 1 FROM officer WHERE name = ?1 AND token_hash = ?2 AND withdrawn IS NULL";
+    let params = (officer.name.as_str(), officer.token.0);
+    Ok(connection.prepare_cached(sql)?.exists(params)?)
+}
+
+fn known(connection: &Connection, approval: &Approval) -> Result<(bool, bool), Fault> {
+    let first = is_known(connection, &approval.first)?;
+    Ok((first, is_known(connection, &approval.second)?))
+}
+
+/// Keeps who decided what and why; gives the hash that the audit log names it by.
+fn decide(
+    connection: &Connection,
+    what: &'static str,
+    subject: &str,
+    approval: &Approval,
+    now: Timestamp,
+) -> Result<[u8; 32], Fault> {
+    let (first, second) = (approval.first.name.as_str(), approval.second.name.as_str());
+    let sql = "INSERT INTO decision (at, what, subject, first, second, reason) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let params = (now.micros(), what, subject, first, second, &approval.reason);
+    rows::write(connection, sql, params, "decision")?;
+    Ok(digest(
+        format!("{first}\0{second}\0{}\0", approval.reason).as_bytes(),
+    ))
+}
+
+pub(super) fn decisions(
+    connection: &Connection,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Decision>, Fault> {
+    let sql = "SELECT seq, at, what, subject, first, second, reason FROM decision \
+               WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+    let params = (rows::stored(after)?, limit.min(PAGE_MAX));
+    rows::all(connection, sql, params, |row| {
+        Ok(Decision {
+            number: rows::counter(row, 0)?,
+            at: rows::at(row, 1)?,
+            what: row.get(2)?,
+            subject: row.get(3)?,
+            first: row.get(4)?,
+            second: row.get(5)?,
+            reason: row.get(6)?,
+        })
+    })
+}
+
+// --- in doubt ---
+
+/// The card's remittances that wait for its word: in doubt, recovering or held.
+pub(super) fn undecided(connection: &Connection, card: CardId) -> Result<Vec<Escrow>, Fault> {
+    let sql = "SELECT id FROM remittance WHERE status = 'commit-sent' AND card = ?1 ORDER BY id";
+    let ids = rows::all(connection, sql, [card.as_bytes()], |row| {
+        rows::id(row, 0, RemittanceId::from_bytes)
+    })?;
+    let read = |id| rows::escrow(connection, id)?.ok_or(Fault::Corrupt("remittance"));
+    ids.into_iter().map(read).collect()
+}
+
+pub(super) fn close(
+    connection: &Connection,
+    command: &CloseInDoubt,
+    now: Timestamp,
+) -> Result<Answer, Fault> {
+    let escrow = rows::escrow(connection, command.remittance)?;
+    let known = known(connection, &command.approval)?;
+    let step = match close_in_doubt(&command.approval, known, escrow.as_ref(), now) {
+        Ok(step) => step,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let escrow = escrow.ok_or(Fault::Corrupt("remittance"))?;
+    if step.to == escrow.status {
+        return Ok(Ok(Outcome::Closed(step.to)));
+    }
+    let subject = escrow.remittance.to_string();
+    let approval = decide(
+        connection,
+        "closed-in-doubt",
+        &subject,
+        &command.approval,
+        now,
+    )?;
+    let change = Change::ClosedInDoubt {
+        remittance: escrow.remittance,
+        card: escrow.card,
+        approval,
+    };
+    journal::record(connection, now, change)?;
+    block(connection, escrow.card, now)?;
+    advance(connection, &escrow, step, None, now)?;
+    Ok(Ok(Outcome::Closed(step.to)))
+}
+
+/// Blocks a card that is not blocked yet; what is in flight stays.
+pub(super) fn block(connection: &Connection, card: CardId, now: Timestamp) -> Result<(), Fault> {
+    let found = rows::card(connection, card)?.ok_or(Fault::Corrupt("card"))?;
+    if found.status != CardStatus::Blocked {
+        set_card_status(connection, card, CardStatus::Blocked)?;
+        journal::record(connection, now, Change::CardBlocked { card })?;
+    }
+    Ok(())
+}
+
+/// Remittances in doubt, recovering or held, in order of id.
+pub(super) fn in_doubt(
+    connection: &Connection,
+    after: Option<RemittanceId>,
+    limit: u32,
+) -> Result<Vec<DoubtRow>, Fault> {
+    let sql = "SELECT remittance.id, in_flight.since FROM remittance \
+               LEFT JOIN in_flight ON in_flight.remittance = remittance.id \
+               WHERE status = 'commit-sent' AND remittance.id > ?1 ORDER BY remittance.id LIMIT ?2";
+    let after = after.map_or([0; 16], RemittanceId::to_bytes);
+    rows::all(connection, sql, (after, limit.min(PAGE_MAX)), |row| {
+        let id = rows::id(row, 0, RemittanceId::from_bytes)?;
+        let since: Option<i64> = row.get(1)?;
+        Ok(DoubtRow {
+            escrow: rows::escrow(connection, id)?.ok_or(Fault::Corrupt("remittance"))?,
+            since: since.map(Timestamp::from_micros),
+        })
+    })
+}
+
+// --- cases ---
+
+const CASE_SELECT: &str =
+    "SELECT seq, kind, closed, card, in_flight, evidence, at FROM freeze_case";
+
+fn read_case(row: &Row<'_>) -> Result<FreezeCase, Fault> {
+    let closed: Option<i64> = row.get(2)?;
+    let in_flight: Option<[u8; 16]> = row.get(4)?;
+    let in_flight = in_flight.map(RemittanceId::from_bytes).transpose();
+    Ok(FreezeCase {
+        number: rows::counter(row, 0)?,
+        kind: rows::coded(row, 1, CaseKind::from_code, "case kind")?,
+        closed: closed.map(Timestamp::from_micros),
+        card: rows::id(row, 3, CardId::from_bytes)?,
+        in_flight: in_flight.map_err(|_| Fault::Corrupt("id"))?,
+        evidence: row.get(5)?,
+        at: rows::at(row, 6)?,
+    })
+}
+
+pub(super) fn cases(
+    connection: &Connection,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<FreezeCase>, Fault> {
+    let sql = format!("{CASE_SELECT} WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+    let params = (rows::stored(after)?, limit.min(PAGE_MAX));
+    rows::all(connection, &sql, params, read_case)
+}
+
+pub(super) fn case(connection: &Connection, number: u64) -> Result<Option<FreezeCase>, Fault> {
+    let Ok(number) = i64::try_from(number) else {
+        return Ok(None);
+    };
+    let sql = format!("{CASE_SELECT} WHERE seq = ?1");
+    rows::one(connection, &sql, [number], read_case)
+}
+
+/// Opens a case, unless the same one of that card is open: a card that is presented again and again
+/// adds nothing.
+pub(super) fn open_case(
+    connection: &Connection,
+    card: CardId,
+    in_flight: Option<RemittanceId>,
+    evidence: &[u8],
+    kind: CaseKind,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    let sql = "SELECT 1 FROM freeze_case \
+               WHERE card = ?1 AND closed IS NULL AND kind = ?2 AND evidence = ?3";
+    let same = (card.as_bytes(), kind.code(), evidence);
+    if connection.prepare_cached(sql)?.exists(same)? {
+        return Ok(false);
+    }
+    let sql = "INSERT INTO freeze_case (card, in_flight, evidence, at, kind) \
+               VALUES (?1, ?2, ?3, ?4, ?5)";
+    let in_flight = in_flight.map(RemittanceId::to_bytes);
+    let (id, code) = (card.as_bytes(), kind.code());
+    rows::write(
+        connection,
+        sql,
+        (id, in_flight, evidence, now.micros(), code),
+        "case",
+    )?;
+    Ok(true)
+}
+
+fn has_open_case(connection: &Connection, card: CardId) -> Result<bool, Fault> {
+    let sql = "SELECT 1 FROM freeze_case WHERE card = ?1 AND closed IS NULL";
+    Ok(connection.prepare_cached(sql)?.exists([card.as_bytes()])?)
+}
+
+pub(super) fn resolve(
+    connection: &Connection,
+    command: &ResolveCase,
+    now: Timestamp,
+) -> Result<Answer, Fault> {
+    let case = case(connection, command.case)?;
+    let card = match &case {
+        Some(case) => rows::card(connection, case.card)?,
+        None => None,
+    };
+    let (undecided, balance) = match &card {
+        Some(card) => (
+            recovery::recovering(connection, card.id)?,
+            minor_of(connection, card.id)?,
+        ),
+        None => (Vec::new(), 0),
+    };
+    let facts = ResolveFacts {
+        known: known(connection, &command.approval)?,
+        case: case.as_ref(),
+        card: card.as_ref(),
+        balance,
+        undecided: &undecided,
+    };
+    let plan = match resolve_case(&command.approval, &command.resolution, &facts, now) {
+        Ok(plan) => plan,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let card = card.ok_or(Fault::Corrupt("card"))?;
+    let sql = "UPDATE freeze_case SET closed = ?2 WHERE seq = ?1 AND closed IS NULL";
+    let number = rows::stored(command.case)?;
+    rows::write(connection, sql, (number, now.micros()), "case")?;
+    let adjusted = write_resolution(connection, command, &card, plan.adopted.as_ref(), now)?;
+    let status = plan.status;
+    set_card_status(connection, card.id, status)?;
+    let card = card.id;
+    Ok(Ok(Outcome::CaseResolved(CaseResolved {
+        card,
+        status,
+        adjusted,
+    })))
+}
+
+/// Writes what was decided with who decided it; gives the adjustment.
+fn write_resolution(
+    connection: &Connection,
+    command: &ResolveCase,
+    card: &Card,
+    adopted: Option<&Adopted>,
+    now: Timestamp,
+) -> Result<i64, Fault> {
+    let (case, subject) = (command.case, command.case.to_string());
+    let decide = |what| decide(connection, what, &subject, &command.approval, now);
+    let (
+        Some(plan),
+        Resolution::Adopt {
+            credited,
+            evidence,
+            adjustment,
+            ..
+        },
+    ) = (adopted, &command.resolution)
+    else {
+        let change = Change::CaseBlocked {
+            case,
+            card: card.id,
+            approval: decide("case-blocked")?,
+        };
+        journal::record(connection, now, change)?;
+        return Ok(0);
+    };
+    // the card accounts for all of them at once: one case is all that it needs
+    let sql = "UPDATE freeze_case SET closed = ?2 WHERE card = ?1 AND closed IS NULL";
+    let params = (card.id.as_bytes(), now.micros());
+    connection.prepare_cached(sql)?.execute(params)?;
+    adopt(connection, card.id, plan, credited, now)?;
+    adjust(connection, card, *adjustment, plan.adjusted, now)?;
+    let change = Change::CaseAdopted {
+        case,
+        card: card.id,
+        seq: plan.proven.remittance_seq,
+        payment_seq: plan.proven.payment_seq,
+        value: plan.proven.value,
+        adjusted: plan.adjusted,
+        evidence: digest(evidence),
+        approval: decide("case-adopted")?,
+    };
+    journal::record(connection, now, change)?;
+    Ok(plan.adjusted)
+}
+
+/// Writes the card's truth: its undecided remittances move, and its record is what was read.
+fn adopt(
+    connection: &Connection,
+    card: CardId,
+    plan: &Adopted,
+    credited: &[LoggedCredit],
+    now: Timestamp,
+) -> Result<(), Fault> {
+    for sql in [
+        "DELETE FROM in_flight WHERE card = ?1",
+        "DELETE FROM receipt_shown WHERE card = ?1",
+    ] {
+        connection.prepare_cached(sql)?.execute([card.as_bytes()])?;
+    }
+    for step in &plan.steps {
+        let remittance = step.escrow.remittance;
+        let receipt = step.logged.and_then(|at| credited.get(at));
+        let decided = match step.escrow.status {
+            Status::Credited { .. } => true,
+            Status::Ordered
+            | Status::FundingUnknown { .. }
+            | Status::Unfunded { .. }
+            | Status::Refunding { .. }
+            | Status::Open
+            | Status::CommitSent { .. }
+            | Status::Recovering { .. }
+            | Status::Held { .. }
+            | Status::Returned { .. } => false,
+        };
+        if decided {
+            continue;
+        }
+        let change = match receipt {
+            Some(logged) => Change::CreditedByLog {
+                remittance,
+                card,
+                receipt: digest(&logged.receipt),
+            },
+            None => Change::ProvenAbsent { remittance },
+        };
+        journal::record(connection, now, change)?;
+        let receipt = receipt.map(|logged| logged.receipt.as_slice());
+        advance(connection, &step.escrow, step.step, receipt, now)?;
+    }
+    set_proven(connection, card, &plan.proven)?;
+    let sql = "UPDATE card SET reread = 0, epoch = ?2 WHERE id = ?1";
+    rows::write(
+        connection,
+        sql,
+        (card.as_bytes(), rows::stored(plan.epoch)?),
+        "card",
+    )
+}
+
+/// Posts an adjustment between `written-off` and a card account.
+fn adjust(
+    connection: &Connection,
+    card: &Card,
+    id: ledger::TransferId,
+    adjusted: i64,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let corrupt = |_| Fault::Corrupt("adjustment");
+    if adjusted == 0 {
+        return Ok(());
+    }
+    let minor = adjusted.checked_abs().ok_or(Fault::Corrupt("adjustment"))?;
+    let amount = Amount::new(minor, card.currency).map_err(corrupt)?;
+    let (off, on) = (Account::WrittenOff(card.currency), Account::Card(card.id));
+    let (from, to) = if adjusted > 0 { (off, on) } else { (on, off) };
+    let balance = minor_of(connection, card.id)?;
+    let after = balance.checked_add(adjusted);
+    let after = after.ok_or(Fault::Corrupt("balance"))?;
+    rows::set_balance(connection, card.id.as_bytes(), after)?;
+    let at = now;
+    rows::post(
+        connection,
+        &Transfer {
+            id,
+            from,
+            to,
+            amount,
+            at,
+        },
+    )
+}
+
+fn minor_of(connection: &Connection, card: CardId) -> Result<i64, Fault> {
+    let balance = rows::balance(connection, card.as_bytes())?;
+    Ok(balance.ok_or(Fault::Corrupt("account"))?.minor())
+}
+
+// --- lost cards ---
+
+pub(super) fn report_lost(
+    connection: &Connection,
+    card: CardId,
+    now: Timestamp,
+) -> Result<Answer, Fault> {
+    let Some(found) = rows::card(connection, card)? else {
+        return Ok(Err(Refusal::CardUnknown));
+    };
+    if let Some(since) = found.lost {
+        return Ok(Ok(Outcome::CardLost { since }));
+    }
+    block(connection, card, now)?;
+    let sql = "UPDATE card SET lost = ?2 WHERE id = ?1";
+    rows::write(connection, sql, (card.as_bytes(), now.micros()), "card")?;
+    journal::record(connection, now, Change::CardLost { card })?;
+    Ok(Ok(Outcome::CardLost { since: now }))
+}
+
+pub(super) fn pay_out_card(
+    connection: &Connection,
+    id: CardId,
+    window_s: u32,
+    now: Timestamp,
+) -> Result<Answer, Fault> {
+    let Some(card) = rows::card(connection, id)? else {
+        return Ok(Err(Refusal::CardUnknown));
+    };
+    let undecided = undecided(connection, id)?;
+    let payable = rows::balance(connection, &card.holder.payable())?;
+    let facts = PayOutFacts {
+        card: Some(&card),
+        balance: minor_of(connection, id)?,
+        case_open: has_open_case(connection, id)?,
+        undecided: &undecided,
+        payable,
+    };
+    let plan = match pay_out(&facts, window_s, now) {
+        Ok(plan) => plan,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let (minor, total) = (plan.minor, plan.paid_out);
+    if plan.payouts == card.payouts {
+        return Ok(Ok(Outcome::PaidOut { minor, total }));
+    }
+    let row = card.holder.payable();
+    if payable.is_none() {
+        rows::add_account(connection, &row, rows::KIND_PAYABLE, plan.currency)?;
+    }
+    if minor > 0 {
+        rows::set_balance(connection, id.as_bytes(), 0)?;
+        rows::set_balance(connection, &row, plan.payable_after)?;
+        let transfer = payout_of(id, card.payouts).ok_or(Fault::Corrupt("payouts"))?;
+        let amount = Amount::new(minor, plan.currency).map_err(|_| Fault::Corrupt("amount"))?;
+        let posted = Transfer {
+            id: transfer,
+            from: Account::Card(id),
+            to: Account::Payable(card.holder),
+            amount,
+            at: now,
+        };
+        rows::post(connection, &posted)?;
+    }
+    let sql = "UPDATE card SET payouts = ?2, paid_out = ?3 WHERE id = ?1";
+    rows::write(
+        connection,
+        sql,
+        (id.as_bytes(), plan.payouts, total),
+        "card",
+    )?;
+    journal::record(connection, now, Change::PaidOut { card: id, minor })?;
+    Ok(Ok(Outcome::PaidOut { minor, total }))
+}
+
+/// What holders are owed, in order of account.
+pub(super) fn payables(
+    connection: &Connection,
+    after: Option<ledger::HolderId>,
+    limit: u32,
+) -> Result<Vec<Payable>, Fault> {
+    let sql = "SELECT id, balance, currency FROM account WHERE kind = 7 AND id > ?1 \
+               ORDER BY id LIMIT ?2";
+    let after = after.map_or([0; 16], ledger::HolderId::payable);
+    rows::all(connection, sql, (after, limit.min(PAGE_MAX)), |row| {
+        Ok(Payable {
+            holder: rows::id(row, 0, ledger::HolderId::from_payable)?,
+            balance: Money::new(row.get(1)?, rows::currency(row, 2)?),
+        })
+    })
+}
