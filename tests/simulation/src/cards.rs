@@ -255,7 +255,12 @@ impl World<'_> {
     }
 
     fn wrong_with(&mut self, step: &'static str, lying: bool) -> Option<Wrong> {
-        if self.fault(self.rates.card) {
+        // Few runs come that far, so these fail more often.
+        let often = match step {
+            "credit" | "log" | "write state" | "commit" | "read back" => 3,
+            _ => 1,
+        };
+        if self.fault(often * self.rates.card) {
             let commit = step == "commit";
             return Some(match self.dice.roll(if commit { 4 } else { 2 }) {
                 0 => Wrong::PulledBefore,
@@ -264,7 +269,7 @@ impl World<'_> {
                 _ => Wrong::TornAfter,
             });
         }
-        if lying && self.fault(self.rates.lie) {
+        if lying && self.fault(often * self.rates.lie) {
             return Some(match self.dice.roll(7) {
                 0 => Wrong::Withheld,
                 1 => Wrong::ForgedUnsent,

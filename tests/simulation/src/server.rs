@@ -201,8 +201,12 @@ impl World<'_> {
         let (what, waiting) = (self.calls[at].what, self.calls[at].waiting);
         if let Some((access, side)) = waiting {
             let mut verdict = Ok(());
-            // What an office does is rare, so it fails more often.
-            let often = if what == What::Block { 4 } else { 1 };
+            // What is rare fails more often.
+            let often = match what {
+                What::Block | What::Cancel => 4,
+                What::Exchange(3) | What::Expiry => 3,
+                What::Exchange(_) | What::Order | What::Outbox => 1,
+            };
             if self.fault(often * self.rates.store) {
                 let kill = self.dice.one_in(3);
                 let fault = match (kill, side) {

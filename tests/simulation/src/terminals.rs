@@ -293,7 +293,9 @@ impl World<'_> {
         }
         let client = Client::Terminal(at, number);
         self.keep_request(&request);
-        if self.fault(self.rates.message) {
+        // What is sent again is rare, so it fails more often.
+        let often = if again { 5 } else { 1 };
+        if self.fault(often * self.rates.message) {
             if self.dice.one_in(2) {
                 self.cells.hit("messages", "request lost", step);
                 self.reply_arrives(client, None);
@@ -333,9 +335,10 @@ impl World<'_> {
     pub(crate) fn reply_leaves(&mut self, client: Client, what: What, reply: Option<Vec<u8>>) {
         match client {
             Client::Terminal(at, number) => {
-                let lost = self.fault(self.rates.message);
+                let again = self.waits_again(at, number);
+                let often = if again == Some(true) { 5 } else { 1 };
+                let lost = self.fault(often * self.rates.message);
                 if lost {
-                    let again = self.waits_again(at, number);
                     let step = match (again, what) {
                         (Some(true), _) => "sent again",
                         (_, What::Exchange(exchange)) => EXCHANGES[exchange],
