@@ -18,6 +18,9 @@ const ROOTS: [&str; 7] = [
     "guest-programs/{guest}/src",
 ];
 
+/// The crate of the mailed guest's logic.
+const LOGIC: &str = "guest-logic";
+
 /// The interface, which the bindings are generated from.
 const WIT_ROOT: &str = "wit/terminal";
 
@@ -34,7 +37,12 @@ const LEFT_OUT: &str = "guest-programs/guest-logic/src/testing";
 /// When a file cannot be read or has a name that is no UTF-8.
 pub fn source_digest(repository: &Path, guest: &str) -> Result<String> {
     let mut files = Vec::new();
-    for root in ROOTS.iter().chain([&WIT_ROOT]) {
+    let manifest = repository.join(format!("guest-programs/{guest}/Cargo.toml"));
+    let manifest =
+        fs::read_to_string(&manifest).with_context(|| format!("reading {}", manifest.display()))?;
+    // A guest without the common logic is not built from it.
+    let is_used = |root: &&&str| !root.contains(LOGIC) || manifest.contains(LOGIC);
+    for root in ROOTS.iter().chain([&WIT_ROOT]).filter(is_used) {
         collect(
             repository,
             PathBuf::from(root.replace("{guest}", guest)),
