@@ -168,7 +168,7 @@ fn card_keys(office: &Office, uid: &[u8; 7]) -> CardKeys {
     CardKeys::derive(picc, [k0, k1, k2], uid)
 }
 
-fn read_uid(
+pub(crate) fn read_uid(
     transmit: &mut (dyn FnMut(&[u8]) -> anyhow::Result<Vec<u8>> + Send),
 ) -> anyhow::Result<[u8; 7]> {
     let answer = transmit(&[0xFF, 0xCA, 0x00, 0x00, 0x00])?;

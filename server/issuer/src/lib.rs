@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connections;
+pub mod examine;
 pub mod files;
 pub mod front;
 pub mod http;

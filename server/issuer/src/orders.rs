@@ -144,6 +144,31 @@ pub async fn place(
     Ok(stored.context("a placed order is not stored")?)
 }
 
+/// Places an order that is paid by what the issuer owes its sender, to a card of the sender; by an
+/// administrator. What [`place`] says of keys holds here too, under an operation of its own.
+///
+/// # Errors
+/// The ledger's refusal; the store is not available.
+pub async fn send_payable(
+    app: &App,
+    sender: &Holder,
+    key: IdempotencyKey,
+    order: NewOrder,
+) -> anyhow::Result<Remittance> {
+    let order = NewOrder {
+        payment: Payment::Payable,
+        ..order
+    };
+    let now = app.office.ledger_now().await?;
+    let command = compile(app, sender, key, &order, now).map_err(Refused::into_error)?;
+    let command = Command::PlaceOrder(Box::new(command));
+    let Outcome::Placed { remittance } = app.office.store.apply_one(command).await? else {
+        anyhow::bail!("an order was answered by something else");
+    };
+    let stored = app.office.store.remittance(remittance).await?;
+    stored.context("a placed order is not stored")
+}
+
 /// What an order would do, for its sender to confirm.
 #[derive(Clone, Debug)]
 pub struct Preview {
@@ -269,7 +294,10 @@ fn compile(
     Ok(PlaceOrder {
         scope: IdempotencyScope {
             principal: sender.id,
-            operation: Operation::PlaceOrder,
+            operation: match order.payment {
+                Payment::Account | Payment::Bank => Operation::PlaceOrder,
+                Payment::Payable => Operation::SendPayable,
+            },
             key,
         },
         content: order.content_hash(&number_ref),

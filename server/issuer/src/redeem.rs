@@ -227,7 +227,7 @@ impl Office {
         }
     }
 
-    fn context(&self, now: Timestamp) -> anyhow::Result<Context<'_>> {
+    pub(crate) fn context(&self, now: Timestamp) -> anyhow::Result<Context<'_>> {
         let at = unix_seconds(now);
         let signer = self.keys.signer(Purpose::Receipt, at, at);
         Ok(Context {

@@ -206,6 +206,11 @@ fn a_failure_says_what_to_do_next() {
         (&beyond, "1 to 1000000"),
         (&["card", "block", nobody], "card list"),
         (&["keys", "revoke", "00"], "keys list"),
+        (&["card", "lost", nobody], "card list"),
+        (&["card", "payout", nobody], "card list"),
+        (&["card", "lost", "12"], "card number"),
+        (&["officer", "add", "Alice"], "a to z"),
+        (&["payable", "send", nobody, "--to", "1"], "no such holder"),
         (&["order", "show", nobody], "order list"),
     ] {
         let said = failed(dir, args);

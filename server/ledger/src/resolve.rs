@@ -198,7 +198,7 @@ fn undecided_steps(
         };
         let step = escrow.on(event, now)?;
         if step.to != escrow.status && logged.is_some() {
-            let after = balance.checked_add(escrow.amount.minor());
+            let after = escrow.flow.value_after(balance, escrow.amount.minor());
             balance = after.ok_or(Refusal::Contradictory)?;
         }
         steps.push(RereadStep {

@@ -12,7 +12,8 @@ pub const EVIDENCE_LEN: usize = 28;
 /// STATE as the card stores it (id 16, remittance number u32, payment number u32) and VALUE (i32),
 /// all integers little endian; then the log, where it was read: up to eight records of 30 bytes as they
 /// stand on the card, oldest first. Source: `docs/card-protocol.md`.
-pub(crate) fn encode(state: CardState, value: i32, log: &[Record]) -> Vec<u8> {
+#[must_use]
+pub fn encode(state: CardState, value: i32, log: &[Record]) -> Vec<u8> {
     let mut out = Vec::with_capacity(EVIDENCE_LEN);
     out.extend_from_slice(&state.id);
     out.extend_from_slice(&state.remittance_seq.to_le_bytes());

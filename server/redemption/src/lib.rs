@@ -36,7 +36,7 @@ mod ticket;
 pub use accept::{Accepted, CardAnswered, ProofAnswered, StateAnswered, accept};
 pub use begin::{Admitted, BeginRows, Begun, Presented, ProgramKey, begin};
 pub use decide::{DecideRows, Decision, Verdict, wire_refusal};
-pub use evidence::{EVIDENCE_LEN, evidence, evidence_log};
+pub use evidence::{EVIDENCE_LEN, encode as encode_evidence, evidence, evidence_log};
 pub use prove::{ProofRows, Proved};
 pub use seal::{NONCE_LEN, Nonce, SealKey};
 pub use ticket::LIFETIME_US;
@@ -69,7 +69,11 @@ pub struct Context<'a> {
 
 impl Context<'_> {
     /// The signed receipt of a remittance that was credited just now.
-    fn receipt(&self, remittance: &Remittance) -> Vec<u8> {
+    ///
+    /// # Panics
+    /// Never for an order that was accepted: its names and times are within a receipt's bounds.
+    #[must_use]
+    pub fn receipt(&self, remittance: &Remittance) -> Vec<u8> {
         let receipt = Receipt {
             issuer: self.issuer.to_owned(),
             remittance: remittance.id.to_bytes(),

@@ -67,6 +67,7 @@ pub(crate) fn config() -> Config {
         issuer: ISSUER.to_owned(),
         currency: CURRENCY,
         incarnation: Incarnation([1; 16]),
+        settle_window_s: issuer::config::SETTLE_WINDOW_DEFAULT_S,
     }
 }
 

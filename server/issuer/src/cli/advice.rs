@@ -67,6 +67,23 @@ fn of_refusal(refusal: &Refusal) -> Option<&'static str> {
     match refusal {
         Refusal::HolderUnknown => Some(HOLDERS),
         Refusal::CardUnknown => Some("`tegata-server card list` shows the cards"),
+        Refusal::SamePerson => Some("--by and --and are two different persons"),
+        Refusal::OfficerUnknown => {
+            Some("`tegata-server officer list` shows the officers; each gives their own token")
+        }
+        Refusal::CaseUnknown | Refusal::CaseClosed => {
+            Some("`tegata-server reconcile` lists the open cases")
+        }
+        Refusal::CaseOpen => Some("decide its case first: `tegata-server reconcile resolve`"),
+        Refusal::CardNotLost => Some("`tegata-server card lost` reports a card lost"),
+        Refusal::CardPaidOut => {
+            Some("its value was paid out: close the case with --block and keep the card")
+        }
+        Refusal::InDoubt | Refusal::Recovering => {
+            Some("read the card once more, or close what is in doubt: `tegata-server reconcile`")
+        }
+        Refusal::TooEarly => Some("`tegata-server reconcile` says from when on"),
+        Refusal::WrongCard => Some("what is owed goes to a card of that holder only"),
         Refusal::TransferConflict => {
             Some("that id stands for another transfer; leave --transfer out for a new one")
         }

@@ -1,15 +1,23 @@
-//! `card issue | list | block`.
+//! `card issue | list | block | lost | payout | examine`.
 
 use super::{Common, Output, open, output::table};
 use crate::{
+    app::Office,
+    clock::rfc3339,
     config::Config,
+    examine::examine,
     files,
     issuing::{self, NewNumber},
 };
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
+use card::purse::LogRecord;
 use card_reader::ReaderSpec;
 use clap::Subcommand;
-use ledger::{CARD_VALUE_MAX, Card as Row, CardId, CardNumber, Command, HolderId};
+use data_encoding::HEXLOWER;
+use ledger::{
+    CARD_VALUE_MAX, Card as Row, CardId, CardNumber, Command, HolderId, NumberRef, Outcome,
+    Refusal, Uid,
+};
 use serde_json::{Value, json};
 use std::{path::Path, process::ExitCode};
 use store::PAGE_MAX;
@@ -44,6 +52,45 @@ Examples:
         #[command(flatten)]
         common: Common,
     },
+    /// Report a card lost: it is blocked, and its settle window begins
+    #[command(
+        after_help = "What is in doubt on it is settled by a late proof, or closed by two persons; then, after the window,
+`card payout` moves its value to what the holder is owed.
+
+Example:
+  tegata-server card lost 4539148803436467 --data ./issuer"
+    )]
+    Lost {
+        /// Number or id of the card
+        card: String,
+        /// Data folder and form of the output.
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Move all that a lost card holds to what its holder is owed; repeating it is harmless
+    #[command(
+        after_help = "Example:\n  tegata-server card payout 4539148803436467 --data ./issuer"
+    )]
+    Payout {
+        /// Number or id of the card
+        card: String,
+        /// Data folder and form of the output.
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Read a card on a reader of this office: its record, its value and its log
+    #[command(after_help = "Example:\n  tegata-server card examine --reader pcsc --data ./issuer")]
+    Examine(ExamineArgs),
+}
+
+/// Flags of `card examine`.
+#[derive(Debug, clap::Args)]
+pub struct ExamineArgs {
+    #[command(flatten)]
+    common: Common,
+    /// The reader: pcsc, pcsc:NAME or emulated:PATH
+    #[arg(long, value_name = "SPEC")]
+    reader: ReaderSpec,
 }
 
 /// Flags of `card issue`.
@@ -73,6 +120,9 @@ pub(super) async fn run(command: Card) -> anyhow::Result<ExitCode> {
         Card::Issue(args) => issue(args).await?,
         Card::List { common } => list(&common).await?,
         Card::Block { id, common } => block(&id, &common).await?,
+        Card::Lost { card, common } => lost(&card, &common).await?,
+        Card::Payout { card, common } => payout(&card, &common).await?,
+        Card::Examine(args) => examine_card(args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -186,4 +236,118 @@ async fn block(id: &str, common: &Common) -> anyhow::Result<()> {
         &format!("card {card} is blocked"),
         json!({ "card": id, "status": "blocked" }),
     )
+}
+
+/// The card of a number or an id.
+async fn card_of(office: &Office, text: &str) -> anyhow::Result<Row> {
+    let found = match text.parse::<CardId>() {
+        Ok(id) => office.store.card(id).await?,
+        Err(_) => {
+            let number = CardNumber::parse(text).context("neither a card number nor an id")?;
+            let reference = NumberRef(office.keys.number_ref(&number));
+            office.store.card_by_number(reference).await?
+        }
+    };
+    Ok(found.ok_or(Refusal::CardUnknown)?)
+}
+
+async fn lost(text: &str, common: &Common) -> anyhow::Result<()> {
+    let office = open(common)?;
+    let card = card_of(&office, text).await?.id;
+    let now = office.clock.now();
+    let lost = Command::ReportLost { card, now };
+    let Outcome::CardLost { since } = office.store.apply_one(lost).await? else {
+        bail!("a lost card was answered by something else");
+    };
+    let due = since.plus_s(i64::from(office.config.settle_window_s));
+    let text = format!(
+        "card {card} is lost since {}; `tegata-server card payout {card}` from {} on",
+        rfc3339(since),
+        rfc3339(due)
+    );
+    let document = json!({
+        "card": card.to_string(),
+        "status": "blocked",
+        "lost_at": rfc3339(since),
+        "payout_from": rfc3339(due),
+    });
+    Output { json: common.json }.print(&text, document)
+}
+
+async fn payout(text: &str, common: &Common) -> anyhow::Result<()> {
+    let office = open(common)?;
+    let row = card_of(&office, text).await?;
+    let pay_out = Command::PayOut {
+        card: row.id,
+        window_s: office.config.settle_window_s,
+        now: office.clock.now(),
+    };
+    let Outcome::PaidOut { minor, total } = office.store.apply_one(pay_out).await? else {
+        bail!("a payout was answered by something else");
+    };
+    let text = format!(
+        "paid out {minor}, in all {total}; `tegata-server payable send {} --to CARD` sends it",
+        row.holder
+    );
+    let document = json!({
+        "card": row.id.to_string(),
+        "holder": row.holder.to_string(),
+        "paid_minor": minor,
+        "total_minor": total,
+        "currency": row.currency.code(),
+    });
+    Output { json: common.json }.print(&text, document)
+}
+
+async fn examine_card(args: ExamineArgs) -> anyhow::Result<()> {
+    let office = open(&args.common)?;
+    let mut reader = card_reader::open(&args.reader).context("the reader")?;
+    let said = examine(&office, &mut |apdu: &[u8]| Ok(reader.transmit(apdu)?))?;
+    let row = office.store.card_by_uid(Uid(said.uid)).await?;
+    let row = row.ok_or(Refusal::CardUnknown)?;
+    let log: Vec<Value> = said.records().iter().map(log_document).collect();
+    let agrees = said.proven() == row.proven;
+    let text = format!(
+        "card       {}\nstatus     {}\nsays       remittance {} number {} payment {} value {}\n\
+         the books  remittance {} number {} payment {} value {}\nagrees     {}\nlog        {}",
+        row.id,
+        row.status.code(),
+        HEXLOWER.encode(&said.state.id),
+        said.state.remittance_seq,
+        said.state.payment_seq,
+        said.value,
+        HEXLOWER.encode(&row.proven.id),
+        row.proven.remittance_seq,
+        row.proven.payment_seq,
+        row.proven.value,
+        if agrees { "yes" } else { "no" },
+        Value::from(log.clone()),
+    );
+    let document = json!({
+        "card": row.id.to_string(),
+        "status": row.status.code(),
+        "remittance": HEXLOWER.encode(&said.state.id),
+        "remittance_seq": said.state.remittance_seq,
+        "payment_seq": said.state.payment_seq,
+        "value_minor": said.value,
+        "proven_minor": row.proven.value,
+        "agrees": agrees,
+        "log": log,
+    });
+    Output {
+        json: args.common.json,
+    }
+    .print(&text, document)
+}
+
+fn log_document(record: &Option<LogRecord>) -> Value {
+    record.map_or(Value::Null, |record| {
+        json!({
+            "kind": record.kind.byte(),
+            "id": HEXLOWER.encode(&record.id),
+            "amount_minor": record.amount,
+            "balance_after_minor": record.balance_after,
+            "day": record.day,
+        })
+    })
 }

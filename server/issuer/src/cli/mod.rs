@@ -14,8 +14,10 @@ pub mod holder;
 pub mod init;
 pub mod keys;
 pub mod log;
+pub mod officer;
 pub mod order;
 mod output;
+pub mod payable;
 pub mod reconcile;
 pub mod serve;
 pub mod template;
@@ -95,6 +97,14 @@ pub enum Command {
     /// Remittances
     #[command(subcommand)]
     Order(order::Order),
+    /// Persons who decide, two by two
+    #[command(subcommand)]
+    Officer(officer::Officer),
+    /// What is owed for lost cards
+    #[command(subcommand)]
+    Payable(payable::Payable),
+    /// Where what was issued is, and what two persons have to decide
+    Reconcile(reconcile::Args),
     /// Prove that the books balance; export and verify the audit log
     Audit(audit::Args),
     /// Write a copy of the database, and check it; the server may run
@@ -120,6 +130,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Keys(command) => keys::run(command).await,
         Command::Template(command) => template::run(command).await,
         Command::Order(command) => order::run(command).await,
+        Command::Officer(command) => officer::run(command).await,
+        Command::Payable(command) => payable::run(command).await,
+        Command::Reconcile(args) => reconcile::run(args).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Backup(args) => backup::run(args).await,
         Command::Restore(args) => backup::restore(args).await,

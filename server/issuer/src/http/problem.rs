@@ -43,6 +43,15 @@ impl Refused {
     }
 }
 
+impl Refused {
+    /// The same for a command line.
+    #[must_use]
+    pub fn into_error(self) -> anyhow::Error {
+        let said = self.detail.as_deref().unwrap_or(self.code.title());
+        anyhow::anyhow!("{}: {said}", self.code.code())
+    }
+}
+
 impl IntoResponse for Refused {
     /// Status and headers; the body follows in [`write_document`].
     fn into_response(self) -> Response {

@@ -104,6 +104,7 @@ impl Bench {
             issuer: "money.example".to_owned(),
             currency: Currency::Jpy,
             incarnation: Incarnation([1; 16]),
+            settle_window_s: issuer::config::SETTLE_WINDOW_DEFAULT_S,
         };
         config.create(dir.path()).unwrap();
         let start = u64::try_from(START_S).unwrap();

@@ -223,7 +223,7 @@ impl Books<'_> {
             | Status::Credited { .. }
             | Status::Returned { .. } => None,
         };
-        if let Some(part) = part {
+        if let (Some(part), true) = (part, escrow.holds()) {
             let part = part.entry(escrow.amount.currency()).or_default();
             *part += i128::from(escrow.amount.minor());
         }

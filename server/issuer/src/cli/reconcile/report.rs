@@ -1,0 +1,343 @@
+//! What was issued against where it is, and what does not agree.
+
+use super::super::{Common, Output, open, output::table, payable};
+use super::open_cases;
+use crate::{app::Office, clock::rfc3339};
+use data_encoding::HEXLOWER;
+use ledger::{AuditReport, Card, CaseKind, FreezeCase, Status, Timestamp};
+use redemption::{evidence, evidence_log};
+use serde_json::{Value, json};
+use std::process::ExitCode;
+use store::{DoubtRow, PAGE_MAX};
+
+/// From when on a commit without proof is named, in seconds: a session takes seconds, and a recipient
+/// who was interrupted tries again within the hour.
+const DOUBT_AFTER_S: i64 = 3_600;
+
+/// Two persons, as they stand in a command.
+const TWO: &str = "--by NAME --and NAME --reason TEXT";
+
+/// Something that a person has to see to.
+struct Item {
+    code: String,
+    what: String,
+    evidence: Value,
+    next: String,
+}
+
+impl Item {
+    fn lines(&self) -> [String; 3] {
+        [
+            format!("{}  {}", self.code, self.what),
+            format!("    evidence  {}", self.evidence),
+            format!("    next      {}", self.next),
+        ]
+    }
+
+    fn document(&self) -> Value {
+        json!({
+            "code": self.code,
+            "what": self.what,
+            "evidence": self.evidence,
+            "next": self.next,
+        })
+    }
+}
+
+pub(super) async fn run(common: &Common) -> anyhow::Result<ExitCode> {
+    let office = open(common)?;
+    let now = office.ledger_now().await?;
+    let audit = office.store.audit().await?;
+    let (cards, doubts) = (cards(&office).await?, doubts(&office).await?);
+    let mut queue: Vec<Item> = audit.failures.iter().map(books).collect();
+    queue.extend(open_cases(&office).await?.iter().map(case));
+    let of = |row: &DoubtRow| cards.iter().find(|card| card.id == row.escrow.card);
+    queue.extend(doubts.iter().filter_map(|row| doubt(row, of(row), now)));
+    let todo = todo(&office, &cards, &doubts, now).await?;
+    let held: Vec<Value> = doubts.iter().filter_map(held).collect();
+
+    let mut lines = totals(&audit);
+    lines.push(String::new());
+    lines.push(card_table(&cards, &doubts));
+    for (title, items) in [("Disagreements", &queue), ("To do", &todo)] {
+        lines.push(format!("\n{title}: {}", items.len()));
+        lines.extend(items.iter().flat_map(Item::lines));
+    }
+    let document = json!({
+        "agrees": queue.is_empty(),
+        "totals": totals_document(&audit),
+        "cards": cards.iter().map(|card| card_document(card, &doubts)).collect::<Vec<_>>(),
+        "held": held,
+        "queue": queue.iter().map(Item::document).collect::<Vec<_>>(),
+        "todo": todo.iter().map(Item::document).collect::<Vec<_>>(),
+    });
+    Output { json: common.json }.print(&lines.join("\n"), document)?;
+    Ok(if queue.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+async fn cards(office: &Office) -> anyhow::Result<Vec<Card>> {
+    let mut cards: Vec<Card> = Vec::new();
+    loop {
+        let after = cards.last().map(|card| card.id);
+        let page = office.store.cards(after, PAGE_MAX).await?;
+        if page.is_empty() {
+            return Ok(cards);
+        }
+        cards.extend(page);
+    }
+}
+
+async fn doubts(office: &Office) -> anyhow::Result<Vec<DoubtRow>> {
+    let mut rows: Vec<DoubtRow> = Vec::new();
+    loop {
+        let after = rows.last().map(|row| row.escrow.remittance);
+        let page = office.store.in_doubt(after, PAGE_MAX).await?;
+        if page.is_empty() {
+            return Ok(rows);
+        }
+        rows.extend(page);
+    }
+}
+
+/// Per currency: issued = where it is. The two last figures are negative where the issuer bears them.
+fn totals(audit: &AuditReport) -> Vec<String> {
+    let lines = audit.totals.iter().map(|t| {
+        let open = t.escrow - t.in_doubt - t.held;
+        format!(
+            "{}  issued {} = holders {} + payable {} + cards {} + escrow {open} + in doubt {} + held {} \
+             + bank {} + loss:in-doubt {} + written-off {}",
+            t.currency.code(),
+            -t.float,
+            t.holders,
+            t.payable,
+            t.cards,
+            t.in_doubt,
+            t.held,
+            t.bank,
+            t.loss,
+            t.written_off
+        )
+    });
+    lines.collect()
+}
+
+fn totals_document(audit: &AuditReport) -> Vec<Value> {
+    let documents = audit.totals.iter().map(|t| {
+        json!({
+            "currency": t.currency.code(),
+            "issued": (-t.float).to_string(),
+            "holders": t.holders.to_string(),
+            "payable": t.payable.to_string(),
+            "cards": t.cards.to_string(),
+            "escrow": (t.escrow - t.in_doubt - t.held).to_string(),
+            "in_doubt": t.in_doubt.to_string(),
+            "held": t.held.to_string(),
+            "bank": t.bank.to_string(),
+            "loss_in_doubt": t.loss.to_string(),
+            "written_off": t.written_off.to_string(),
+        })
+    });
+    documents.collect()
+}
+
+/// What waits on a card, minor units.
+fn flying(card: &Card, doubts: &[DoubtRow]) -> i64 {
+    let own = doubts.iter().filter(|row| row.escrow.card == card.id);
+    own.map(|row| row.escrow.amount.minor()).sum()
+}
+
+/// Account by the books: what the card proved, less what was paid out of it.
+const fn account(card: &Card) -> i64 {
+    card.proven.value.saturating_sub(card.paid_out)
+}
+
+fn card_table(cards: &[Card], doubts: &[DoubtRow]) -> String {
+    let row = |card: &Card| {
+        vec![
+            card.id.to_string(),
+            card.masked.clone(),
+            card.status.code().to_owned(),
+            account(card).to_string(),
+            card.proven.value.to_string(),
+            flying(card, doubts).to_string(),
+            card.paid_out.to_string(),
+        ]
+    };
+    let rows: Vec<_> = cards.iter().map(row).collect();
+    table(
+        &[
+            "card",
+            "number",
+            "status",
+            "account",
+            "proven",
+            "undecided",
+            "paid out",
+        ],
+        &rows,
+    )
+}
+
+fn card_document(card: &Card, doubts: &[DoubtRow]) -> Value {
+    json!({
+        "card": card.id.to_string(),
+        "masked": card.masked,
+        "status": card.status.code(),
+        "account_minor": account(card),
+        "proven_minor": card.proven.value,
+        "undecided_minor": flying(card, doubts),
+        "paid_out_minor": card.paid_out,
+        "currency": card.currency.code(),
+        "lost_at": card.lost.map(rfc3339),
+    })
+}
+
+fn books(line: &ledger::AuditLine) -> Item {
+    Item {
+        code: format!("books-{}-{}", line.check.name(), line.subject),
+        what: "the books contradict themselves".to_owned(),
+        evidence: json!({ "found": line.detail }),
+        next:
+            "stop the server, copy its folder, then `tegata-server audit`; change nothing by hand"
+                .to_owned(),
+    }
+}
+
+fn case(case: &FreezeCase) -> Item {
+    let said = evidence(&case.evidence).map_or_else(
+        || json!({ "bytes": HEXLOWER.encode(&case.evidence) }),
+        |said| {
+            let log = evidence_log(&case.evidence);
+            let log: Vec<String> = log.iter().map(|record| format!("{record:?}")).collect();
+            json!({
+                "at": rfc3339(case.at),
+                "card": case.card.to_string(),
+                "in_flight": case.in_flight.map(|id| id.to_string()),
+                "card_says": {
+                    "remittance": HEXLOWER.encode(&said.id),
+                    "remittance_seq": said.remittance_seq,
+                    "payment_seq": said.payment_seq,
+                    "value_minor": said.value,
+                    "log": log,
+                },
+            })
+        },
+    );
+    let (what, how) = match case.kind {
+        CaseKind::Unexplained => (
+            "a card and its record disagree; this card alone is frozen",
+            "--adopt --reader pcsc",
+        ),
+        CaseKind::OldCardSeen => (
+            "a lost card that was paid out was presented; nothing was sent to it",
+            "--block",
+        ),
+    };
+    let number = case.number;
+    Item {
+        code: format!("case-{number}"),
+        what: format!("{}: {what}", case.kind.code()),
+        evidence: said,
+        next: format!("tegata-server reconcile resolve case-{number} {how} {TWO}"),
+    }
+}
+
+fn doubt(row: &DoubtRow, card: Option<&Card>, now: Timestamp) -> Option<Item> {
+    let (id, escrow) = (row.escrow.remittance, &row.escrow);
+    let blocked = card.is_some_and(|card| card.status == ledger::CardStatus::Blocked);
+    let old = row
+        .since
+        .is_none_or(|since| since.plus_s(DOUBT_AFTER_S) <= now);
+    let kind = match escrow.status {
+        Status::CommitSent { .. } if old || blocked => "in-doubt",
+        Status::Recovering { .. } => "recovering",
+        Status::CommitSent { .. }
+        | Status::Ordered
+        | Status::FundingUnknown { .. }
+        | Status::Unfunded { .. }
+        | Status::Refunding { .. }
+        | Status::Open
+        | Status::Held { .. }
+        | Status::Credited { .. }
+        | Status::Returned { .. } => return None,
+    };
+    let next = if blocked {
+        format!("tegata-server reconcile close {id} {TWO}")
+    } else {
+        format!(
+            "the holder runs any program with this card again; if it is lost: tegata-server card lost {}",
+            escrow.card
+        )
+    };
+    Some(Item {
+        code: format!("{kind}-{id}"),
+        what: "whether the card holds it is not known".to_owned(),
+        evidence: json!({
+            "card": escrow.card.to_string(),
+            "amount_minor": escrow.amount.minor(),
+            "since": row.since.map(rfc3339),
+            "expires_at": rfc3339(escrow.expires),
+        }),
+        next,
+    })
+}
+
+fn held(row: &DoubtRow) -> Option<Value> {
+    let Status::Held { at } = row.escrow.status else {
+        return None;
+    };
+    Some(json!({
+        "remittance": row.escrow.remittance.to_string(),
+        "card": row.escrow.card.to_string(),
+        "amount_minor": row.escrow.amount.minor(),
+        "closed_at": rfc3339(at),
+    }))
+}
+
+/// Lost cards to pay out, and what is owed.
+async fn todo(
+    office: &Office,
+    cards: &[Card],
+    doubts: &[DoubtRow],
+    now: Timestamp,
+) -> anyhow::Result<Vec<Item>> {
+    let mut items = Vec::new();
+    for card in cards {
+        let Some(lost) = card.lost else { continue };
+        let waits = doubts.iter().any(|row| {
+            row.escrow.card == card.id && !matches!(row.escrow.status, Status::Held { .. })
+        });
+        if card.payouts > 0 && account(card) == 0 || waits {
+            continue;
+        }
+        let due = lost.plus_s(i64::from(office.config.settle_window_s));
+        let wait = if due > now { "from then on: " } else { "" };
+        items.push(Item {
+            code: format!("lost-{}", card.id),
+            what: "a lost card is to be paid out".to_owned(),
+            evidence: json!({
+                "account_minor": account(card),
+                "lost_at": rfc3339(lost),
+                "due_at": rfc3339(due),
+            }),
+            next: format!("{wait}tegata-server card payout {}", card.id),
+        });
+    }
+    for row in payable::all(office).await? {
+        let holder = row.holder;
+        items.push(Item {
+            code: format!("payable-{holder}"),
+            what: "a holder is owed the value of a lost card".to_owned(),
+            evidence: json!({
+                "balance_minor": row.balance.minor(),
+                "currency": row.balance.currency().code(),
+            }),
+            next: format!("tegata-server payable send {holder} --to CARD"),
+        });
+    }
+    Ok(items)
+}

@@ -1,0 +1,330 @@
+//! What no session settles, with real processes: two persons at the command line, a late proof, a
+//! lost card, a card whose record nothing explains.
+
+use anyhow::{Context, Result, ensure};
+use guest_logic::Failure;
+use serde_json::Value;
+use std::{fs, path::Path};
+use tests::{
+    processes::{Server, json, run, run_with_input},
+    recipient::{Fate, Recipient},
+    world::{Balances, SENDER_START, World, text},
+};
+
+const AMOUNT: i64 = 2_500;
+
+/// A world with two officers.
+struct Office {
+    world: World,
+    server: Option<Server>,
+    tokens: [String; 2],
+    // last: dropped after what uses it
+    dir: tempfile::TempDir,
+}
+
+impl Office {
+    fn new() -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let world = World::new(dir.path())?;
+        let token = |name| text(&world.admin(&["officer", "add", name])?, "token");
+        let tokens = [token("alice")?, token("bob")?];
+        let server = Some(world.serve()?);
+        Ok(Self {
+            world,
+            server,
+            tokens,
+            dir,
+        })
+    }
+
+    fn server(&self) -> Result<&Server> {
+        self.server.as_ref().context("a server runs")
+    }
+
+    /// Orders; gives the order's id and its program, which is the mail of this number.
+    fn order(&self, number: usize) -> Result<(String, Vec<u8>)> {
+        let key = number.to_string();
+        let view = self.world.order(self.server()?, &key, AMOUNT, None)?;
+        Ok((text(&view, "id")?, self.world.program(number)?))
+    }
+
+    fn redeem(&self, program: &[u8], card: &str) -> Result<Result<Vec<u8>, &'static str>> {
+        let mut recipient = Recipient::new(program, &self.server()?.base, card)?;
+        match recipient.run() {
+            Ok(receipt) => Ok(Ok(receipt)),
+            Err(Failure::Refused) => Ok(Err(recipient.refusal()?)),
+            Err(other) => anyhow::bail!("{other:?}"),
+        }
+    }
+
+    /// Runs what two persons decide, both tokens typed in; gives exit code, document and talk.
+    fn decide(&self, args: &[&str], tokens: [&str; 2]) -> Result<(i32, Value, String)> {
+        let two = [
+            "--by",
+            "alice",
+            "--and",
+            "bob",
+            "--reason",
+            "the card was destroyed",
+        ];
+        let data = ["--data", &self.world.data, "--json"];
+        let typed = format!("{}\n{}\n", tokens[0], tokens[1]);
+        let all = [args, &two, &data].concat();
+        let output = run_with_input("tegata-server", &all, typed.as_bytes())?;
+        let document = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let talk = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok((output.status.code().unwrap_or(-1), document, talk))
+    }
+
+    fn decided(&self, args: &[&str]) -> Result<Value> {
+        let (exit, document, talk) = self.decide(args, [&self.tokens[0], &self.tokens[1]])?;
+        ensure!(exit == 0, "{args:?}: {talk}");
+        Ok(document)
+    }
+
+    fn without_settle_window(&self) -> Result<()> {
+        let path = Path::new(&self.world.data).join("issuer.json");
+        let mut issuer: Value = serde_json::from_slice(&fs::read(&path)?)?;
+        issuer["settle_window_s"] = 0.into();
+        fs::write(&path, issuer.to_string())?;
+        Ok(())
+    }
+
+    /// The report, and whether everything agreed.
+    fn reconcile(&self) -> Result<(bool, Value)> {
+        let args = ["reconcile", "--data", &self.world.data, "--json"];
+        let output = run("tegata-server", &args)?;
+        let report: Value = serde_json::from_slice(&output.stdout)?;
+        let agrees = output.status.success();
+        assert_eq!(report["agrees"], agrees, "{report}");
+        let sum = |field: &str| {
+            text(&report["totals"][0], field)?
+                .parse::<i64>()
+                .context("minor")
+        };
+        let parts = [
+            "holders",
+            "payable",
+            "cards",
+            "escrow",
+            "in_doubt",
+            "held",
+            "bank",
+            "loss_in_doubt",
+            "written_off",
+        ];
+        let mut total = 0;
+        for part in parts {
+            total += sum(part)?;
+        }
+        assert_eq!(sum("issued")?, total, "{report}");
+        Ok((agrees, report))
+    }
+}
+
+#[test]
+fn two_persons_close_what_is_in_doubt_and_its_late_proof_is_accepted() -> Result<()> {
+    let office = Office::new()?;
+    let (id, program) = office.order(1)?;
+    let hook = |n| {
+        if n >= 4 {
+            Fate::LoseRequest
+        } else {
+            Fate::Deliver
+        }
+    };
+    let base = &office.server()?.base;
+    let mut recipient = Recipient::new(&program, base, &office.world.card)?.with_hook(hook);
+    ensure!(recipient.run().is_err(), "the last exchange got through");
+    let close = ["reconcile", "close", &id];
+    let [alice, bob] = office.tokens.each_ref().map(String::as_str);
+    for (tokens, said) in [
+        ([alice, alice], "do not belong"),
+        ([alice, "tgt_x"], "no token"),
+    ] {
+        let (exit, _, talk) = office.decide(&close, tokens)?;
+        assert!(exit == 1 && talk.contains(said), "{talk}");
+        let (exit, _, talk) = office.decide(&close, [bob, tokens[1]])?;
+        assert!(exit == 1, "{talk}");
+    }
+    for _ in 0..2 {
+        assert_eq!(office.decided(&close)?["status"], "held");
+    }
+    let paid = Balances {
+        on_card: AMOUNT,
+        card_account: 0,
+        sender: SENDER_START,
+    };
+    assert_eq!(office.world.balances()?, paid);
+    let (agrees, report) = office.reconcile()?;
+    assert!(agrees, "{report}");
+    assert_eq!(report["totals"][0]["held"], AMOUNT.to_string());
+    assert_eq!(report["totals"][0]["loss_in_doubt"], (-AMOUNT).to_string());
+    assert_eq!(report["held"][0]["remittance"], id.as_str());
+
+    let proof = recipient.requests[3].clone();
+    let reply = recipient.send(&proof)?;
+    assert!(matches!(
+        wire::exchange::Reply::decode(&reply)?,
+        wire::exchange::Reply::Receipt(_)
+    ));
+    drop(recipient);
+    let proven = Balances {
+        card_account: AMOUNT,
+        ..paid
+    };
+    assert_eq!(office.world.balances()?, proven);
+    let (agrees, report) = office.reconcile()?;
+    assert!(agrees, "{report}");
+    assert_eq!(report["totals"][0]["loss_in_doubt"], (-AMOUNT).to_string());
+    office.world.audit()?;
+    Ok(())
+}
+
+#[test]
+fn the_value_of_a_lost_card_reaches_another_card_and_the_old_one_is_a_case() -> Result<()> {
+    let office = Office::new()?;
+    let world = &office.world;
+    let (_, first) = office.order(1)?;
+    let (_, second) = office.order(2)?;
+    ensure!(
+        office.redeem(&first, &world.card)?.is_ok(),
+        "the first is credited"
+    );
+    let lost = world.admin(&["card", "lost", &world.number])?;
+    assert_eq!(lost["status"], "blocked");
+    let payout = ["card", "payout", &world.number, "--data", &world.data];
+    let early = run("tegata-server", &payout)?;
+    assert_eq!(early.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&early.stderr).contains("settle window"));
+    office.without_settle_window()?;
+    for paid in [AMOUNT, 0] {
+        let done = world.admin(&["card", "payout", &world.number])?;
+        assert_eq!(
+            (&done["paid_minor"], &done["total_minor"]),
+            (&paid.into(), &AMOUNT.into())
+        );
+    }
+    let (agrees, report) = office.reconcile()?;
+    assert!(agrees, "{report}");
+    assert_eq!(
+        report["todo"][0]["code"],
+        format!("payable-{}", world.hanako.id)
+    );
+
+    let card = office.dir.path().join("second.tegata-card");
+    let card = card.to_string_lossy();
+    world.new_card(&card)?;
+    let issued = world.issue(&card, &world.hanako.id)?;
+    let number = text(&issued, "number")?;
+    let minor = AMOUNT.to_string();
+    let send = [
+        "payable",
+        "send",
+        &world.hanako.id,
+        "--to",
+        &number,
+        "--minor",
+        &minor,
+        "--key",
+        "once",
+    ];
+    for _ in 0..2 {
+        let sent = world.admin(&send[..])?;
+        assert_eq!(
+            (&sent["amount_minor"], &sent["owed_minor"]),
+            (&AMOUNT.into(), &0.into())
+        );
+    }
+    let program = world.program(3)?;
+    ensure!(
+        office.redeem(&program, &card)?.is_ok(),
+        "what was owed is credited"
+    );
+    let shown = json("tegata-card", &["show", &card, "--json"])?;
+    assert!(shown.to_string().contains(&AMOUNT.to_string()), "{shown}");
+
+    assert_eq!(office.redeem(&second, &world.card)?, Err("E_CARD_BLOCKED"));
+    let (agrees, report) = office.reconcile()?;
+    assert!(!agrees, "{report}");
+    let case = &report["queue"][0];
+    assert_eq!(case["code"], "case-1");
+    assert!(text(case, "what")?.starts_with("old-card-seen"), "{case}");
+    assert_eq!(case["evidence"]["card_says"]["value_minor"], AMOUNT);
+    office.decided(&["reconcile", "resolve", "case-1", "--block"])?;
+    assert!(office.reconcile()?.0);
+    office.world.audit()?;
+    Ok(())
+}
+
+#[test]
+fn a_frozen_card_is_examined_and_its_truth_adopted() -> Result<()> {
+    let mut office = Office::new()?;
+    let copy = office.dir.path().join("copy.db");
+    let copy = copy.to_string_lossy().into_owned();
+    let (_, known) = office.order(1)?;
+    office.world.admin(&["backup", &copy])?;
+    let (_, forgotten) = office.order(2)?;
+    for program in [&known, &forgotten] {
+        ensure!(
+            office.redeem(program, &office.world.card)?.is_ok(),
+            "credited"
+        );
+    }
+    let base = office.server()?.base.clone();
+    drop(office.server.take());
+    office.world.admin(&["restore", &copy])?;
+    office.server = Some(office.world.serve_on(base.trim_start_matches("http://"))?);
+    assert_eq!(
+        office.redeem(&known, &office.world.card)?,
+        Err("E_CARD_FROZEN")
+    );
+    let (agrees, report) = office.reconcile()?;
+    assert!(!agrees, "{report}");
+    assert_eq!(report["queue"][0]["code"], "case-1");
+
+    let reader = format!("emulated:{}", office.world.card);
+    let said = office
+        .world
+        .admin(&["card", "examine", "--reader", &reader])?;
+    assert_eq!(
+        (&said["value_minor"], &said["agrees"]),
+        (&(2 * AMOUNT).into(), &false.into())
+    );
+    assert_eq!(said["log"].as_array().context("the log")?.len(), 2);
+    let resolve = [
+        "reconcile",
+        "resolve",
+        "case-1",
+        "--adopt",
+        "--reader",
+        &reader,
+    ];
+    let done = office.decided(&resolve)?;
+    assert_eq!(
+        (&done["status"], &done["adjusted_minor"]),
+        (&"active".into(), &AMOUNT.into())
+    );
+    let (_, report) = office.reconcile()?;
+    assert_eq!(report["totals"][0]["written_off"], (-AMOUNT).to_string());
+    let said = office
+        .world
+        .admin(&["card", "examine", "--reader", &reader])?;
+    assert_eq!(said["agrees"], true);
+
+    office.world.order(office.server()?, "next", AMOUNT, None)?;
+    // the mail that the backup had queued may have come once more
+    for mail in 3..=4 {
+        let next = office.world.program(mail)?;
+        ensure!(
+            office.redeem(&next, &office.world.card)?.is_ok(),
+            "mail {mail}"
+        );
+        if office.world.balances()?.on_card == 3 * AMOUNT {
+            break;
+        }
+    }
+    assert_eq!(office.world.balances()?.card_account, 3 * AMOUNT);
+    office.world.audit()?;
+    Ok(())
+}
