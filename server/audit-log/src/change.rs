@@ -401,6 +401,43 @@ changes! {
         /// How much, minor units.
         minor: i64,
     }
+    /// A mail address is to be verified.
+    40 "address-asked" AddressAsked {
+        /// Whose.
+        holder: HolderId,
+        /// Names the verification.
+        request: MailId,
+    }
+    /// A wrong code was entered for a mail address.
+    41 "address-tried" AddressTried {
+        /// The verification.
+        request: MailId,
+        /// Tries that are left.
+        left: u32,
+    }
+    /// A mail address stands for a card of its holder from now on.
+    42 "address-verified" AddressVerified {
+        /// Whose.
+        holder: HolderId,
+        /// The verification.
+        request: MailId,
+    }
+    /// The default card of a mail address changed.
+    43 "address-card" AddressCard {
+        /// Whose.
+        holder: HolderId,
+        /// The verification of the address.
+        request: MailId,
+        /// The card; none for the only active one.
+        card: Option<CardId>,
+    }
+    /// A mail address was forgotten.
+    44 "address-removed" AddressRemoved {
+        /// Whose.
+        holder: HolderId,
+        /// The verification of the address.
+        request: MailId,
+    }
 }
 
 /// One change with the ledger's time of its transaction.

@@ -173,6 +173,27 @@ fn one_of_each() -> Vec<Change> {
             card,
             minor: i64::MAX,
         },
+        Change::AddressAsked {
+            holder,
+            request: mail,
+        },
+        Change::AddressTried {
+            request: mail,
+            left: u32::MAX,
+        },
+        Change::AddressVerified {
+            holder,
+            request: mail,
+        },
+        Change::AddressCard {
+            holder,
+            request: mail,
+            card: Some(card),
+        },
+        Change::AddressRemoved {
+            holder,
+            request: mail,
+        },
     ]
 }
 

@@ -15,7 +15,7 @@ use card::{
 use data_encoding::{BASE32_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 use ed25519_dalek::SigningKey;
 use hmac::{Hmac, KeyInit, Mac};
-use ledger::{CardNumber, CardNumberError, RemittanceId};
+use ledger::{CardNumber, CardNumberError, MailId, RemittanceId};
 use redemption::SealKey;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -325,14 +325,26 @@ impl Keys {
     #[must_use]
     pub fn claim_code(&self, remittance: RemittanceId, revision: u32) -> String {
         let parts: [&[u8]; 2] = [&remittance.to_bytes(), &revision.to_be_bytes()];
-        let tag = hmac(&self.claim, b"tegata-claim-code-v1", &parts);
-        let text = BASE32_NOPAD.encode(tag.get(..CLAIM_CODE_LEN).unwrap_or(&tag));
-        let groups: Vec<_> = text
-            .as_bytes()
-            .chunks(4)
-            .map(String::from_utf8_lossy)
-            .collect();
-        groups.join("-")
+        grouped(&hmac(&self.claim, b"tegata-claim-code-v1", &parts))
+    }
+
+    /// The code that verifies a mail address: `ABCD-EFGH-IJKL-MNOP`. It follows from the verification's
+    /// id, so that a mail can be repeated while only a hash of the code is stored.
+    #[must_use]
+    pub fn address_code(&self, request: MailId) -> String {
+        let tag = hmac(
+            &self.claim,
+            b"tegata-address-code-v1",
+            &[request.as_bytes()],
+        );
+        grouped(&tag)
+    }
+
+    /// The keyed hash of a typed address code; nothing when it is no code. Read as a claim code is.
+    #[must_use]
+    pub fn address_code_ref(&self, typed: &str) -> Option<[u8; 32]> {
+        let code = typed_code(typed)?;
+        Some(hmac(&self.claim, b"tegata-address-lookup-v1", &[&code]))
     }
 
     /// The keyed hash under which a typed claim code is looked up; nothing when it is no code.
@@ -341,24 +353,8 @@ impl Keys {
     /// read as `O`, `I` and `B`.
     #[must_use]
     pub fn claim_code_ref(&self, typed: &str) -> Option<[u8; 32]> {
-        /// Longest text looked at: 16 letters and generous spacing.
-        const TYPED_LEN_MAX: usize = 64;
-        if typed.len() > TYPED_LEN_MAX {
-            return None;
-        }
-        let letters: String = typed
-            .chars()
-            .filter(|c| !matches!(c, '-' | ' '))
-            .map(|c| match c.to_ascii_uppercase() {
-                '0' => 'O',
-                '1' => 'I',
-                '8' => 'B',
-                other => other,
-            })
-            .collect();
-        let code = BASE32_NOPAD.decode(letters.as_bytes()).ok()?;
-        (code.len() == CLAIM_CODE_LEN)
-            .then(|| hmac(&self.claim, b"tegata-claim-lookup-v1", &[&code]))
+        let code = typed_code(typed)?;
+        Some(hmac(&self.claim, b"tegata-claim-lookup-v1", &[&code]))
     }
 
     /// The keyed hash that stands for a card number in the database.
@@ -377,6 +373,38 @@ impl Keys {
         let parts: [&[u8]; 2] = [&remittance.to_bytes(), number_ref];
         hmac(&self.card_number, b"tegata-card-binding-v1", &parts)
     }
+}
+
+/// The first bytes of a tag as people read and type them.
+fn grouped(tag: &[u8; 32]) -> String {
+    let text = BASE32_NOPAD.encode(tag.get(..CLAIM_CODE_LEN).unwrap_or(tag));
+    let groups: Vec<_> = text
+        .as_bytes()
+        .chunks(4)
+        .map(String::from_utf8_lossy)
+        .collect();
+    groups.join("-")
+}
+
+/// The bytes of a typed code.
+fn typed_code(typed: &str) -> Option<Vec<u8>> {
+    /// Longest text looked at: 16 letters and generous spacing.
+    const TYPED_LEN_MAX: usize = 64;
+    if typed.len() > TYPED_LEN_MAX {
+        return None;
+    }
+    let letters: String = typed
+        .chars()
+        .filter(|c| !matches!(c, '-' | ' '))
+        .map(|c| match c.to_ascii_uppercase() {
+            '0' => 'O',
+            '1' => 'I',
+            '8' => 'B',
+            other => other,
+        })
+        .collect();
+    let code = BASE32_NOPAD.decode(letters.as_bytes()).ok()?;
+    (code.len() == CLAIM_CODE_LEN).then_some(code)
 }
 
 fn signer_path(dir: &Path, signer: &Signer) -> PathBuf {

@@ -16,7 +16,7 @@ use ledger::{
 use money::{Amount, Currency};
 use program::{Kind, NOTE_CHARS_MAX, Order, OrderBytes, OrderError, Template};
 use sha2::{Digest, Sha256};
-use store::ApplyError;
+use store::{ApplyError, canonical_email};
 use wire::{
     api::{CreateOrder, FundFrom, OrderView, ProblemCode},
     descriptor::Purpose,
@@ -38,10 +38,29 @@ pub const EXPIRES_IN_DEFAULT_S: u64 = 30 * 86_400;
 /// The first program of a remittance.
 const FIRST_REVISION: u32 = 0;
 
+/// Stands for a card that is none: no keyed hash of a number has this value. An order to an address
+/// that nobody has verified is put to the ledger with it, so that its key gets its first answer.
+const NO_CARD: [u8; 32] = [0; 32];
+
+/// Whom the sender named.
+#[derive(Debug)]
+enum Named {
+    /// By card number.
+    Card(CardNumber),
+    /// By mail address, in its canonical form.
+    Email(String),
+}
+
+/// The card that a recipient's name stands for at this moment: what the program is bound to.
+struct Bound {
+    number_ref: [u8; 32],
+    masked: String,
+}
+
 /// An order whose every field is within its bounds.
 #[derive(Debug)]
 pub struct NewOrder {
-    card: CardNumber,
+    recipient: Named,
     amount: Amount,
     note: String,
     expires_in_s: u64,
@@ -54,7 +73,8 @@ impl NewOrder {
     /// # Errors
     /// In this order: `currency-unknown`, `amount-not-positive`, `amount-over-limit`,
     /// `note-too-long`, `body-malformed` for line breaks and deceiving characters in the note,
-    /// `expiry-out-of-range`, `card-number-malformed`, `funding-unavailable` without a bank.
+    /// `expiry-out-of-range`, `recipient-ambiguous`, `card-number-malformed` or `recipient-unknown`,
+    /// `funding-unavailable` without a bank.
     pub fn check(app: &App, order: CreateOrder) -> Result<Self, Refused> {
         let currency = Currency::from_code(&order.currency)
             .ok()
@@ -77,8 +97,17 @@ impl NewOrder {
         if !(EXPIRES_IN_MIN_S..=EXPIRES_IN_MAX_S).contains(&expires_in_s) {
             return Err(ProblemCode::ExpiryOutOfRange.into());
         }
-        let card = CardNumber::parse(&order.recipient_card)
-            .map_err(|_| ProblemCode::CardNumberMalformed)?;
+        let recipient = match (order.recipient_card, order.recipient_email) {
+            (Some(number), None) => Named::Card(
+                CardNumber::parse(&number).map_err(|_| ProblemCode::CardNumberMalformed)?,
+            ),
+            (None, Some(email)) => {
+                Named::Email(canonical_email(&email).ok_or(ProblemCode::RecipientUnknown)?)
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(ProblemCode::RecipientAmbiguous.into());
+            }
+        };
         if order.fund_from == FundFrom::Bank && !app.settings.bank {
             return Err(Refused::with(
                 ProblemCode::FundingUnavailable,
@@ -86,7 +115,7 @@ impl NewOrder {
             ));
         }
         Ok(Self {
-            card,
+            recipient,
             amount,
             note,
             expires_in_s,
@@ -98,10 +127,21 @@ impl NewOrder {
     }
 
     /// SHA-256 over what the caller asked for: the same order sent again has the same hash.
+    ///
+    /// An address counts as it was asked for, not the card that it stands for: that may change, and
+    /// the order keeps the card of its first time.
     fn content_hash(&self, number_ref: &[u8; 32]) -> ContentHash {
         let mut hash = Sha256::new();
-        hash.update(b"tegata-order-v1");
-        hash.update(number_ref);
+        match &self.recipient {
+            Named::Card(_) => {
+                hash.update(b"tegata-order-v1");
+                hash.update(number_ref);
+            }
+            Named::Email(email) => {
+                hash.update(b"tegata-order-email-v1");
+                hash.update(Sha256::digest(email));
+            }
+        }
         hash.update(self.amount.minor().to_be_bytes());
         hash.update(self.amount.currency().code().as_bytes());
         hash.update(self.expires_in_s.to_be_bytes());
@@ -113,6 +153,45 @@ impl NewOrder {
             Payment::Bank => hash.update(b"\0bank"),
         }
         ContentHash(hash.finalize().into())
+    }
+}
+
+/// Looks up whom the sender named. Who is unknown, unverified or without a card is no card.
+async fn bind(app: &App, order: &NewOrder) -> Result<Bound, Refused> {
+    match &order.recipient {
+        Named::Card(number) => Ok(Bound {
+            number_ref: app.office.keys.number_ref(number),
+            masked: number.masked(),
+        }),
+        Named::Email(email) => {
+            let card = app.office.store.card_of_address(email.clone()).await?;
+            Ok(card.map_or_else(
+                || Bound {
+                    number_ref: NO_CARD,
+                    masked: "**** **** **** ****".to_owned(),
+                },
+                |card| Bound {
+                    number_ref: card.number_ref.0,
+                    masked: card.masked,
+                },
+            ))
+        }
+    }
+}
+
+/// The problem of a refused order. Of an address it is never told why nobody is reached there.
+fn problem_for(order: &NewOrder, refusal: Refusal) -> Refused {
+    let of_card = matches!(
+        refusal,
+        Refusal::CardUnknown
+            | Refusal::CardIssuing
+            | Refusal::CardBlocked
+            | Refusal::CardFrozen
+            | Refusal::RecipientWithoutAddress
+    );
+    match &order.recipient {
+        Named::Email(_) if of_card => ProblemCode::RecipientUnknown.into(),
+        Named::Email(_) | Named::Card(_) => problem_of(refusal),
     }
 }
 
@@ -128,7 +207,8 @@ pub async fn place(
     order: NewOrder,
 ) -> Result<Remittance, Refused> {
     let now = app.office.ledger_now().await?;
-    let command = compile(app, sender, key, &order, now)?;
+    let bound = bind(app, &order).await?;
+    let command = compile(app, sender, key, &order, &bound, now)?;
     let placed = match app
         .office
         .store
@@ -137,7 +217,7 @@ pub async fn place(
     {
         Ok(Outcome::Placed { remittance }) => remittance,
         Ok(other) => return Err(anyhow::anyhow!("an order was answered by {other:?}").into()),
-        Err(ApplyError::Refused(refusal)) => return Err(problem_of(refusal)),
+        Err(ApplyError::Refused(refusal)) => return Err(problem_for(&order, refusal)),
         Err(error) => return Err(anyhow::Error::from(error).into()),
     };
     let stored = app.office.store.remittance(placed).await?;
@@ -190,7 +270,8 @@ pub struct Preview {
 pub async fn preview(app: &App, sender: &Holder, order: &NewOrder) -> Result<Preview, Refused> {
     let now = app.office.ledger_now().await?;
     let key = IdempotencyKey::new("preview").context("a key of letters")?;
-    let command = compile(app, sender, key, order, now)?;
+    let bound = bind(app, order).await?;
+    let command = compile(app, sender, key, order, &bound, now)?;
     let card = app.office.store.card_by_number(command.card).await?;
     let holder = match &card {
         Some(card) => app.office.store.holder(card.holder).await?,
@@ -208,7 +289,7 @@ pub async fn preview(app: &App, sender: &Holder, order: &NewOrder) -> Result<Pre
             has_address: holder.as_ref().is_some_and(|holder| holder.email.is_some()),
         }),
     };
-    rules::place_order(&command, &facts, now).map_err(problem_of)?;
+    rules::place_order(&command, &facts, now).map_err(|refusal| problem_for(order, refusal))?;
     let (Some(card), Some(holder)) = (card, holder) else {
         return Err(ProblemCode::CardUnknown.into());
     };
@@ -252,6 +333,7 @@ fn compile(
     sender: &Holder,
     key: IdempotencyKey,
     order: &NewOrder,
+    bound: &Bound,
     now: Timestamp,
 ) -> Result<PlaceOrder, Refused> {
     let office = &app.office;
@@ -259,7 +341,7 @@ fn compile(
     let remittance = RemittanceId::new(ms, bits);
     let (ms, bits) = id_parts(now, &*office.random);
     let mail = MailId::new(ms, bits);
-    let number_ref = office.keys.number_ref(&order.card);
+    let number_ref = bound.number_ref;
     let created = u64::try_from(now.unix_s()).unwrap_or(0);
     let expires = created.saturating_add(order.expires_in_s);
     let signer = office
@@ -271,7 +353,7 @@ fn compile(
         issuer: office.config.issuer.clone(),
         remittance: remittance.to_bytes(),
         revision: FIRST_REVISION,
-        card_masked: order.card.masked(),
+        card_masked: bound.masked.clone(),
         card_binding: office.keys.card_binding(remittance, &number_ref),
         amount: order.amount,
         sender: sender.name.clone(),

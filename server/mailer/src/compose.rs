@@ -171,7 +171,7 @@ pages! {
 
 /// `Auto-Submitted: auto-generated` (RFC 3834 section 5), so that holiday replies stay away.
 #[derive(Clone)]
-struct AutoSubmitted;
+pub(crate) struct AutoSubmitted;
 
 impl Header for AutoSubmitted {
     fn name() -> HeaderName {
@@ -207,7 +207,20 @@ pub fn file_name(reference: &str) -> String {
 /// # Errors
 /// [`ComposeError`]; the caller marks the outbox row as failed for good.
 pub fn compose(mail: &ProgramMail) -> Result<Vec<u8>, ComposeError> {
-    check_text(mail)?;
+    check_text(&[
+        ("the issuer's mail name", &mail.from.name),
+        ("the issuer's mail address", &mail.from.address),
+        ("the recipient's name", &mail.to.name),
+        ("the recipient's address", &mail.to.address),
+        ("the message id", &mail.message_id),
+        ("the reference", &mail.reference),
+        ("the sender's name", &mail.sender),
+        ("the note", &mail.note),
+        ("the card number", &mail.card_masked),
+        ("the issuer", &mail.issuer),
+        ("the claim address", &mail.claim_url),
+        ("the claim code", &mail.claim_code),
+    ])?;
     let facts = facts(mail)?;
     let (text, html, subject) = match mail.language {
         Language::En => (
@@ -243,12 +256,15 @@ pub fn compose(mail: &ProgramMail) -> Result<Vec<u8>, ComposeError> {
     Ok(message.formatted())
 }
 
+/// Seconds since 1970 as `2026-11-20 12:00 UTC`.
+pub(crate) fn minute(seconds: i64) -> Result<String, ComposeError> {
+    let at = Timestamp::from_second(seconds).map_err(|_| ComposeError::Date)?;
+    let zoned = at.to_zoned(TimeZone::UTC);
+    Ok(zoned.strftime("%Y-%m-%d %H:%M UTC").to_string())
+}
+
 fn facts(mail: &ProgramMail) -> Result<Facts<'_>, ComposeError> {
-    let expires = Timestamp::from_second(mail.expires)
-        .map_err(|_| ComposeError::Date)?
-        .to_zoned(TimeZone::UTC)
-        .strftime("%Y-%m-%d %H:%M UTC")
-        .to_string();
+    let expires = minute(mail.expires)?;
     Ok(Facts {
         to_name: &mail.to.name,
         sender: &mail.sender,
@@ -264,22 +280,9 @@ fn facts(mail: &ProgramMail) -> Result<Facts<'_>, ComposeError> {
     })
 }
 
-fn check_text(mail: &ProgramMail) -> Result<(), ComposeError> {
-    let fields = [
-        ("the issuer's mail name", &mail.from.name),
-        ("the issuer's mail address", &mail.from.address),
-        ("the recipient's name", &mail.to.name),
-        ("the recipient's address", &mail.to.address),
-        ("the message id", &mail.message_id),
-        ("the reference", &mail.reference),
-        ("the sender's name", &mail.sender),
-        ("the note", &mail.note),
-        ("the card number", &mail.card_masked),
-        ("the issuer", &mail.issuer),
-        ("the claim address", &mail.claim_url),
-        ("the claim code", &mail.claim_code),
-    ];
-    for (name, text) in fields {
+/// Holds each named text against what a mail may carry.
+pub(crate) fn check_text(fields: &[(&'static str, &str)]) -> Result<(), ComposeError> {
+    for (name, text) in fields.iter().copied() {
         if text.chars().any(char::is_control) {
             return Err(ComposeError::ControlCharacter(name));
         }
@@ -290,7 +293,7 @@ fn check_text(mail: &ProgramMail) -> Result<(), ComposeError> {
     Ok(())
 }
 
-fn mailbox(party: &Party, what: &'static str) -> Result<Mailbox, ComposeError> {
+pub(crate) fn mailbox(party: &Party, what: &'static str) -> Result<Mailbox, ComposeError> {
     let address: Address = party
         .address
         .parse()

@@ -4,8 +4,10 @@
 //! Nothing here reads the ledger or a key: the issuer hands in every fact. The mail gates nothing
 //! (`docs/ledger.md`): a remittance can be picked up before we note that its mail went out.
 
+mod code;
 mod compose;
 mod transport;
 
+pub use code::{CodeMail, compose_code};
 pub use compose::{ComposeError, Language, Party, ProgramMail, compose, file_name};
 pub use transport::{Delivery, SendError, SmtpConfig, SmtpTls, Transport, TransportError};

@@ -2,7 +2,7 @@
 
 use audit_log::Link;
 use ledger::{
-    Card, CardId, Escrow, HolderId, InFlight, Language, NumberRef, OfficerName, Remittance,
+    Card, CardId, Escrow, HolderId, InFlight, Language, MailId, NumberRef, OfficerName, Remittance,
     RemittanceId, Timestamp, TokenHash, Uid,
 };
 use money::{Currency, Money};
@@ -199,4 +199,84 @@ pub struct LogKey {
     pub not_after: u64,
     /// When it was revoked, Unix time.
     pub revoked_at: Option<u64>,
+}
+
+/// Addresses that one holder may have, verified or not: a person has a few.
+pub const ADDRESSES_MAX: u32 = 8;
+
+/// Codes that may be tried for one verification: a person mistypes, a guesser of 80 bits gets nowhere.
+pub const ADDRESS_TRIES: u32 = 5;
+
+/// How long a code can be entered, in seconds: a day, so that a mail may wait for its reader.
+pub const CODE_LIFETIME_S: i64 = 86_400;
+
+/// Longest mail address, in bytes (RFC 5321, 4.5.3.1.3, less the angle brackets).
+pub const EMAIL_LEN_MAX: usize = 254;
+
+/// The one form in which an address is stored and looked up: without blanks around it, in lower
+/// case; nothing for a text that is no address of visible ASCII.
+#[must_use]
+pub fn canonical_email(text: &str) -> Option<String> {
+    let text = text.trim();
+    let (local, domain) = text.split_once('@')?;
+    let whole = text.len() <= EMAIL_LEN_MAX
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+        && !local.is_empty()
+        && !domain.is_empty()
+        && !domain.contains('@');
+    whole.then(|| text.to_ascii_lowercase())
+}
+
+/// An address to be verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressRequest {
+    /// Whose.
+    pub holder: HolderId,
+    /// The address, as [`canonical_email`] writes it.
+    pub email: String,
+    /// Names this verification; its code follows from it.
+    pub request: MailId,
+    /// Keyed hash of the code.
+    pub code_hash: [u8; 32],
+    /// The caller's clock.
+    pub now: Timestamp,
+}
+
+/// One leased mail with a code.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AddressMail {
+    /// The verification.
+    pub request: MailId,
+    /// The address.
+    pub to: String,
+    /// Name of the holder.
+    pub name: String,
+    /// The holder's language.
+    pub language: Language,
+    /// Until when the code can be entered.
+    pub expires: Timestamp,
+    /// Attempts, this one included: 1 at the first lease.
+    pub attempts: u32,
+}
+
+impl core::fmt::Debug for AddressMail {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("AddressMail")
+            .field("request", &self.request)
+            .field("attempts", &self.attempts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Something that happened to an address of a holder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressEvent {
+    /// The address.
+    pub email: String,
+    /// `asked`, `wrong-code`, `verified`, `default-card` or `removed`.
+    pub what: String,
+    /// The default card since; for `default-card`.
+    pub card: Option<CardId>,
+    /// When.
+    pub at: Timestamp,
 }

@@ -10,8 +10,8 @@ use money::Money;
 
 use crate::error::{AdminError, ApplyError, StoreError};
 use crate::record::{
-    Decision, DoubtRow, Incarnated, LogKey, LogSegment, NewCard, NewHolder, OfficerRow, OrderPage,
-    Payable, Seal, Standing, Unsealed,
+    AddressEvent, AddressMail, AddressRequest, Decision, DoubtRow, Incarnated, LogKey, LogSegment,
+    NewCard, NewHolder, OfficerRow, OrderPage, Payable, Seal, Standing, Unsealed,
 };
 
 /// Most commands in one [`Store::apply`] and in one shared commit: past it a commit takes so long
@@ -213,6 +213,74 @@ pub trait Store: Send + Sync {
 
     /// What two persons decided, in order, after `after`. `limit`: cut to [`PAGE_MAX`].
     async fn decisions(&self, after: u64, limit: u32) -> Result<Vec<Decision>, StoreError>;
+
+    // --- mail addresses that stand for a card ---
+
+    /// Begins the verification of an address, and queues the mail with its code. Again before it is
+    /// verified: a new code, the earlier one no longer counts.
+    ///
+    /// # Errors
+    /// [`AdminError::Taken`] where the address is verified, for whomever;
+    /// [`AdminError::OutOfBounds`] beyond [`crate::ADDRESSES_MAX`] or for no canonical address.
+    async fn request_address(&self, request: AddressRequest) -> Result<(), AdminError>;
+
+    /// Ends a verification by its code, once; gives the holder, whose mail goes there from now on. A
+    /// code that is wrong, used, or older than [`crate::CODE_LIFETIME_S`] gives nothing, and a wrong
+    /// one takes one of [`crate::ADDRESS_TRIES`] from every verification that waits for this address.
+    ///
+    /// `code_hash`: keyed hash of what was typed.
+    ///
+    /// # Errors
+    /// [`AdminError::Taken`] where another holder was quicker; nothing moves then.
+    async fn verify_address(
+        &self,
+        email: String,
+        code_hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<HolderId>, AdminError>;
+
+    /// Chooses the card that a verified address stands for, one of the holder's active ones, or none.
+    async fn set_default_card(
+        &self,
+        holder: HolderId,
+        email: String,
+        card: Option<CardId>,
+        now: Timestamp,
+    ) -> Result<(), AdminError>;
+
+    /// Forgets an address, verified or not; what was ordered to it stays as it is.
+    async fn remove_address(
+        &self,
+        holder: HolderId,
+        email: String,
+        now: Timestamp,
+    ) -> Result<(), AdminError>;
+
+    /// The card that a verified address stands for: the chosen one while it is active, else the
+    /// holder's only active one.
+    async fn card_of_address(&self, email: String) -> Result<Option<Card>, StoreError>;
+
+    /// What happened to a holder's addresses, newest first. `limit`: cut to [`PAGE_MAX`].
+    async fn address_history(
+        &self,
+        holder: HolderId,
+        limit: u32,
+    ) -> Result<Vec<AddressEvent>, StoreError>;
+
+    /// Takes codes that are to be mailed, oldest first, as [`Store::lease_mail`] does.
+    async fn lease_address_mail(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<AddressMail>, StoreError>;
+
+    /// Notes that a code was mailed or given up, or when to try again.
+    async fn address_mail_done(
+        &self,
+        request: MailId,
+        retry_at: Option<Timestamp>,
+    ) -> Result<(), StoreError>;
 
     // --- the bank ---
 

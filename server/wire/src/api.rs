@@ -15,8 +15,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateOrder {
-    /// The recipient's card number, 16 digits, blanks allowed.
-    pub recipient_card: String,
+    /// The recipient's card number, 16 digits, blanks allowed; this or the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient_card: Option<String>,
+    /// A mail address that the recipient has verified; this or the card number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient_email: Option<String>,
     /// The amount in minor units.
     pub amount_minor: i64,
     /// The currency's code (ISO 4217).
@@ -108,6 +112,24 @@ pub struct Claim {
 impl core::fmt::Debug for Claim {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Claim { claim_code: [redacted] }")
+    }
+}
+
+/// Body of `POST /v1/address/verify`: the reader of a mail shows that the address is his.
+///
+/// `Debug` prints neither.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyAddress {
+    /// The address, as typed.
+    pub email: String,
+    /// The code from the mail, as typed.
+    pub code: String,
+}
+
+impl core::fmt::Debug for VerifyAddress {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("VerifyAddress { [redacted] }")
     }
 }
 
@@ -205,8 +227,12 @@ problem_codes! {
     NoteTooLong = "note-too-long", 422, "Note too long";
     /// The time to expiry is outside the issuer's bounds.
     ExpiryOutOfRange = "expiry-out-of-range", 422, "Expiry out of range";
+    /// Card number and mail address both, or neither.
+    RecipientAmbiguous = "recipient-ambiguous", 422, "Name one recipient";
     /// Not a card number: 16 digits with a check digit.
     CardNumberMalformed = "card-number-malformed", 422, "Card number malformed";
+    /// No verified address with a card; unknown, unverified and cardless are not told apart.
+    RecipientUnknown = "recipient-unknown", 422, "Recipient unknown";
     /// No card of this number was issued here.
     CardUnknown = "card-unknown", 422, "Card unknown";
     /// The card is blocked or frozen.
@@ -227,6 +253,10 @@ problem_codes! {
     NotCancellable = "not-cancellable", 409, "Order cannot be cancelled";
     /// No program for this claim code.
     ClaimUnknown = "claim-unknown", 404, "Claim code unknown";
+    /// No verification waits for this code.
+    AddressCodeWrong = "address-code-wrong", 422, "Code wrong, used or too old";
+    /// Another holder has verified the address.
+    AddressTaken = "address-taken", 409, "Address belongs to another holder";
     /// The service cannot answer now; the same request may be sent again.
     Unavailable = "unavailable", 503, "Try again later";
 }
@@ -311,5 +341,11 @@ mod tests {
             claim_code: "ABCD".into(),
         };
         assert!(!format!("{claim:?}").contains("ABCD"));
+        let typed = VerifyAddress {
+            email: "hana".into(),
+            code: "ABCD".into(),
+        };
+        let text = format!("{typed:?}");
+        assert!(!text.contains("ABCD") && !text.contains("hana"));
     }
 }

@@ -67,7 +67,8 @@ impl World<'_> {
     pub(crate) fn wish_for(&mut self, sender: usize, card: usize, amount: usize, expires: usize) {
         self.wishes += 1;
         let order = CreateOrder {
-            recipient_card: self.cards[card].number.clone(),
+            recipient_card: Some(self.cards[card].number.clone()),
+            recipient_email: None,
             amount_minor: i64::try_from(amount).unwrap_or(1),
             currency: CURRENCY.code().to_owned(),
             note: None,

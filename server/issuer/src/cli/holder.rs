@@ -25,6 +25,13 @@ pub enum Holder {
   tegata-server holder bank 0192... --data ./issuer --account 0001-1234567
   tegata-server holder bank 0192... --data ./issuer --none")]
     Bank(BankAccount),
+    /// Verify an address by which money can be sent to a holder, or choose its card
+    #[command(after_help = "Examples:
+  tegata-server holder email 0192... --data ./issuer --set ben@example.org
+  tegata-server holder email 0192... --data ./issuer --address ben@example.org --verify ABCD-EFGH-IJKL-MNOP
+  tegata-server holder email 0192... --data ./issuer --address ben@example.org --default-card 0193...
+  tegata-server holder email 0192... --data ./issuer --history")]
+    Email(super::address::Email),
     /// List all holders with their balances
     #[command(after_help = "Example:\n  tegata-server holder list --data ./issuer --json")]
     List {
@@ -70,6 +77,7 @@ pub(super) async fn run(command: Holder) -> anyhow::Result<ExitCode> {
     match command {
         Holder::Add(args) => add(args).await?,
         Holder::Bank(args) => bank(args).await?,
+        Holder::Email(args) => super::address::run(args).await?,
         Holder::List { common } => list(&common).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod accounts;
+pub mod address;
 mod advice;
 pub mod audit;
 pub mod backup;

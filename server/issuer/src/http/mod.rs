@@ -1,5 +1,6 @@
 //! HTTP: one file per endpoint, `<resource>/<verb>.rs`; what every request shares is here.
 
+pub mod address;
 pub mod body;
 pub mod claim;
 pub mod exchange;
@@ -42,6 +43,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/orders/{id}", get(orders::read::read))
         .route("/v1/orders/{id}/cancel", post(orders::cancel::cancel))
         .route("/v1/exchange", post(exchange::post::post))
+        .route("/v1/address/verify", post(address::verify::verify))
         .route("/v1/claim", post(claim::post::post))
         .route(
             "/.well-known/tegata-issuer",

@@ -1,6 +1,7 @@
 //! Work that nobody asks for: what expired goes back, mails go out, the bank is asked, the audit log is
 //! sealed.
 
+pub mod addresses;
 pub mod bank;
 pub mod expiry;
 pub mod outbox;

@@ -3,7 +3,7 @@
 //! A row is leased, the mail is composed from the stored order and handed over, and only then the
 //! row is marked; a crash in between sends it again after the lease, with the same Message-ID.
 
-use super::pause;
+use super::{addresses, pause};
 use crate::{app::App, orders};
 use anyhow::Context;
 use crashpoint::reach;
@@ -19,13 +19,13 @@ use tokio::sync::watch;
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// How long a leased mail is left alone, in seconds: longer than one delivery may take.
-const LEASE_S: i64 = 120;
+pub(super) const LEASE_S: i64 = 120;
 
 /// Mails taken at once.
-const BATCH_MAX: u32 = 16;
+pub(super) const BATCH_MAX: u32 = 16;
 
 /// Attempts before a mail is given up; with the waits below about two days.
-const ATTEMPTS_MAX: u32 = 16;
+pub(super) const ATTEMPTS_MAX: u32 = 16;
 
 /// Longest wait between two attempts, in seconds.
 const WAIT_MAX_S: i64 = 4 * 3_600;
@@ -35,6 +35,9 @@ pub async fn run(app: Arc<App>, transport: Transport, mut stopped: watch::Receiv
     while pause(&mut stopped, PERIOD).await {
         if let Err(error) = drain(&app, &transport).await {
             tracing::error!(error = %format!("{error:#}"), "the outbox could not be read");
+        }
+        if let Err(error) = addresses::drain(&app, &transport).await {
+            tracing::error!(error = %format!("{error:#}"), "the codes to mail could not be read");
         }
     }
 }
@@ -95,7 +98,7 @@ async fn note(app: &App, mail: &OutboxMail, failure: &Failure) -> anyhow::Result
 }
 
 /// Seconds to wait after the given number of attempts: 5, 10, 20 and so on, to at most four hours.
-fn wait_s(attempts: u32) -> i64 {
+pub(super) fn wait_s(attempts: u32) -> i64 {
     let doublings = attempts.saturating_sub(1).min(20);
     5_i64.saturating_mul(1_i64 << doublings).min(WAIT_MAX_S)
 }
@@ -185,7 +188,7 @@ fn message(
     }
 }
 
-fn system_time(at: Timestamp) -> SystemTime {
+pub(super) fn system_time(at: Timestamp) -> SystemTime {
     let since = Duration::from_secs(u64::try_from(at.unix_s()).unwrap_or(0));
     SystemTime::UNIX_EPOCH
         .checked_add(since)
@@ -193,7 +196,7 @@ fn system_time(at: Timestamp) -> SystemTime {
 }
 
 /// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

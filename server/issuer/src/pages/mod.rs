@@ -4,6 +4,7 @@
 //! A page calls the same functions as the API and adds no rule of its own. The session is the
 //! holder's token in a cookie that scripts cannot read and other sites cannot send.
 
+mod address;
 mod claim;
 mod orders;
 mod session;
@@ -41,6 +42,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/orders/{id}", get(orders::show))
         .route("/orders/{id}/cancel", post(orders::cancel))
         .route("/claim", get(claim::form).post(claim::fetch))
+        .route("/address", get(address::form).post(address::verify))
         .route("/static/style.css", get(style))
         .layer(DefaultBodyLimit::max(JSON_LEN_MAX))
         .layer(CsrfLayer::new())

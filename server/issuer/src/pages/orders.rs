@@ -313,8 +313,11 @@ fn check(app: &App, holder: &Holder, form: &OrderForm) -> Result<NewOrder, Refus
             _ => ProblemCode::AmountNotPositive,
         })?;
     let note = form.note.trim();
+    // no card number holds an `@`
+    let by_email = form.card.contains('@');
     let body = CreateOrder {
-        recipient_card: form.card.clone(),
+        recipient_card: (!by_email).then(|| form.card.clone()),
+        recipient_email: by_email.then(|| form.card.clone()),
         amount_minor: amount.minor(),
         currency: currency.code().to_owned(),
         note: (!note.is_empty()).then(|| note.to_owned()),

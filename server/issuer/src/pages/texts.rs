@@ -47,8 +47,8 @@ texts! {
     pay_from: "Pay from", "支払い元";
     from_account: "Your account here", "こちらの口座";
     from_bank: "Your bank account", "銀行口座";
-    recipient_card: "Recipient's card number", "受取人のカード番号";
-    card_hint: "16 digits, as printed on the card.", "カードに記載された16桁の番号です。";
+    recipient_card: "Recipient's card number or mail address", "受取人のカード番号またはメールアドレス";
+    card_hint: "16 digits, as printed on the card, or an address that the recipient has confirmed here.", "カードに記載された16桁の番号、または受取人が確認済みのメールアドレスです。";
     amount: "Amount", "金額";
     note: "Message to the recipient", "受取人へのメッセージ";
     note_hint: "Optional, at most 140 characters.", "任意、140文字まで。";
@@ -87,6 +87,11 @@ texts! {
     claim: "Fetch your file", "ファイルの受け取り";
     claim_code: "Claim code", "引換コード";
     claim_hint: "It stands in the mail.", "メールに記載されています。";
+    address: "Confirm your mail address", "メールアドレスの確認";
+    address_email: "Mail address", "メールアドレス";
+    address_code: "Code", "確認コード";
+    address_verify: "Confirm", "確認する";
+    address_done: "Done. Money can now be sent to you by this address.", "確認できました。このメールアドレス宛に送金を受け取れます。";
     fetch: "Fetch the file", "ファイルを受け取る";
     notice: "That did not work", "処理できませんでした";
     unknown_next: "It is not known whether this went through. Send the same form again: it cannot pay twice.", "処理結果が確認できません。同じ画面からもう一度送信してください。二重に支払われることはありません。";
@@ -135,6 +140,22 @@ pub(super) fn problem(code: ProblemCode, language: Language) -> &'static str {
         ProblemCode::CardNumberMalformed => (
             "This card number has a typing error.",
             "カード番号に誤りがあります。",
+        ),
+        ProblemCode::RecipientAmbiguous => (
+            "Name the recipient by card number or by mail address.",
+            "カード番号かメールアドレスのどちらかで受取人を指定してください。",
+        ),
+        ProblemCode::RecipientUnknown => (
+            "Nobody can be reached by this mail address. Ask the recipient to confirm it, or take the card number.",
+            "このメールアドレスには送金できません。受取人に確認手続きを依頼するか、カード番号をお使いください。",
+        ),
+        ProblemCode::AddressCodeWrong => (
+            "This code is wrong, used or too old.",
+            "コードが違うか、使用済みか、期限切れです。",
+        ),
+        ProblemCode::AddressTaken => (
+            "This address belongs to another holder. Ask the office.",
+            "このメールアドレスは別の方が登録済みです。窓口にお問い合わせください。",
         ),
         ProblemCode::CardUnknown => (
             "This card is not known.",

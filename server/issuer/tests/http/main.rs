@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error is over")]
 
+mod address;
 mod bench;
 mod life;
 mod problems;

@@ -1,5 +1,6 @@
 //! Every problem code, by the request that causes it.
 
+use crate::address::{EMAIL, ask, enter};
 use crate::bench::{Answer, Bench, START_S};
 use axum::{
     body::Body,
@@ -134,6 +135,12 @@ fn orders_that_the_rules_forbid(bench: &Bench, met: &Met) {
         ("expires_in_s", json!(0), P::ExpiryOutOfRange),
         ("expires_in_s", json!(over), P::ExpiryOutOfRange),
         (
+            "recipient_email",
+            json!("ben@cards.example"),
+            P::RecipientAmbiguous,
+        ),
+        ("recipient_card", Value::Null, P::RecipientAmbiguous),
+        (
             "recipient_card",
             json!("9000 0000 0000 0000"),
             P::CardNumberMalformed,
@@ -206,6 +213,27 @@ fn cards_that_take_nothing(bench: &Bench, met: &Met) {
     met.check(&answer, P::CardBlocked);
 }
 
+fn addresses(bench: &mut Bench, met: &Met) {
+    use ProblemCode as P;
+    let body = json!({ "recipient_email": EMAIL, "amount_minor": 1, "currency": "JPY" });
+    let body = body.to_string();
+    let answer = bench.post("/v1/orders", &bench.sender.token, "nobody", body);
+    met.check(&answer, P::RecipientUnknown);
+    let (first, second) = (ask(bench, bench.recipient.id), ask(bench, bench.sender.id));
+    for wrong in ["", "AAAA-AAAA-AAAA-AAAA", "AAAA"] {
+        met.check(&enter(bench, wrong), P::AddressCodeWrong);
+    }
+    assert_eq!(enter(bench, &first).status.as_u16(), 204);
+    met.check(&enter(bench, &first), P::AddressCodeWrong);
+    met.check(&enter(bench, &second), P::AddressTaken);
+    for _ in 6..CLAIM_BURST {
+        met.check(&enter(bench, &first), P::AddressCodeWrong);
+    }
+    met.check(&enter(bench, &first), P::RateLimited);
+    // tries of addresses and of claim codes are counted together
+    bench.restart();
+}
+
 fn guesses_at_claim_codes(bench: &Bench, met: &Met) {
     use ProblemCode as P;
     let claim = |code: &str| {
@@ -254,6 +282,7 @@ pub(crate) fn every_problem_code_is_met_by_its_request() {
     strangers(&bench, &met);
     orders_that_the_rules_forbid(&bench, &met);
     after_the_end(&mut bench, &met);
+    addresses(&mut bench, &met);
     guesses_at_claim_codes(&bench, &met);
     cards_that_take_nothing(&bench, &met);
     without_a_valid_key(&bench, &met);

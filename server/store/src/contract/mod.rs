@@ -8,6 +8,7 @@
     reason = "the cases are tests that live in a library, so that each store can run them"
 )]
 
+mod address;
 mod bank;
 mod beside;
 mod closing;
@@ -21,6 +22,7 @@ mod recovery;
 mod revise;
 mod world;
 
+pub use address::*;
 pub use bank::*;
 pub use beside::*;
 pub use closing::*;
@@ -101,6 +103,13 @@ macro_rules! contract_tests {
             a_holder_has_own_ids_and_bounded_texts
             a_card_is_issued_in_two_steps_and_can_resume
             a_card_has_its_own_number_and_chip
+            an_address_is_verified_by_its_code_once
+            a_code_has_so_many_tries
+            a_code_counts_for_a_day_and_only_the_last_one_does
+            a_verified_address_belongs_to_one_holder
+            an_address_stands_for_one_active_card
+            addresses_are_bounded
+            a_code_is_mailed_until_it_went_out
             a_template_is_kept_as_it_was
             a_bank_order_is_mailed_and_sent_only_once_the_bank_has_confirmed
             a_refused_bank_order_ends_without_a_transfer

@@ -7,16 +7,13 @@ use ledger::{
 use rusqlite::Connection;
 
 use crate::error::AdminError;
-use crate::record::{NewCard, NewHolder, TEMPLATE_LEN_MAX};
+use crate::record::{EMAIL_LEN_MAX, NewCard, NewHolder, TEMPLATE_LEN_MAX};
 use crate::sqlite::apply::set_card_status;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::{doubt, journal, rows};
 
 /// Longest name of a holder, in characters: what an order carries as the sender's name.
 const NAME_CHARS_MAX: usize = ledger::rules::SENDER_NAME_CHARS_MAX;
-
-/// Longest mail address, in bytes (RFC 5321, 4.5.3.1.3, less the angle brackets).
-const EMAIL_LEN_MAX: usize = 254;
 
 /// Longest masked card number, in bytes: 16 digits and three blanks.
 const MASKED_LEN_MAX: usize = 19;

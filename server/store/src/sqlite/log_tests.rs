@@ -275,6 +275,26 @@ const COVERED: &[(&str, &[&str])] = &[
             "paid-out",
         ],
     ),
+    (
+        "address",
+        &[
+            "address-asked",
+            "address-tried",
+            "address-verified",
+            "address-card",
+            "address-removed",
+        ],
+    ),
+    (
+        "address_history",
+        &[
+            "address-asked",
+            "address-tried",
+            "address-verified",
+            "address-card",
+            "address-removed",
+        ],
+    ),
     ("bank_account", &["bank-account"]),
     (
         "bank_debit",

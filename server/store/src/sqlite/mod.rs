@@ -3,6 +3,7 @@
 //! WAL with `synchronous = FULL`: a commit is on the disk before its callers hear of it, and
 //! readers never wait for the writer. All reads of one call see one instant.
 
+mod address;
 mod admin;
 mod apply;
 mod audit;

@@ -11,12 +11,13 @@ use money::Money;
 
 use crate::error::{AdminError, StoreError};
 use crate::record::{
-    Decision, DoubtRow, Incarnated, LogKey, LogSegment, NewCard, NewHolder, OfficerRow, OrderPage,
-    Payable, Seal, Standing, Unsealed,
+    AddressEvent, AddressMail, AddressRequest, Decision, DoubtRow, Incarnated, LogKey, LogSegment,
+    NewCard, NewHolder, OfficerRow, OrderPage, Payable, Seal, Standing, Unsealed,
 };
 use crate::sqlite::fault::Fault;
 use crate::sqlite::{
-    SqliteStore, admin, audit, bank, doubt, log, outbox, pool, read, recovery, revise, rows,
+    SqliteStore, address, admin, audit, bank, doubt, log, outbox, pool, read, recovery, revise,
+    rows,
 };
 use crate::traits::{LEASES_MAX, PAGE_MAX, Store};
 
@@ -261,6 +262,80 @@ impl Store for SqliteStore {
 
     async fn decisions(&self, after: u64, limit: u32) -> Result<Vec<Decision>, StoreError> {
         self.read(move |connection| doubt::decisions(connection, after, limit))
+            .await
+    }
+
+    async fn request_address(&self, request: AddressRequest) -> Result<(), AdminError> {
+        self.writer
+            .write(move |connection| address::request(connection, &request))
+            .await
+    }
+
+    async fn verify_address(
+        &self,
+        email: String,
+        code_hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<HolderId>, AdminError> {
+        self.writer
+            .write(move |connection| address::verify(connection, &email, code_hash, now))
+            .await
+    }
+
+    async fn set_default_card(
+        &self,
+        holder: HolderId,
+        email: String,
+        card: Option<CardId>,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
+        self.writer
+            .write(move |connection| address::set_default(connection, holder, &email, card, now))
+            .await
+    }
+
+    async fn remove_address(
+        &self,
+        holder: HolderId,
+        email: String,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
+        self.writer
+            .write(move |connection| address::remove(connection, holder, &email, now))
+            .await
+    }
+
+    async fn card_of_address(&self, email: String) -> Result<Option<Card>, StoreError> {
+        self.read(move |connection| address::card(connection, &email))
+            .await
+    }
+
+    async fn address_history(
+        &self,
+        holder: HolderId,
+        limit: u32,
+    ) -> Result<Vec<AddressEvent>, StoreError> {
+        self.read(move |connection| address::history(connection, holder, limit.min(PAGE_MAX)))
+            .await
+    }
+
+    async fn lease_address_mail(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<AddressMail>, StoreError> {
+        let limit = limit.min(LEASES_MAX);
+        self.write(move |connection| address::lease(connection, now, until, limit))
+            .await
+    }
+
+    async fn address_mail_done(
+        &self,
+        request: MailId,
+        retry_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| address::mail_done(connection, request, retry_at))
             .await
     }
 

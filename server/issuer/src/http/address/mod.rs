@@ -1,0 +1,3 @@
+//! Verification of mail addresses.
+
+pub mod verify;
