@@ -114,13 +114,14 @@ pub const fn concludes(refusal: Refusal) -> bool {
         | Refusal::WrongCard
         | Refusal::CardFull
         | Refusal::CardShort
-        | Refusal::Superseded
-        | Refusal::NotYetValid
         | Refusal::ProgramRevoked => true,
         // Ended: two persons may have closed it, or the database may be restored; a genuine proof still
         // counts then, and what is journalled is the card's own word. Unknown: it may be restored. Recovering: it was. Blocked: two persons may still need the proof.
+        // Superseded, not yet valid: what was sent to the card was neither when it was sent.
         // The others say nothing about the answers.
-        Refusal::Expired
+        Refusal::Superseded
+        | Refusal::NotYetValid
+        | Refusal::Expired
         | Refusal::Cancelled
         | Refusal::Returned
         | Refusal::RemittanceUnknown
@@ -233,7 +234,13 @@ mod tests {
         assert!(!concludes(Refusal::Recovering));
         assert!(!concludes(Refusal::NotInDatabase));
         assert!(concludes(Refusal::InDoubt));
-        for ended in [Refusal::Expired, Refusal::Cancelled, Refusal::Returned] {
+        for ended in [
+            Refusal::Expired,
+            Refusal::Cancelled,
+            Refusal::Returned,
+            Refusal::Superseded,
+            Refusal::NotYetValid,
+        ] {
             assert!(!concludes(ended));
         }
     }

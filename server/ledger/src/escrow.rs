@@ -260,6 +260,22 @@ impl Escrow {
         }
     }
 
+    /// As [`Escrow::absent`], in a database that was restored: the bank may have its money back already,
+    /// so nothing of a bank's is sent again. A refund that is asked for twice is paid once.
+    fn absent_after_restore(&self, cancel_asked: bool, due: bool, now: Timestamp) -> Transition {
+        match (self.flow, cancel_asked, due) {
+            (Flow::Credit(Source::Bank), false, false) => {
+                self.give_back(now, ReturnReason::Cancelled)
+            }
+            (
+                Flow::Credit(Source::Account | Source::Bank | Source::Card | Source::Payable)
+                | Flow::Debit { .. },
+                _,
+                _,
+            ) => self.absent(cancel_asked, due, now),
+        }
+    }
+
     const fn on_ordered(
         &self,
         event: Event,
@@ -409,7 +425,7 @@ impl Escrow {
         match event {
             Event::SendCommit | Event::Expire => Err(Refusal::Recovering),
             Event::ProveCredited | Event::ShowReceipt => Ok(self.done(now)),
-            Event::ProveAbsent => Ok(self.absent(cancel_asked, due, now)),
+            Event::ProveAbsent => Ok(self.absent_after_restore(cancel_asked, due, now)),
             Event::Close => Ok(Self::hold(now)),
             Event::Cancel => Ok(Transition::stay(Status::Recovering { cancel_asked: true })),
             Event::Restore | Event::Fund => Ok(Transition::stay(self.status)),

@@ -338,6 +338,9 @@ fn what_was_not_funded_when_the_backup_was_made_is_recovering_once_it_is() {
         let gone = Ok(Transition::post(back, Posting::ToSender));
         let same = stay(recovering(asked));
         check_funding(BANK, recovering(asked), due, [bad, same, bad, gone]);
+        // the bank may have refunded it after the backup: it is never open again
+        let absent = escrow(BANK, recovering(asked), due).on(Event::ProveAbsent, NOW);
+        assert_eq!(absent, stay(Status::Refunding { reason }));
     }
 }
 

@@ -31,20 +31,27 @@ fn approved(approval: &Approval, (first, second): (bool, bool)) -> Result<(), Re
 /// Decides the closing of a remittance in doubt: the sender is paid from `loss:in-doubt`, escrow
 /// stays, and its card is blocked. What is in flight stays too: a late proof needs it.
 ///
-/// `known`: for each of the two, whether name and token belong together.
+/// `known`: for each of the two, whether name and token belong together. `bank_asked`: the bank has not
+/// yet answered what is asked of it about this remittance.
 ///
 /// # Errors
 /// `SamePerson`, `OfficerUnknown`, `RemittanceUnknown`, then those of [`Escrow::on`]: only what is in
-/// doubt or recovering can be closed.
+/// doubt or recovering can be closed. `Recovering` where a restored database waits for the bank, which
+/// may have paid the sender back already.
 pub fn close_in_doubt(
     approval: &Approval,
     known: (bool, bool),
     escrow: Option<&Escrow>,
+    bank_asked: bool,
     now: Timestamp,
 ) -> Result<Transition, Refusal> {
     approved(approval, known)?;
     let escrow = escrow.ok_or(Refusal::RemittanceUnknown)?;
-    escrow.on(Event::Close, now)
+    let step = escrow.on(Event::Close, now)?;
+    if bank_asked && step.to != escrow.status {
+        return Err(Refusal::Recovering);
+    }
+    Ok(step)
 }
 
 /// The card's status and the kind of the case, where the step brings evidence.
@@ -219,6 +226,8 @@ pub struct PayOutFacts<'a> {
     pub balance: i64,
     /// Whether a case of it is open.
     pub case_open: bool,
+    /// Whether it is to be read again, or a receipt was shown that it has not confirmed.
+    pub unread: bool,
     /// Its remittances that are undecided.
     pub undecided: &'a [Escrow],
     /// What its holder is owed already.
@@ -276,6 +285,10 @@ pub fn pay_out(
             | Status::Credited { .. }
             | Status::Returned { .. } => {}
         }
+    }
+    // its account is what the backup knew: only what two persons adopt takes the place of a reading
+    if facts.unread {
+        return Err(Refusal::Recovering);
     }
     if now < lost.plus_s(i64::from(window_s)) {
         return Err(Refusal::TooEarly);

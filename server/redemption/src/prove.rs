@@ -50,9 +50,14 @@ impl ProofAnswered {
         // What a restore forgot can not be checked by a row that the backup has not: the terminal keeps
         // its proof, and the card is asked.
         let (gone, unproven) = match remittance.status {
+            Status::FundingUnknown {
+                recovering: true, ..
+            } => return refuse(Refusal::Recovering),
             Status::Recovering { .. } => (Refusal::Recovering, Refusal::Recovering),
             Status::Ordered
-            | Status::FundingUnknown { .. }
+            | Status::FundingUnknown {
+                recovering: false, ..
+            }
             | Status::Unfunded { .. }
             | Status::Refunding { .. }
             | Status::Open

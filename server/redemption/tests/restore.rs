@@ -225,6 +225,21 @@ fn a_proof_of_the_lost_life_is_accepted_by_its_row_or_kept_by_the_terminal() {
 }
 
 #[test]
+fn a_proof_of_what_the_backup_does_not_know_as_funded_is_told_to_wait() {
+    let mut world = World::new();
+    let id = world.order(AMOUNT);
+    let backup = world.backup();
+    let batch = world.until_batch_sent(id);
+    let proof = world.perform(id, &batch).unwrap();
+    world.restore(backup);
+    world.remittances.get_mut(&id).unwrap().status = Status::FundingUnknown {
+        cancel_asked: false,
+        recovering: true,
+    };
+    assert_eq!(refusal(&world.serve(proof)), Refusal::Recovering);
+}
+
+#[test]
 fn tickets_of_the_lost_life_open_nothing() {
     let mut world = World::new();
     let id = world.order(AMOUNT);

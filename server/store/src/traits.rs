@@ -333,6 +333,9 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> Result<Vec<OutboxMail>, StoreError>;
 
+    /// Whether a mail still waits to go out: false once another one took its place.
+    async fn mail_waits(&self, id: MailId) -> Result<bool, StoreError>;
+
     /// Notes that a mail went out.
     async fn mail_sent(&self, id: MailId) -> Result<(), StoreError>;
 

@@ -78,10 +78,18 @@ async fn carry_out(app: &App, bank: &dyn Bank, task: &BankTask) -> anyhow::Resul
             }
         }
         // a restored database asks again what it has forgotten
-        Status::Recovering { .. } => learn(bank, task, false, now).await,
-        Status::FundingUnknown { cancel_asked, .. } => {
+        Status::Recovering { .. } => learn(bank, task, Unheard::Contradiction, now).await,
+        Status::FundingUnknown {
+            cancel_asked,
+            recovering,
+        } => {
             let wanted = !cancel_asked && now < task.expires;
-            learn(bank, task, wanted, now).await
+            let unheard = match (wanted, recovering) {
+                (true, _) => Unheard::Debit,
+                (false, false) => Unheard::Refund,
+                (false, true) => Unheard::Ask,
+            };
+            learn(bank, task, unheard, now).await
         }
         Status::Refunding { .. } => refund(bank, task, now).await,
         Status::Open
@@ -139,16 +147,41 @@ async fn debit(bank: &dyn Bank, task: &BankTask, now: Timestamp) -> Vec<BankAnsw
     vec![answer]
 }
 
-/// What became of an earlier debit; one that never arrived is sent again while it is wanted, and
-/// else made impossible.
-async fn learn(bank: &dyn Bank, task: &BankTask, wanted: bool, now: Timestamp) -> Vec<BankAnswer> {
+/// What follows where the bank has never heard of a debit.
+#[derive(Clone, Copy)]
+enum Unheard {
+    /// It is sent again.
+    Debit,
+    /// It is made impossible.
+    Refund,
+    /// A restored database does not know what it said after the backup, so nothing is taken back on
+    /// this word alone: the bank is asked again.
+    Ask,
+    /// It was confirmed before: the same, and somebody has to look at it.
+    Contradiction,
+}
+
+/// What became of an earlier debit.
+async fn learn(
+    bank: &dyn Bank,
+    task: &BankTask,
+    unheard: Unheard,
+    now: Timestamp,
+) -> Vec<BankAnswer> {
     let answer = match timeout(CALL, bank.status(task.remittance)).await {
         Ok(Standing::Confirmed) => BankAnswer::Confirmed,
         Ok(Standing::Refused { reason }) => refused(&reason),
         Ok(Standing::Refunded) => return vec![BankAnswer::Confirmed, BankAnswer::Refunded],
         Ok(Standing::Void) => BankAnswer::Void,
-        Ok(Standing::NeverHeard) if wanted => return debit(bank, task, now).await,
-        Ok(Standing::NeverHeard) => return refund(bank, task, now).await,
+        Ok(Standing::NeverHeard) => match unheard {
+            Unheard::Debit => return debit(bank, task, now).await,
+            Unheard::Refund => return refund(bank, task, now).await,
+            Unheard::Ask => silence("never heard of it", task, now),
+            Unheard::Contradiction => {
+                tracing::error!(remittance.id = %task.remittance, "the bank has never heard of a debit that it confirmed");
+                silence("a contradiction", task, now)
+            }
+        },
         Ok(Standing::Pending) => silence("pending", task, now),
         Ok(Standing::Unknown { reason }) => silence(&reason, task, now),
         Err(_) => silence("no answer in time", task, now),

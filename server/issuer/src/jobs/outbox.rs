@@ -66,7 +66,12 @@ pub async fn drain(app: &App, transport: &Transport) -> anyhow::Result<usize> {
                     tracing::info!(mail.id = %mail.id, remittance.id = %mail.remittance, "mail sent");
                     sent = sent.saturating_add(1);
                 }
-                Err(error) => note(app, &mail, &error).await?,
+                // the row has another mail now, which goes out in its turn
+                Err(Failure::Replaced) => {
+                    tracing::info!(mail.id = %mail.id, remittance.id = %mail.remittance, "mail replaced");
+                }
+                Err(Failure::Retry(reason)) => note(app, &mail, reason, true).await?,
+                Err(Failure::Permanent(reason)) => note(app, &mail, reason, false).await?,
             }
         }
     }
@@ -78,21 +83,19 @@ enum Failure {
     Retry(String),
     /// It will never go out like this.
     Permanent(String),
+    /// A newer program has taken its place since it was leased.
+    Replaced,
 }
 
-async fn note(app: &App, mail: &OutboxMail, failure: &Failure) -> anyhow::Result<()> {
+async fn note(app: &App, mail: &OutboxMail, reason: String, retry: bool) -> anyhow::Result<()> {
     let now = app.office.ledger_now().await?;
-    let (retry_at, reason) = match failure {
-        Failure::Retry(reason) if mail.attempts < ATTEMPTS_MAX => {
-            (Some(now.plus_s(wait_s(mail.attempts))), reason)
-        }
-        Failure::Retry(reason) | Failure::Permanent(reason) => (None, reason),
-    };
+    let again = retry && mail.attempts < ATTEMPTS_MAX;
+    let retry_at = again.then(|| now.plus_s(wait_s(mail.attempts)));
     let given_up = retry_at.is_none();
     tracing::warn!(mail.id = %mail.id, remittance.id = %mail.remittance, reason, given_up, "mail not sent");
     app.office
         .store
-        .mail_failed(mail.id, retry_at, reason.clone())
+        .mail_failed(mail.id, retry_at, reason)
         .await?;
     Ok(())
 }
@@ -107,6 +110,11 @@ async fn deliver(app: &App, transport: &Transport, mail: &OutboxMail) -> Result<
     let (remittance, recipient) = gather(app, mail)
         .await
         .map_err(|e| Failure::Retry(format!("{e:#}")))?;
+    // asked after the remittance was read: what was read is then of this mail's revision
+    let waits = app.office.store.mail_waits(mail.id).await;
+    if !waits.map_err(|e| Failure::Retry(e.to_string()))? {
+        return Err(Failure::Replaced);
+    }
     match remittance.status {
         Status::Open | Status::CommitSent { .. } | Status::Recovering { .. } => {}
         Status::Ordered | Status::FundingUnknown { .. } => {

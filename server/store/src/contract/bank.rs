@@ -20,7 +20,7 @@ const ASKED: Status = Status::FundingUnknown {
 
 impl World {
     /// The usual two, the sender with an account at the bank.
-    async fn banked(&self) -> Funded {
+    pub(super) async fn banked(&self) -> Funded {
         let of = self.funded().await;
         let account = Some("0001-1234567".to_owned());
         let set = self.store.set_bank_account(of.sender, account).await;
@@ -36,19 +36,23 @@ impl World {
     }
 
     /// An order that the bank shall pay; the bank is not asked yet.
-    async fn ordered(&self, of: &Funded, minor: i64) -> RemittanceId {
+    pub(super) async fn ordered(&self, of: &Funded, minor: i64) -> RemittanceId {
         let order = self.bank_order(of, minor);
         let remittance = order.remittance;
         assert_eq!(self.place(&order).await, Ok(Outcome::Placed { remittance }));
         remittance
     }
 
-    async fn ask(&self, remittance: RemittanceId, seconds: i64) -> Result<Outcome, Refusal> {
+    pub(super) async fn ask(
+        &self,
+        remittance: RemittanceId,
+        seconds: i64,
+    ) -> Result<Outcome, Refusal> {
         let now = self.at(seconds);
         self.apply(Command::AskBank { remittance, now }).await
     }
 
-    async fn bank_says(
+    pub(super) async fn bank_says(
         &self,
         remittance: RemittanceId,
         answer: BankAnswer,
@@ -77,7 +81,7 @@ impl World {
         self.minor(Account::Bank(Currency::Jpy)).await
     }
 
-    async fn bank_tasks(&self, seconds: i64) -> Vec<BankTask> {
+    pub(super) async fn bank_tasks(&self, seconds: i64) -> Vec<BankTask> {
         let (now, until) = (self.at(seconds), self.at(seconds + 30));
         self.store.lease_bank(now, until, 10).await.unwrap()
     }

@@ -14,7 +14,7 @@ use crate::traits::Store;
 const WINDOW_S: u32 = 1_000;
 
 impl World {
-    async fn lost(&self, of: &Funded) {
+    pub(super) async fn lost(&self, of: &Funded) {
         let now = self.at(100);
         let since = now;
         let report = |now| Command::ReportLost { card: of.card, now };
@@ -24,7 +24,7 @@ impl World {
         }
     }
 
-    async fn pay_out(&self, of: &Funded, now: i64) -> Result<Outcome, Refusal> {
+    pub(super) async fn pay_out(&self, of: &Funded, now: i64) -> Result<Outcome, Refusal> {
         let pay_out = Command::PayOut {
             card: of.card,
             window_s: WINDOW_S,
@@ -33,7 +33,7 @@ impl World {
         self.apply(pay_out).await
     }
 
-    async fn with_value(&self, of: &Funded, minor: i64) {
+    pub(super) async fn with_value(&self, of: &Funded, minor: i64) {
         let id = self.placed(of, minor).await;
         self.sent(of.card, id).await;
         let proof = self.proof(of.card).await;

@@ -19,6 +19,7 @@ mod money;
 mod order;
 mod pool;
 mod recovery;
+mod restored;
 mod revise;
 mod world;
 
@@ -33,6 +34,7 @@ pub use money::*;
 pub use order::*;
 pub use pool::*;
 pub use recovery::*;
+pub use restored::*;
 pub use revise::*;
 pub use world::{Funded, World};
 
@@ -96,8 +98,14 @@ macro_rules! contract_tests {
             a_proof_that_comes_after_a_restore_still_counts
             a_receipt_that_is_shown_credits_and_the_card_has_to_confirm_it
             a_first_reading_that_does_not_add_up_concludes_nothing
+            what_a_bank_paid_is_never_open_again_after_a_restore
+            a_second_restore_asks_the_bank_again
+            what_the_bank_has_back_is_not_in_flight_any_more
+            what_turns_out_to_be_funded_after_the_first_reading_needs_another
+            a_lost_card_is_not_paid_out_before_what_a_restore_forgot_is_known
             the_pool_holds_what_its_cards_hold_and_is_empty_without_it
             card_accounts_are_switched_only_while_nothing_is_open
+            what_is_held_or_not_in_escrow_does_not_stop_a_switch
             a_card_whose_books_disagree_is_frozen_alone
             holders_are_found_by_id_and_token
             a_holder_has_own_ids_and_bounded_texts
@@ -121,6 +129,8 @@ macro_rules! contract_tests {
             a_withdrawn_template_stays_withdrawn_and_is_named
             a_new_program_replaces_the_earlier_one_and_is_mailed
             a_program_in_flight_is_not_replaced
+            a_new_program_beside_one_in_flight_leaves_the_books_balanced
+            a_replaced_mail_does_not_wait_any_more
             a_program_is_replaced_only_by_the_next_one_and_only_while_it_could_be_redeemed
             a_mail_is_leased_to_one_and_retried_with_its_message_id
         }

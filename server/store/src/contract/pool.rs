@@ -87,6 +87,35 @@ pub async fn card_accounts_are_switched_only_while_nothing_is_open(store: Arc<dy
     }
 }
 
+/// Two persons may have closed it for good, and what has no escrow is on its way to no card.
+pub async fn what_is_held_or_not_in_escrow_does_not_stop_a_switch(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    let of = world.banked().await;
+    let begin = world.store.card_accounts().await.unwrap();
+    let other = match begin {
+        CardAccounts::Individual => CardAccounts::Pooled,
+        CardAccounts::Pooled => CardAccounts::Individual,
+    };
+    world.redeemed(&of, 100).await;
+    let (held, ordered) = (world.placed(&of, 1_000).await, world.ordered(&of, 30).await);
+    world.sent(of.card, held).await;
+    let blocked = world.store.set_card_accounts(other, world.at(5)).await;
+    assert_eq!(
+        blocked,
+        Err(AdminError::OpenRemittances { ids: vec![held] })
+    );
+    let proof = world.proof(of.card).await;
+    let approval = world.approval().await;
+    assert!(world.close(held, approval).await.is_ok());
+    assert!(world.ask(ordered, 51).await.is_ok());
+    let switched = world.store.set_card_accounts(other, world.at(60)).await;
+    assert_eq!(switched, Ok(()));
+    world.balanced().await;
+    assert!(world.apply(Command::Settle(proof)).await.is_ok());
+    assert_eq!(world.minor(Account::Card(of.card)).await, 1_100);
+    world.balanced().await;
+}
+
 /// One case, one card; a blocked one stays blocked.
 pub async fn a_card_whose_books_disagree_is_frozen_alone(store: Arc<dyn Store>) {
     let world = World::new(store);

@@ -11,19 +11,23 @@ use super::{Funded, World};
 use crate::record::Incarnated;
 use crate::traits::Store;
 
-const LIFE: [u8; 16] = [0xA5; 16];
+pub(super) const LIFE: [u8; 16] = [0xA5; 16];
 const WAITS: Status = Status::Recovering {
     cancel_asked: false,
 };
 
 impl World {
-    async fn restored(&self) -> Incarnated {
+    pub(super) async fn restored(&self) -> Incarnated {
         let begun = self.store.begin_incarnation(LIFE, self.at(10));
         begun.await.unwrap()
     }
 
     /// What the card says at its first reading, when it was credited with these since the backup.
-    async fn first_reading(&self, card: CardId, credited: &[RemittanceId]) -> Settlement {
+    pub(super) async fn first_reading(
+        &self,
+        card: CardId,
+        credited: &[RemittanceId],
+    ) -> Settlement {
         let found = self.store.card(card).await.unwrap().unwrap();
         let mut proven = found.proven;
         for id in credited {
@@ -43,7 +47,11 @@ impl World {
         }
     }
 
-    async fn read(&self, of: &Funded, credited: &[RemittanceId]) -> Result<Decided, Refusal> {
+    pub(super) async fn read(
+        &self,
+        of: &Funded,
+        credited: &[RemittanceId],
+    ) -> Result<Decided, Refusal> {
         let settle = self.first_reading(of.card, credited).await;
         self.decide(of.card, Some(settle), None, self.at(20)).await
     }

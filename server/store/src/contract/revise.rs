@@ -146,6 +146,39 @@ pub async fn a_program_in_flight_is_not_replaced(store: Arc<dyn Store>) {
     assert_eq!(refused, Err(Refusal::AlreadyCredited));
 }
 
+/// The epoch rises with it, past the one that the batch in flight was made under.
+pub async fn a_new_program_beside_one_in_flight_leaves_the_books_balanced(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    let of = world.funded().await;
+    let (sent, open) = (world.placed(&of, 100).await, world.placed(&of, 50).await);
+    world.sent(of.card, sent).await;
+    assert_eq!(
+        revise(&world, next(&world, open, 1)).await,
+        Ok(Outcome::Revised)
+    );
+    world.balanced().await;
+    let proof = world.proof(of.card).await;
+    world.apply(Command::Settle(proof)).await.unwrap();
+    world.holds(&of, sent, [9_850, 0, 100]).await;
+}
+
+/// Who leased it before has to ask again, and does not send it.
+pub async fn a_replaced_mail_does_not_wait_any_more(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    let of = world.funded().await;
+    let id = world.placed(&of, 100).await;
+    let leased = world.store.lease_mail(world.at(0), world.at(9), 10).await;
+    let first = leased.unwrap().remove(0).id;
+    assert_eq!(world.store.mail_waits(first).await, Ok(true));
+    let new = next(&world, id, 1);
+    let second = new.mail.id;
+    assert_eq!(revise(&world, new).await, Ok(Outcome::Revised));
+    assert_eq!(world.store.mail_waits(first).await, Ok(false));
+    assert_eq!(world.store.mail_waits(second).await, Ok(true));
+    world.store.mail_sent(second).await.unwrap();
+    assert_eq!(world.store.mail_waits(second).await, Ok(false));
+}
+
 /// Withdrawing is for good, can be repeated, and shows in what an exchange reads.
 pub async fn a_withdrawn_template_stays_withdrawn_and_is_named(store: Arc<dyn Store>) {
     let world = World::new(store);

@@ -397,6 +397,11 @@ pub(super) fn advance(
         post_leg(connection, escrow, posting, now)?;
     }
     bank::follow(connection, escrow, step.to, now)?;
+    if let (false, Status::Recovering { .. }) = (escrow.status.is_funded(), step.to) {
+        // the card may have been read while it was not known whether this was ever funded
+        let sql = "UPDATE card SET reread = 1, epoch = epoch + 1 WHERE id = ?1";
+        rows::write(connection, sql, [escrow.card.as_bytes()], "card")?;
+    }
     let remittance = escrow.remittance;
     let change = match step.to {
         Status::Returned { reason, .. } => Change::Returned { remittance, reason },

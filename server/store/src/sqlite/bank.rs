@@ -48,6 +48,12 @@ pub(super) fn answered(
         advance(connection, &escrow, step, None, now)?;
     }
     let to = step.map_or(escrow.status, |step| step.to);
+    if let (Status::Recovering { .. }, Status::Returned { .. }) = (escrow.status, to) {
+        // what was in flight in the backup ended before the bank was asked for its money
+        let sql = "DELETE FROM in_flight WHERE remittance = ?1";
+        let id = remittance.as_bytes();
+        connection.prepare_cached(sql)?.execute([id])?;
+    }
     let (reason, retry_at) = match answer {
         BankAnswer::Refused { reason } => (Some(reason), None),
         BankAnswer::Unknown { reason, retry_at } => (Some(reason), Some(retry_at.micros())),
@@ -60,6 +66,21 @@ pub(super) fn answered(
     let params = (remittance.as_bytes(), reason, retry_at, more);
     rows::write(connection, sql, params, "bank debit")?;
     Ok(Ok(Outcome::Funding(to)))
+}
+
+/// Whether the bank has still to answer what is asked about a remittance.
+pub(super) fn is_asked(connection: &Connection, remittance: RemittanceId) -> Result<bool, Fault> {
+    let sql = "SELECT 1 FROM bank_debit WHERE remittance = ?1 AND due IS NOT NULL";
+    let id = remittance.as_bytes();
+    Ok(connection.prepare_cached(sql)?.exists([id])?)
+}
+
+/// Asks the bank, at once, about everything that a restored database waits for.
+pub(super) fn ask_recovering(connection: &Connection, now: Timestamp) -> Result<(), Fault> {
+    let sql = "UPDATE bank_debit SET due = ?1, attempts = 0 WHERE remittance IN \
+               (SELECT id FROM remittance WHERE recovering = 1)";
+    connection.prepare_cached(sql)?.execute([now.micros()])?;
+    Ok(())
 }
 
 /// Keeps the question to the bank, and the mail that waits for its answer, in step with the

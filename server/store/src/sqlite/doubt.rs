@@ -14,7 +14,7 @@ use crate::error::AdminError;
 use crate::record::{Decision, DoubtRow, OfficerRow, Payable};
 use crate::sqlite::apply::{advance, set_card_status, set_proven};
 use crate::sqlite::fault::Fault;
-use crate::sqlite::{admin, journal, recovery, rows};
+use crate::sqlite::{admin, bank, journal, recovery, rows};
 use crate::traits::PAGE_MAX;
 
 type Answer = Result<Outcome, Refusal>;
@@ -147,7 +147,9 @@ pub(super) fn close(
 ) -> Result<Answer, Fault> {
     let escrow = rows::escrow(connection, command.remittance)?;
     let known = known(connection, &command.approval)?;
-    let step = match close_in_doubt(&command.approval, known, escrow.as_ref(), now) {
+    let bank_asked = bank::is_asked(connection, command.remittance)?;
+    let closed = close_in_doubt(&command.approval, known, escrow.as_ref(), bank_asked, now);
+    let step = match closed {
         Ok(step) => step,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -494,6 +496,7 @@ pub(super) fn pay_out_card(
         card: Some(&card),
         balance: minor_of(connection, id)?,
         case_open: has_open_case(connection, id)?,
+        unread: card.reread || recovery::is_shown(connection, id)?,
         undecided: &undecided,
         payable,
     };

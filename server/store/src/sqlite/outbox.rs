@@ -61,6 +61,12 @@ pub(super) fn lease(
     Ok(due)
 }
 
+/// Whether the row still names this mail, and it has not ended.
+pub(super) fn waits(connection: &Connection, id: MailId) -> Result<bool, Fault> {
+    let sql = "SELECT 1 FROM outbox WHERE id = ?1 AND status = 'queued'";
+    Ok(connection.prepare_cached(sql)?.exists([id.as_bytes()])?)
+}
+
 pub(super) fn sent(connection: &Connection, id: MailId) -> Result<(), Fault> {
     let sql = "UPDATE outbox SET status = 'sent', error = NULL WHERE id = ?1 AND status <> 'sent'";
     if connection.prepare_cached(sql)?.execute([id.as_bytes()])? == 0 {

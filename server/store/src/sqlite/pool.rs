@@ -79,7 +79,10 @@ pub(super) fn switch(
     if setting(connection)? == to {
         return Ok(());
     }
-    let sql = "SELECT id FROM remittance WHERE ended IS NULL ORDER BY id LIMIT ?1";
+    // what is held may stay so for ever, and what has no escrow has nothing on its way to a card
+    let sql = "SELECT id FROM remittance WHERE ended IS NULL AND held IS NULL \
+               AND status IN ('open', 'commit-sent', 'refunding') AND flow <> 'debit' \
+               ORDER BY id LIMIT ?1";
     let open = rows::all(connection, sql, [PAGE_MAX], |row| {
         rows::id(row, 0, RemittanceId::from_bytes)
     })?;

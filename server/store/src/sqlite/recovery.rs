@@ -11,7 +11,7 @@ use crate::record::Incarnated;
 use crate::sqlite::apply::{advance, set_proven};
 use crate::sqlite::fault::Fault;
 use crate::sqlite::read;
-use crate::sqlite::{journal, rows};
+use crate::sqlite::{bank, journal, rows};
 
 /// The incarnation that a restore gave to this database.
 pub(super) fn incarnation(connection: &Connection) -> Result<Option<[u8; 16]>, Fault> {
@@ -46,6 +46,11 @@ pub(super) fn begin(
             advance(connection, &escrow, step, None, now)?;
         }
         connection.execute("UPDATE card SET reread = 1", [])?;
+        // also what an earlier restore left waiting, which no step above has touched
+        bank::ask_recovering(connection, now)?;
+        // terminals have the whole settle window again to bring what the backup has forgotten
+        let sql = "UPDATE card SET lost = ?1 WHERE lost IS NOT NULL";
+        connection.execute(sql, [now.micros()])?;
     }
     let count = |sql| {
         let found = rows::one(connection, sql, [], |row| Ok(row.get::<_, i64>(0)?))?;
@@ -123,6 +128,12 @@ pub(super) fn reread(
         value: plan.proven.value,
     };
     journal::record(connection, now, change)
+}
+
+/// Whether a receipt was shown for this card that the card has not confirmed.
+pub(super) fn is_shown(connection: &Connection, card: CardId) -> Result<bool, Fault> {
+    let sql = "SELECT 1 FROM receipt_shown WHERE card = ?1";
+    Ok(connection.prepare_cached(sql)?.exists([card.as_bytes()])?)
 }
 
 /// Takes in a receipt whose signature the caller has verified.

@@ -417,6 +417,11 @@ impl Store for SqliteStore {
         Ok(leased)
     }
 
+    async fn mail_waits(&self, id: MailId) -> Result<bool, StoreError> {
+        self.read(move |connection| outbox::waits(connection, id))
+            .await
+    }
+
     async fn mail_sent(&self, id: MailId) -> Result<(), StoreError> {
         let noted = self.write(move |connection| {
             outbox::sent(connection, id)?;
