@@ -240,7 +240,8 @@ pub async fn send_payable(
         ..order
     };
     let now = app.office.ledger_now().await?;
-    let command = compile(app, sender, key, &order, now).map_err(Refused::into_error)?;
+    let bound = bind(app, &order).await.map_err(Refused::into_error)?;
+    let command = compile(app, sender, key, &order, &bound, now).map_err(Refused::into_error)?;
     let command = Command::PlaceOrder(Box::new(command));
     let Outcome::Placed { remittance } = app.office.store.apply_one(command).await? else {
         anyhow::bail!("an order was answered by something else");

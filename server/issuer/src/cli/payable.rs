@@ -123,7 +123,8 @@ async fn send(args: Send) -> anyhow::Result<()> {
     };
     let app = App::new(office, settings).await?;
     let order = CreateOrder {
-        recipient_card: args.to,
+        recipient_card: Some(args.to),
+        recipient_email: None,
         amount_minor: minor,
         currency: owed.currency().code().to_owned(),
         note: None,
