@@ -77,6 +77,25 @@ async fn carry_out(app: &App, bank: &dyn Bank, task: &BankTask) -> anyhow::Resul
                 Err(error) => return Err(error.into()),
             }
         }
+        Status::FundingUnknown { .. }
+        | Status::Recovering { .. }
+        | Status::Refunding { .. }
+        | Status::Open
+        | Status::CommitSent { .. }
+        | Status::Held { .. }
+        | Status::Credited { .. }
+        | Status::Returned { .. }
+        | Status::Unfunded { .. } => ask_again(bank, task, now).await,
+    };
+    for answer in answers {
+        note(app, task, answer, now).await?;
+    }
+    Ok(())
+}
+
+/// What the bank says of what it was asked before; nothing where there is nothing to ask.
+async fn ask_again(bank: &dyn Bank, task: &BankTask, now: Timestamp) -> Vec<BankAnswer> {
+    match task.status {
         // a restored database asks again what it has forgotten
         Status::Recovering { .. } => learn(bank, task, Unheard::Contradiction, now).await,
         Status::FundingUnknown {
@@ -92,17 +111,14 @@ async fn carry_out(app: &App, bank: &dyn Bank, task: &BankTask) -> anyhow::Resul
             learn(bank, task, unheard, now).await
         }
         Status::Refunding { .. } => refund(bank, task, now).await,
-        Status::Open
+        Status::Ordered
+        | Status::Open
         | Status::CommitSent { .. }
         | Status::Held { .. }
         | Status::Credited { .. }
         | Status::Returned { .. }
-        | Status::Unfunded { .. } => return Ok(()),
-    };
-    for answer in answers {
-        note(app, task, answer, now).await?;
+        | Status::Unfunded { .. } => Vec::new(),
     }
-    Ok(())
 }
 
 async fn note(
@@ -225,6 +241,65 @@ fn wait_s(attempts: u32) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ledger::{RemittanceId, ReturnReason};
+    use money::{Amount, Currency};
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// Has never heard of anything; counts what it is told to do.
+    #[derive(Default)]
+    struct Deaf {
+        debits: AtomicU32,
+        refunds: AtomicU32,
+    }
+
+    #[async_trait::async_trait]
+    impl Bank for Deaf {
+        async fn debit(&self, _: RemittanceId, _: &str, _: Amount) -> Debit {
+            self.debits.fetch_add(1, Ordering::Relaxed);
+            Debit::Confirmed
+        }
+
+        async fn status(&self, _: RemittanceId) -> Standing {
+            Standing::NeverHeard
+        }
+
+        async fn refund(&self, _: RemittanceId) -> Refund {
+            self.refunds.fetch_add(1, Ordering::Relaxed);
+            Refund::Void
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_refunded_because_a_bank_forgot_what_a_restored_database_asks_about() {
+        let unknown = |cancel_asked, recovering| Status::FundingUnknown {
+            cancel_asked,
+            recovering,
+        };
+        let reason = ReturnReason::Cancelled;
+        for (status, debits, refunds) in [
+            (Status::Recovering { cancel_asked: true }, 0, 0),
+            (unknown(true, true), 0, 0),
+            (unknown(false, true), 1, 0),
+            (unknown(false, false), 1, 0),
+            (unknown(true, false), 0, 1),
+            (Status::Refunding { reason }, 0, 1),
+        ] {
+            let task = BankTask {
+                remittance: RemittanceId::new(1, [1; 10]),
+                account: "1".to_owned(),
+                amount: Amount::new(5, Currency::Jpy).unwrap(),
+                status,
+                expires: Timestamp::from_unix_s(10),
+                attempts: 1,
+            };
+            let bank = Deaf::default();
+            let answers = ask_again(&bank, &task, Timestamp::from_unix_s(5)).await;
+            let told = [&bank.debits, &bank.refunds].map(|count| count.load(Ordering::Relaxed));
+            assert_eq!(told, [debits, refunds], "{status:?}");
+            let again = matches!(answers.as_slice(), [BankAnswer::Unknown { .. }]);
+            assert_eq!(again, told == [0, 0], "{answers:?}");
+        }
+    }
 
     #[test]
     fn waits_double_up_to_a_minute() {
