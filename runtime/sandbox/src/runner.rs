@@ -234,23 +234,29 @@ impl Runner {
             let answer = match kind {
                 Kind::Transmit => {
                     let answer = policy.transmit(&payload, |command| effects.transmit(command));
-                    let answer = answer.map_err(exhausted)?;
                     effects.decided(Call {
                         function: "transmit",
                         sent,
-                        answer: answer.as_ref().map(Vec::len).map_err(|e| e.name()),
+                        answer: match &answer {
+                            Ok(Ok(bytes)) => Ok(bytes.len()),
+                            Ok(Err(error)) => Err(error.name()),
+                            Err(Exhausted) => Err("ended"),
+                        },
                     });
-                    encode_answer(answer, &READER_ERRORS)
+                    encode_answer(answer.map_err(exhausted)?, &READER_ERRORS)
                 }
                 Kind::Exchange => {
                     let answer = policy.exchange(&payload, |request| effects.exchange(request));
-                    let answer = answer.map_err(exhausted)?;
                     effects.decided(Call {
                         function: "exchange",
                         sent,
-                        answer: answer.as_ref().map(Vec::len).map_err(|e| e.name()),
+                        answer: match &answer {
+                            Ok(Ok(bytes)) => Ok(bytes.len()),
+                            Ok(Err(error)) => Err(error.name()),
+                            Err(Exhausted) => Err("ended"),
+                        },
                     });
-                    encode_answer(answer, &NETWORK_ERRORS)
+                    encode_answer(answer.map_err(exhausted)?, &NETWORK_ERRORS)
                 }
                 Kind::Outcome => return finish(&payload),
                 Kind::Program | Kind::Go | Kind::Answer | Kind::Walls | Kind::Ready => {

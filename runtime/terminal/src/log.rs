@@ -152,6 +152,7 @@ impl Log {
     /// `E_STATE`.
     pub fn ready(&self) -> Result<(), Failure> {
         let _lock = self.state.lock(Path::new(LOCK))?;
+        self.head()?;
         self.state.append(Path::new(LINES)).map(drop)
     }
 

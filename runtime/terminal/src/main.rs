@@ -109,7 +109,7 @@ fn surroundings(args: &Args, lang: Lang) -> Result<Surroundings, Failure> {
     Ok(Surroundings {
         state: args.state_dir()?,
         lang,
-        now: unix_now(),
+        clock: unix_now,
         zone: TimeZone::system(),
         walls: args.walls(),
         executable: executable()?,

@@ -37,6 +37,9 @@ const CARD_POLL: Duration = Duration::from_millis(500);
 /// Looks at the reader before giving up: one minute, the time to find a card in a bag.
 const CARD_POLLS_MAX: u32 = 120;
 
+/// Seconds after which an answer to the consent question is not believed without new checks.
+const CONSENT_MAX_S: u64 = 600;
+
 /// What to open and how.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -111,7 +114,21 @@ fn steps(
     terminal.journal.put(&opened.key, &entry)?;
     reach!("terminal::entry::after-write");
     agree(terminal, request.consent, &opened, report)?;
+    let opened = still_good(terminal, opened)?;
     run(terminal, request, &opened, runner, report, record)
+}
+
+/// What was checked before the question is checked again if the answer took its time: a window may
+/// stand open for days.
+fn still_good(terminal: &mut Terminal<'_>, opened: Opened) -> Result<Opened, Failure> {
+    let now = (terminal.clock)();
+    if now.abs_diff(terminal.now) <= CONSENT_MAX_S {
+        return Ok(opened);
+    }
+    terminal.now = now;
+    let opened = verify(terminal, opened.program.bytes().to_vec())?;
+    let opened = refresh_if_stale(terminal, opened)?;
+    check_status(terminal, opened)
 }
 
 /// Sends the unanswered exchanges of earlier runs again and tells what became of them.
@@ -145,25 +162,48 @@ fn settle_earlier(terminal: &mut Terminal<'_>, report: &mut Report) -> Result<Ve
     Ok(credited)
 }
 
-/// Verifies the bytes with the keys of all trusted issuers, fetching the named issuer's newest
-/// keys if the signing key is unknown.
+/// Verifies the bytes with the keys of the trusted issuers, that of the order first: nobody takes its
+/// place by listing its key. If that fails by the key, the issuer's newest keys are fetched once.
 fn verify(terminal: &Terminal<'_>, bytes: Vec<u8>) -> Result<Opened, Failure> {
     let failed = |error: VerifyError| Failure::new(error.code());
     let raw = RawProgram::new(bytes).map_err(failed)?;
-    let program = match program::verify(raw.clone(), &all_keys(terminal)?, terminal.now) {
-        Err(VerifyError::KeyUnknown) => {
-            let claimed = program::inspect_unverified(&raw).map_err(failed)?;
-            let name = &claimed.order().issuer;
+    let claimed = program::inspect_unverified(&raw).ok();
+    let name = claimed.map(|claimed| claimed.order().issuer.clone());
+    let name = name.unwrap_or_default();
+    let at =
+        |time| program::verify(raw.clone(), &keys_first_of(terminal, &name)?, time).map_err(failed);
+    let program = match at(terminal.now) {
+        Err(failure) if failure.code == VerifyError::KeyUnknown.code() => {
             let issuer = terminal
                 .trust
-                .find(name)?
-                .ok_or(Failure::with("E_ISSUER_UNTRUSTED", name))?;
+                .find(&name)?
+                .ok_or(Failure::with("E_ISSUER_UNTRUSTED", &name))?;
             refresh(terminal, &issuer)?;
-            program::verify(raw, &all_keys(terminal)?, terminal.now).map_err(failed)?
+            at(terminal.now)?
         }
-        verified => verified.map_err(failed)?,
+        // The key is known, and not as one that may sign this: perhaps the list is old. If there is
+        // no newer one, that stays the answer.
+        Err(failure) if is_about_the_key(&failure) => {
+            let known = terminal.trust.find(&name)?;
+            match known.map(|issuer| refresh(terminal, &issuer)) {
+                Some(Ok(_)) => at(terminal.now)?,
+                Some(Err(_)) | None => return Err(failure),
+            }
+        }
+        verified => verified?,
     };
     with_issuer(terminal, program)
+}
+
+fn is_about_the_key(failure: &Failure) -> bool {
+    [
+        VerifyError::Issuer,
+        VerifyError::KeyPurpose,
+        VerifyError::KeyRevoked,
+        VerifyError::KeyTime,
+    ]
+    .iter()
+    .any(|error| error.code() == failure.code)
 }
 
 fn with_issuer(terminal: &Terminal<'_>, program: VerifiedProgram) -> Result<Opened, Failure> {
@@ -195,54 +235,49 @@ pub(crate) fn all_keys(terminal: &Terminal<'_>) -> Result<Vec<TrustedKey>, Failu
     Ok(issuers.iter().flat_map(Trusted::program_keys).collect())
 }
 
-fn refresh(terminal: &Terminal<'_>, issuer: &Trusted) -> Result<Trusted, Failure> {
-    let signed = Channel::new(&issuer.origin)?.descriptor()?;
-    let newer = issuer.refreshed(signed, terminal.now)?;
-    terminal.trust.put(&newer)?;
-    heard(terminal, &newer, newer.descriptor.issued_at)?;
-    Ok(newer)
+/// All keys, those of the issuer `name` first: where two list the same, its entry counts.
+fn keys_first_of(terminal: &Terminal<'_>, name: &str) -> Result<Vec<TrustedKey>, Failure> {
+    let mut issuers = terminal.trust.all()?;
+    issuers.sort_by_key(|issuer| issuer.name() != name);
+    Ok(issuers.iter().flat_map(Trusted::program_keys).collect())
 }
 
-/// Takes note of a time that the issuer has signed.
-pub(crate) fn heard(terminal: &Terminal<'_>, issuer: &Trusted, signed: u64) -> Result<(), Failure> {
-    let known = terminal.trust.told(issuer.name())?;
-    let told = known.clone().heard(signed, terminal.now);
-    if told == known {
-        return Ok(());
-    }
-    terminal.trust.put_told(issuer.name(), &told)
+fn refresh(terminal: &Terminal<'_>, issuer: &Trusted) -> Result<Trusted, Failure> {
+    let signed = Channel::new(&issuer.origin)?.descriptor()?;
+    terminal.trust.renew(issuer, signed, terminal.now)
 }
 
 /// Before a run the issuer's status list is at most a day old and does not name the program, and
 /// key and order are valid by the later one of this computer's time and the issuer's.
-fn check_status(terminal: &Terminal<'_>, opened: Opened) -> Result<Opened, Failure> {
-    let (issuer, now) = (&opened.issuer, terminal.now);
-    let told = terminal.trust.told(issuer.name())?;
-    let (told, list) = match told.fresh_list(issuer, now) {
-        Some(list) => (told, list),
+fn check_status(terminal: &Terminal<'_>, mut opened: Opened) -> Result<Opened, Failure> {
+    let now = terminal.now;
+    let name = opened.issuer.name().to_owned();
+    let told = terminal.trust.told(&name)?;
+    let list = match told.fresh_list(&opened.issuer, now) {
+        Some(list) => list,
         None => {
-            let fetched = Channel::new(&issuer.origin).and_then(|channel| channel.status_list());
+            let channel = Channel::new(&opened.issuer.origin);
+            let fetched = channel.and_then(|channel| channel.status_list());
             let signed = fetched.map_err(|error| Failure::with("E_STATUS_STALE", error))?;
-            // The issuer may have a new status key.
-            let (told, list) = match told.clone().renewed(signed.clone(), issuer, now) {
-                Ok(renewed) => renewed,
-                Err(_) => told.renewed(signed, &refresh(terminal, issuer)?, now)?,
-            };
-            terminal.trust.put_told(issuer.name(), &told)?;
-            (told, list)
+            if told.renewed(signed.clone(), &opened.issuer, now).is_err() {
+                // The issuer may have a new status key. Its list of keys may bring more than that.
+                refresh(terminal, &opened.issuer)?;
+                opened = verify(terminal, opened.program.bytes().to_vec())?;
+            }
+            terminal.trust.renew_status(&opened.issuer, signed, now)?
         }
     };
     let order = opened.program.order();
     if list.withdraws(&order.template_hash, &order.remittance, order.revision) {
         return Err(Failure::new("E_PROGRAM_REVOKED"));
     }
-    let time = told.time(now);
+    let time = terminal.trust.told(&name)?.time(now);
     check_time(order, time)?;
     if time == now {
         return Ok(opened);
     }
     let raw = RawProgram::new(opened.program.bytes().to_vec());
-    let keys = all_keys(terminal)?;
+    let keys = keys_first_of(terminal, &name)?;
     raw.and_then(|raw| program::verify(raw, &keys, time))
         .map_err(|error| Failure::new(error.code()))
         .and_then(|program| with_issuer(terminal, program))

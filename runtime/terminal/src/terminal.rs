@@ -39,6 +39,8 @@ pub struct Terminal<'a> {
     pub lang: Lang,
     /// Unix time at which the command began.
     pub now: u64,
+    /// Unix time, read anew: for what a person lets wait.
+    pub clock: fn() -> u64,
     /// Time zone in which times are shown.
     pub zone: TimeZone,
     /// This executable, started again as the program runner.
@@ -64,8 +66,8 @@ pub struct Surroundings {
     pub state: PathBuf,
     /// In which language to talk.
     pub lang: Lang,
-    /// Unix time now.
-    pub now: u64,
+    /// Unix time.
+    pub clock: fn() -> u64,
     /// Time zone in which times are shown.
     pub zone: TimeZone,
     /// This executable.
@@ -90,7 +92,8 @@ impl<'a> Terminal<'a> {
             log: Log::new(state),
             person,
             lang: surroundings.lang,
-            now: surroundings.now,
+            now: (surroundings.clock)(),
+            clock: surroundings.clock,
             zone: surroundings.zone,
             executable: surroundings.executable,
             state: surroundings.state,

@@ -9,7 +9,7 @@ use wire::status::StatusList;
 
 use crate::failure::Failure;
 use crate::hex;
-use crate::trust::Trusted;
+use crate::trust::{SIGNED_AGE_MAX_S, Trusted};
 
 /// Version of the file format.
 pub const VERSION: u32 = 1;
@@ -94,10 +94,11 @@ impl Told {
         self
     }
 
-    /// Forgets the time, after this computer's clock was wrong.
+    /// Forgets the time and the list that goes with it, after a clock was wrong.
     #[must_use]
     pub fn without_floor(mut self) -> Self {
         self.floor = 0;
+        self.status = None;
         self
     }
 
@@ -109,7 +110,13 @@ impl Told {
         if age > STATUS_AGE_MAX_S {
             return None;
         }
-        read(&fetched.signed, issuer).ok()
+        let list = read(&fetched.signed, issuer).ok();
+        list.filter(|list| !self.is_old(list, now))
+    }
+
+    /// Whether somebody may be hiding a newer list: it is signed anew for each request.
+    fn is_old(&self, list: &StatusList, now: u64) -> bool {
+        list.issued_at.saturating_add(SIGNED_AGE_MAX_S) < self.time(now)
     }
 
     /// Takes over a list that was fetched just now.
@@ -118,7 +125,7 @@ impl Told {
     /// `E_STATUS_STALE`: not signed by a status key of this issuer, older than the one known, or older
     /// than a day by a clock that may itself be a day off.
     pub fn renewed(
-        self,
+        &self,
         signed: Vec<u8>,
         issuer: &Trusted,
         now: u64,
@@ -132,11 +139,15 @@ impl Told {
         if known.is_some_and(|known| list.issued_at < known.issued_at) {
             return Err(stale("the list is older than the one known"));
         }
-        let oldest = now.saturating_sub(STATUS_AGE_MAX_S + FLOOR_AHEAD_MAX_S);
-        if list.issued_at < oldest {
+        if self.is_old(&list, now) {
             return Err(stale("the issuer sends an old list"));
         }
-        let mut told = self.heard(list.issued_at, now);
+        if list.issued_at > now.saturating_add(FLOOR_AHEAD_MAX_S) {
+            return Err(stale(
+                "the list is of another day; check this computer's clock",
+            ));
+        }
+        let mut told = self.clone().heard(list.issued_at, now);
         told.status = Some(Fetched { at: now, signed });
         Ok((told, list))
     }
@@ -241,6 +252,18 @@ mod tests {
             (list("pay.example.org", NOW - 1), NOW, 2, false),
             (list("pay.example.org", oldest), oldest, 2, true),
             (list("pay.example.org", oldest - 1), oldest, 2, false),
+            (
+                list("pay.example.org", NOW + FLOOR_AHEAD_MAX_S),
+                NOW,
+                2,
+                true,
+            ),
+            (
+                list("pay.example.org", NOW + FLOOR_AHEAD_MAX_S + 1),
+                NOW,
+                2,
+                false,
+            ),
             (list("other.example.org", NOW), oldest, 2, false),
             (list("pay.example.org", NOW), oldest, 3, false),
             (b"nothing".to_vec(), oldest, 2, false),

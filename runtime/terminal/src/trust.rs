@@ -9,15 +9,23 @@ use std::path::{Path, PathBuf};
 use program::TrustedKey;
 use serde::{Deserialize, Serialize};
 use wire::descriptor::{Descriptor, fingerprint};
+use wire::status::StatusList;
 
 use crate::failure::Failure;
 use crate::hex;
 use crate::origin::{Access, Origin};
 use crate::state::StateDir;
-use crate::told::Told;
+use crate::told::{FLOOR_AHEAD_MAX_S, Told};
 
 /// Version of the file format.
 pub const VERSION: u32 = 1;
+
+/// Held for one comparison and write of entries and of what was told.
+const LOCK: &str = "trust/lock";
+
+/// Age in seconds beyond which an issuer's signed list is an old one that somebody shows again: it is
+/// signed anew for each request, and a clock may be a day off.
+pub const SIGNED_AGE_MAX_S: u64 = 2 * 86_400;
 
 /// Age in seconds from which a descriptor is fetched again before a run: a revoked key is then
 /// unknown to a terminal for a day at most.
@@ -67,6 +75,7 @@ impl Trusted {
         if origin.access() == Access::Public && origin.host() != descriptor.issuer {
             return Err(Failure::with("E_DESCRIPTOR", "it names another issuer"));
         }
+        check_age(&descriptor, now)?;
         Ok(Self {
             origin,
             descriptor,
@@ -90,6 +99,7 @@ impl Trusted {
         if descriptor.issuer != self.descriptor.issuer {
             return Err(Failure::with("E_DESCRIPTOR", "it names another issuer"));
         }
+        check_age(&descriptor, now)?;
         if descriptor.issued_at < self.descriptor.issued_at {
             return Err(Failure::with(
                 "E_DESCRIPTOR",
@@ -176,6 +186,18 @@ impl Trusted {
     }
 }
 
+/// Refuses a list from the future, which could never be replaced by a true one, and one so old that
+/// somebody may be hiding a revocation.
+fn check_age(descriptor: &Descriptor, now: u64) -> Result<(), Failure> {
+    let at = descriptor.issued_at;
+    if at > now.saturating_add(FLOOR_AHEAD_MAX_S) || at.saturating_add(SIGNED_AGE_MAX_S) < now {
+        let when = crate::consent::utc(at);
+        let reason = format!("it is dated {when}; check this computer's clock");
+        return Err(Failure::with("E_DESCRIPTOR", reason));
+    }
+    Ok(())
+}
+
 /// The trust store in its folder.
 #[derive(Debug, Clone)]
 pub struct TrustStore {
@@ -225,6 +247,42 @@ impl TrustStore {
         self.state.write(&path(entry.name()), &bytes)
     }
 
+    /// Takes over a newer descriptor of `issuer`, fetched just now, and notes the time that it was signed
+    /// at.
+    ///
+    /// Held against what is stored at this moment, under a lock: another window may have removed the
+    /// issuer or stored a newer list meanwhile.
+    ///
+    /// # Errors
+    /// As [`Trusted::refreshed`]; `E_ISSUER_UNTRUSTED` if the issuer was removed; `E_STATE`.
+    pub fn renew(&self, issuer: &Trusted, signed: Vec<u8>, now: u64) -> Result<Trusted, Failure> {
+        let _lock = self.state.lock(&PathBuf::from(LOCK))?;
+        let stored = self.find(issuer.name())?;
+        let stored = stored.ok_or_else(|| Failure::with("E_ISSUER_UNTRUSTED", issuer.name()))?;
+        let newer = stored.refreshed(signed, now)?;
+        let told = self.told(newer.name())?;
+        let told = told.heard(newer.descriptor.issued_at, now);
+        self.put_told(newer.name(), &told)?;
+        self.put(&newer)?;
+        Ok(newer)
+    }
+
+    /// Takes over a status list of `issuer`, fetched just now.
+    ///
+    /// # Errors
+    /// As [`Told::renewed`]; `E_STATE`.
+    pub fn renew_status(
+        &self,
+        issuer: &Trusted,
+        signed: Vec<u8>,
+        now: u64,
+    ) -> Result<StatusList, Failure> {
+        let _lock = self.state.lock(&PathBuf::from(LOCK))?;
+        let (told, list) = self.told(issuer.name())?.renewed(signed, issuer, now)?;
+        self.put_told(issuer.name(), &told)?;
+        Ok(list)
+    }
+
     /// Removes the entry of the issuer `name` and what it told; whether there was one.
     ///
     /// The journal and the receipts stay: they are this person's proofs.
@@ -235,6 +293,7 @@ impl TrustStore {
         if !wire::is_issuer_name(name) {
             return Ok(false);
         }
+        let _lock = self.state.lock(&PathBuf::from(LOCK))?;
         let was_there = self.state.remove(&path(name))?;
         self.state.remove(&told_path(name))?;
         Ok(was_there)
@@ -280,9 +339,10 @@ fn path(name: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::{DESCRIPTOR_AGE_MAX_S, TrustStore, Trusted};
+    use super::{DESCRIPTOR_AGE_MAX_S, SIGNED_AGE_MAX_S, TrustStore, Trusted};
     use crate::origin::{Access, Origin};
     use crate::state::StateDir;
+    use crate::told::FLOOR_AHEAD_MAX_S;
     use ed25519_dalek::SigningKey;
     use std::path::Path;
     use wire::descriptor::Descriptor;
@@ -305,13 +365,13 @@ mod tests {
 
     fn met() -> Trusted {
         let origin = Origin::parse("pay.example.org", Access::Public).unwrap();
-        Trusted::first_contact(origin, signed(1, "pay.example.org", 5), NOW).unwrap()
+        Trusted::first_contact(origin, signed(1, "pay.example.org", NOW - 5), NOW).unwrap()
     }
 
     #[test]
     fn a_public_issuer_speaks_for_its_own_host_only() {
         let origin = Origin::parse("pay.example.org", Access::Public).unwrap();
-        let other = signed(1, "other.example.org", 5);
+        let other = signed(1, "other.example.org", NOW - 5);
         let refused = Trusted::first_contact(origin, other, NOW).unwrap_err();
         assert_eq!(refused.code, "E_DESCRIPTOR");
     }
@@ -319,11 +379,11 @@ mod tests {
     #[test]
     fn a_newer_list_of_the_same_root_and_name_is_taken_over() {
         for (bytes, expected) in [
-            (signed(1, "pay.example.org", 6), Ok(6)),
-            (signed(1, "pay.example.org", 5), Ok(5)),
-            (signed(1, "pay.example.org", 4), Err("E_DESCRIPTOR")),
-            (signed(2, "pay.example.org", 6), Err("E_ROOT_CHANGED")),
-            (signed(1, "other.example.org", 6), Err("E_DESCRIPTOR")),
+            (signed(1, "pay.example.org", NOW), Ok(NOW)),
+            (signed(1, "pay.example.org", NOW - 5), Ok(NOW - 5)),
+            (signed(1, "pay.example.org", NOW - 6), Err("E_DESCRIPTOR")),
+            (signed(2, "pay.example.org", NOW), Err("E_ROOT_CHANGED")),
+            (signed(1, "other.example.org", NOW), Err("E_DESCRIPTOR")),
             (b"nothing".to_vec(), Err("E_DESCRIPTOR")),
         ] {
             let refreshed = met().refreshed(bytes, NOW + 1);
@@ -332,6 +392,45 @@ mod tests {
                 .map_err(|f| f.code);
             assert_eq!(result, expected);
         }
+    }
+
+    #[test]
+    fn a_list_of_another_time_is_refused() {
+        let origin = Origin::parse("pay.example.org", Access::Public).unwrap();
+        let ahead = NOW + FLOOR_AHEAD_MAX_S;
+        let old = NOW - SIGNED_AGE_MAX_S;
+        for (at, good) in [
+            (ahead, true),
+            (ahead + 1, false),
+            (old, true),
+            (old - 1, false),
+        ] {
+            let bytes = signed(1, "pay.example.org", at);
+            let met = Trusted::first_contact(origin.clone(), bytes, NOW);
+            assert_eq!(met.is_ok(), good, "{at}");
+        }
+        // Shown again and again, a list does not stay young.
+        let again = met().refreshed(
+            signed(1, "pay.example.org", NOW - 5),
+            NOW + SIGNED_AGE_MAX_S,
+        );
+        assert_eq!(again.unwrap_err().code, "E_DESCRIPTOR");
+    }
+
+    #[test]
+    fn an_issuer_that_was_removed_meanwhile_does_not_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = TrustStore::new(StateDir::open(&dir.path().join("state")).unwrap());
+        store.put(&met()).unwrap();
+        let newest = signed(1, "pay.example.org", NOW);
+        assert!(store.renew(&met(), newest.clone(), NOW).is_ok());
+        // Against what is stored now, not what the caller once read.
+        let late = store.renew(&met(), signed(1, "pay.example.org", NOW - 1), NOW);
+        assert_eq!(late.unwrap_err().code, "E_DESCRIPTOR");
+        assert!(store.remove("pay.example.org").unwrap());
+        let back = store.renew(&met(), newest, NOW);
+        assert_eq!(back.unwrap_err().code, "E_ISSUER_UNTRUSTED");
+        assert_eq!(store.all().unwrap(), []);
     }
 
     #[test]

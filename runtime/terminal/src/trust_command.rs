@@ -32,6 +32,9 @@ pub struct Request {
 /// issuer never becomes a test issuer.
 pub fn add(terminal: &mut Terminal<'_>, request: &Request) -> Report {
     let mut report = Report::new("trust-add");
+    if let Err(failure) = terminal.log.ready() {
+        return report.failed(failure);
+    }
     let record = Record::new("trust-add", terminal.now);
     let report = match steps(terminal, request, &mut report) {
         Ok(entry) => {
@@ -75,7 +78,9 @@ fn steps(
         }
     };
     terminal.trust.put(&entry)?;
-    crate::open::heard(terminal, &entry, entry.descriptor.issued_at)?;
+    let told = terminal.trust.told(entry.name())?;
+    let told = told.heard(entry.descriptor.issued_at, terminal.now);
+    terminal.trust.put_told(entry.name(), &told)?;
     Ok(entry)
 }
 
@@ -125,6 +130,9 @@ pub fn show(terminal: &Terminal<'_>, name: &str) -> Report {
 /// Stops trusting an issuer; what was received from it stays in journal and receipts.
 pub fn remove(terminal: &mut Terminal<'_>, name: &str) -> Report {
     let report = Report::new("trust-remove");
+    if let Err(failure) = terminal.log.ready() {
+        return report.failed(failure);
+    }
     let record = Record::new("trust-remove", terminal.now);
     let removed = found(terminal, name).and_then(|entry| {
         terminal.trust.remove(name)?;
@@ -137,6 +145,9 @@ pub fn remove(terminal: &mut Terminal<'_>, name: &str) -> Report {
 /// Forgets the latest time that an issuer signed, after this computer's clock was wrong.
 pub fn reset_time(terminal: &mut Terminal<'_>, name: &str) -> Report {
     let report = Report::new("trust-reset-time");
+    if let Err(failure) = terminal.log.ready() {
+        return report.failed(failure);
+    }
     let record = Record::new("trust-reset-time", terminal.now);
     let reset = found(terminal, name).and_then(|entry| {
         let told = terminal.trust.told(name)?.without_floor();

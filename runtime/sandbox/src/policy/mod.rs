@@ -58,7 +58,8 @@ impl Policy {
         });
         self.apdu.answered(sent, answer.as_deref().ok());
         match answer {
-            Ok(answer) if !self.bytes.take(answer.len()) => self.refuse(ReaderError::Limit),
+            // It happened: the card has acted, only the answer is withheld.
+            Ok(answer) if !self.bytes.take(answer.len()) => self.refuse(ReaderError::Failed),
             answer => Ok(answer),
         }
     }
@@ -84,7 +85,7 @@ impl Policy {
             }
         });
         match answer {
-            Ok(reply) if !self.bytes.take(reply.len()) => self.refuse(NetworkError::Limit),
+            Ok(reply) if !self.bytes.take(reply.len()) => self.refuse(NetworkError::Failed),
             answer => Ok(answer),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::world::{Answer, DAY_S, ISSUER, World, signing, template};
 use std::fs;
-use wire::descriptor::Descriptor;
+use wire::descriptor::{Descriptor, KeyEntry, Purpose};
 use wire::status::{Replaced, StatusList};
 
 fn told(world: &World) -> std::path::PathBuf {
@@ -70,6 +70,64 @@ fn without_a_status_list_of_today_nothing_runs() {
 }
 
 #[test]
+fn a_revocation_that_comes_with_a_new_status_key_counts_at_once() {
+    let world = World::trusting();
+    let order = world.order();
+    // Broken into: the issuer gives up its program key and its status key together.
+    let mut keys = Descriptor::verify_first_contact(&world.descriptor(1))
+        .unwrap()
+        .keys;
+    keys[0].revoked_at = Some(world.now);
+    keys[2].public = signing(14).verifying_key().to_bytes();
+    world.publish(&world.signed_descriptor(1, keys, world.now + 1));
+    let list = StatusList {
+        issuer: ISSUER.to_owned(),
+        issued_at: world.now,
+        templates: Vec::new(),
+        programs: Vec::new(),
+    };
+    world.withdraw(Some(&list.sign(&signing(14)).unwrap()));
+    world.script([]);
+    world
+        .open(&world.program("p", &order, 10))
+        .expect(4, "E_KEY_REVOKED");
+    assert!(world.requests().is_empty());
+}
+
+#[test]
+fn another_issuer_that_lists_the_key_takes_nobodys_place() {
+    let world = World::trusting();
+    let order = world.order();
+    // Trusted as well, and lists our newest key as one of its own.
+    let key = |seed, purpose| KeyEntry {
+        purpose,
+        public: signing(seed).verifying_key().to_bytes(),
+        not_before: world.now - DAY_S,
+        not_after: world.now + DAY_S,
+        revoked_at: None,
+    };
+    let copied = Descriptor {
+        issuer: "a.example.org".to_owned(),
+        root: signing(2).verifying_key().to_bytes(),
+        issued_at: world.now,
+        keys: vec![key(20, Purpose::Receipt)],
+    };
+    world.publish(&copied.sign(&signing(2)).unwrap());
+    world
+        .run(&["trust", "add", "--dev", &world.base, "--yes"])
+        .expect_outcome("trusted");
+    let mut ours = Descriptor::verify_first_contact(&world.descriptor(1))
+        .unwrap()
+        .keys;
+    ours[0] = key(20, Purpose::Program);
+    world.publish(&world.signed_descriptor(1, ours, world.now + 1));
+    world.script([Answer::receipt(&world.receipt(&order))]);
+    world
+        .open(&world.program("p", &order, 20))
+        .expect_outcome("already-credited");
+}
+
+#[test]
 fn a_new_status_key_is_learned() {
     let world = World::trusting();
     let order = world.order();
@@ -96,11 +154,11 @@ fn a_clock_set_back_brings_no_expired_order_to_life_and_the_person_can_say_so() 
     let world = World::trusting();
     let mut order = world.order();
     // By this computer's clock the order is over within the tolerance; the issuer has signed a
-    // time a day ahead, by which it is over beyond it.
+    // time almost a day ahead, by which it is over beyond it.
     order.created = world.now - 3 * DAY_S;
-    order.expires = world.now - 60;
+    order.expires = world.now - 3_600;
     let file = world.program("p", &order, 10);
-    world.withdraw(Some(&world.status(world.now + 9 * DAY_S, &[])));
+    world.withdraw(Some(&world.status(world.now + DAY_S - 60, &[])));
     world.script([]);
     world.open(&file).expect(4, "E_TIME");
     let shown = world.run(&["trust", "show", ISSUER]);
@@ -114,6 +172,7 @@ fn a_clock_set_back_brings_no_expired_order_to_life_and_the_person_can_say_so() 
         shown.document["latest_signed_time"],
         serde_json::Value::Null
     );
+    world.withdraw(Some(&world.status(world.now, &[])));
     world.script([Answer::receipt(&world.receipt(&order))]);
     world.open(&file).expect_outcome("already-credited");
 }
