@@ -15,8 +15,8 @@ use super::{Wall, WallRule, Walls};
 use crate::effects::{Effects, NetworkError, ReaderError};
 use crate::runner::{Runner, RunnerCommand};
 
-/// Longest wait for a probe; the slowest computes for two seconds.
-const PROBE_TIME: Duration = Duration::from_secs(10);
+/// Longest wait for a probe; the slowest computes for two seconds, on a machine that may be busy.
+const PROBE_TIME: Duration = Duration::from_secs(60);
 
 /// Longest wait for something that has already happened if it happens at all.
 const SHORT: Duration = Duration::from_secs(2);
