@@ -5,7 +5,7 @@ use crate::clock::{id_parts, rfc3339};
 use anyhow::{Context, ensure};
 use ledger::{HolderId, MailId};
 use serde_json::{Value, json};
-use store::{AddressRequest, PAGE_MAX, canonical_email};
+use store::{AddressEvent, AddressRequest, PAGE_MAX, canonical_email};
 
 /// Flags of `holder email`.
 #[derive(Debug, clap::Args)]
@@ -44,28 +44,7 @@ pub(super) async fn run(args: Email) -> anyhow::Result<()> {
     };
     if args.history {
         let events = store.address_history(holder, PAGE_MAX).await?;
-        let rows: Vec<Vec<String>> = events
-            .iter()
-            .map(|event| {
-                let card = event.card.map(|card| card.to_string());
-                let at = rfc3339(event.at);
-                vec![
-                    at,
-                    event.what.clone(),
-                    event.email.clone(),
-                    card.unwrap_or_default(),
-                ]
-            })
-            .collect();
-        let documents: Vec<Value> = events
-            .iter()
-            .map(|event| {
-                json!({ "at": rfc3339(event.at), "what": event.what, "email": event.email,
-                    "card": event.card.map(|card| card.to_string()) })
-            })
-            .collect();
-        let text = table(&["at", "what", "email", "card"], &rows);
-        return output.print(&text, json!({ "history": documents }));
+        return history(&events, output);
     }
     let typed = args.set.as_ref().or(args.address.as_ref());
     let typed = typed.context("name the address: --address ADDRESS")?;
@@ -109,4 +88,30 @@ pub(super) async fn run(args: Email) -> anyhow::Result<()> {
         &text,
         json!({ "holder": holder.to_string(), "email": email, "done": said }),
     )
+}
+
+/// Prints what happened to the addresses of a holder.
+fn history(events: &[AddressEvent], output: Output) -> anyhow::Result<()> {
+    let rows: Vec<Vec<String>> = events
+        .iter()
+        .map(|event| {
+            let card = event.card.map(|card| card.to_string());
+            let at = rfc3339(event.at);
+            vec![
+                at,
+                event.what.clone(),
+                event.email.clone(),
+                card.unwrap_or_default(),
+            ]
+        })
+        .collect();
+    let documents: Vec<Value> = events
+        .iter()
+        .map(|event| {
+            json!({ "at": rfc3339(event.at), "what": event.what, "email": event.email,
+                    "card": event.card.map(|card| card.to_string()) })
+        })
+        .collect();
+    let text = table(&["at", "what", "email", "card"], &rows);
+    output.print(&text, json!({ "history": documents }))
 }
