@@ -1,6 +1,7 @@
 //! A recipient without a sandbox: the guest's logic compiled natively, a real card file and real
 //! HTTP, with a hook before each exchange for whatever a test wants to go wrong there.
 
+use crate::processes::wait_until;
 use anyhow::{Context, Result, ensure};
 use card_reader::Connection;
 use guest_logic::{Failure, Host, NetworkError, ReaderError};
@@ -49,7 +50,14 @@ impl<'a> Recipient<'a> {
     pub fn new(program: &[u8], base: &str, card: &str) -> Result<Self> {
         let raw = RawProgram::new(program.to_vec())?;
         let order = inspect_unverified(&raw)?.order_bytes().as_bytes().to_vec();
-        let card = card_reader::open(&format!("emulated:{card}").parse()?)?;
+        let reader = format!("emulated:{card}").parse()?;
+        // A process that another test starts meanwhile holds every open lock until it has become what
+        // it starts, also one that was let go here.
+        let card = wait_until("the card", || match card_reader::open(&reader) {
+            Ok(card) => Ok(Some(card)),
+            Err(card_reader::ReaderError::Busy) => Ok(None),
+            Err(error) => Err(error.into()),
+        })?;
         let http = reqwest::blocking::Client::builder()
             .timeout(Duration::from_secs(10))
             .build()?;
