@@ -269,6 +269,12 @@ impl World<'_> {
                 _ => Wrong::TornAfter,
             });
         }
+        // Fewer still are lied to there: the deeper, the more often.
+        let often = match step {
+            "commit" | "read back" => 4 * often,
+            "log" | "write state" => 2 * often,
+            _ => often,
+        };
         if lying && self.fault(often * self.rates.lie) {
             return Some(match self.dice.roll(7) {
                 0 => Wrong::Withheld,

@@ -294,7 +294,7 @@ impl World<'_> {
         let client = Client::Terminal(at, number);
         self.keep_request(&request);
         // What is sent again is rare, so it fails more often.
-        let often = if again { 5 } else { 1 };
+        let often = if again { 10 } else { 1 };
         if self.fault(often * self.rates.message) {
             if self.dice.one_in(2) {
                 self.cells.hit("messages", "request lost", step);
@@ -336,7 +336,7 @@ impl World<'_> {
         match client {
             Client::Terminal(at, number) => {
                 let again = self.waits_again(at, number);
-                let often = if again == Some(true) { 5 } else { 1 };
+                let often = if again == Some(true) { 10 } else { 1 };
                 let lost = self.fault(often * self.rates.message);
                 if lost {
                     let step = match (again, what) {

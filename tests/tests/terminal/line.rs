@@ -36,7 +36,7 @@ fn a_server_that_is_down_loses_nothing() -> Result<()> {
     let mail = desk.ordered()?;
     let address = desk.server.base.trim_start_matches("http://").to_owned();
     desk.server.restart(|| {
-        assert_refused(&desk.world.open(&mail)?, 7, "E_OFFLINE");
+        assert_refused(&desk.world.open(&mail)?, 7, "E_STATUS_STALE");
         desk.world.serve_on(&address)
     })?;
     desk.still_open()?;

@@ -288,7 +288,11 @@ fn in_turn(bench: &Bench) -> Result<usize, String> {
 
 fn terminated(bench: &Bench) -> Result<usize, String> {
     let mut count = 0;
-    for signal in ["-TERM", "-INT", "-HUP"] {
+    for (signal, number) in [("-TERM", 15), ("-INT", 2), ("-HUP", 1)] {
+        // What is ignored here (`nohup`), every child ignores too: that is its caller's wish.
+        if is_ignored(number) {
+            continue;
+        }
         let file = bench.maker().lawful();
         let input = Input::file(file);
         let pid = bench.running();
@@ -309,6 +313,16 @@ fn terminated(bench: &Bench) -> Result<usize, String> {
         count += 1;
     }
     Ok(count)
+}
+
+/// Whether this process, and so each that it starts, ignores the signal of this number.
+fn is_ignored(number: u32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (number - 1) & 1 == 1)
 }
 
 fn no_journal(bench: &Bench) -> Result<usize, String> {
