@@ -281,6 +281,7 @@ impl<'b> World<'b> {
                 claim_token: order.claim_token,
             },
             order: program.order_bytes().as_bytes().to_vec(),
+            kind: order.kind,
         })
     }
 
