@@ -1,9 +1,8 @@
 //! Tables over the command policy: what passes, what is denied, and that a denial changes nothing.
 
+use super::*;
 use alloc::{format, vec, vec::Vec};
 use proptest::prelude::*;
-
-use super::*;
 
 const OK: &[u8] = &[0x91, 0x00];
 const MORE: &[u8] = &[0x91, 0xAF];
@@ -577,7 +576,7 @@ proptest! {
                 for (count, instruction) in
                     counts.iter_mut().zip([ins::AUTHENTICATE, ins::CREDIT, ins::COMMIT])
                 {
-                    *count += usize::from(command[1] == instruction);
+                    *count = count.saturating_add(usize::from(command[1] == instruction));
                 }
                 let goes_on =
                     if sent.0 == Meaning::Handshake { with_status(16, MORE) } else { with_status(0, OK) };
