@@ -28,7 +28,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("card", &[]),
     ("card-sim", &["card"]),
     ("program", &["money", "wire"]),
-    ("relay", &["crashpoint", "planted", "program", "wire"]),
+    ("relay", &["crashpoint", "planted", "wire"]),
     (
         "redemption",
         &["card", "ledger", "money", "planted", "wire"],
@@ -40,7 +40,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ),
     ("mailer", &["money"]),
     ("card-reader", &["card-sim", "crashpoint"]),
-    ("sandbox", &["card", "program", "relay", "wire"]),
+    ("sandbox", &["card", "program", "wire"]),
     (
         "conformance",
         &[

@@ -5,8 +5,7 @@ use alloc::vec::Vec;
 use wire::cbor::DecodeError;
 use wire::descriptor::Descriptor;
 use wire::exchange::{Refusal, Reply, Request};
-use wire::receipt::Receipt;
-use wire::signed::SignerError;
+use wire::receipt::{Receipt, ReceiptError};
 
 use crate::journal::{Facts, Journal, Key, Unanswered};
 use crate::watch::concludes;
@@ -25,7 +24,7 @@ pub struct Proof {
 pub enum NoProof {
     /// The issuer did not sign it, or not so.
     #[error(transparent)]
-    Receipt(#[from] SignerError),
+    Receipt(#[from] ReceiptError),
     /// It is genuine, and for another order.
     #[error("it is for another order")]
     OtherOrder,

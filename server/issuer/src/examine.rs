@@ -120,11 +120,14 @@ impl Examined {
         let records: Option<Vec<LogRecord>> = self.records().into_iter().collect();
         let records =
             records.with_context(|| format!("the log has an unreadable record; {block}"))?;
-        let credits = || {
-            records
-                .iter()
-                .filter(|record| record.kind == LogKind::Credit)
+        // a debit of ours raises the number too; what else took value off the card does not
+        let ours = |record: &&LogRecord| {
+            let mut waiting = undecided.iter();
+            record.kind == LogKind::Credit
+                || record.kind == LogKind::Debit
+                    && waiting.any(|remittance| remittance.id.to_bytes() == record.id)
         };
+        let credits = || records.iter().filter(ours);
         let whole = self.log.len() < LOG_RECORDS_MAX;
         let first = u32::try_from(credits().count())
             .ok()

@@ -21,4 +21,3 @@ pub mod limit;
 pub mod orders;
 pub mod pages;
 pub mod redeem;
-pub mod roots;

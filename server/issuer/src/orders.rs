@@ -147,10 +147,14 @@ impl NewOrder {
         hash.update(self.expires_in_s.to_be_bytes());
         hash.update(self.note.as_bytes());
         // An account is what every order was paid from before there was a choice: its hashes stay.
-        match self.payment {
+        match &self.payment {
             Payment::Account => {}
             Payment::Payable => hash.update(b"\0payable"),
             Payment::Bank => hash.update(b"\0bank"),
+            Payment::Card(debit) => {
+                hash.update(b"\0card");
+                hash.update(debit.card.0);
+            }
         }
         ContentHash(hash.finalize().into())
     }
@@ -282,6 +286,7 @@ pub async fn preview(app: &App, sender: &Holder, order: &NewOrder) -> Result<Pre
         remittance_taken: false,
         sender: Some(sender.balance),
         bank_account: app.office.store.bank_account(sender.id).await?.is_some(),
+        payer: None,
         recipient: card.as_ref().map(|card| Recipient {
             holder: card.holder,
             status: card.status,
@@ -378,7 +383,7 @@ fn compile(
         scope: IdempotencyScope {
             principal: sender.id,
             operation: match order.payment {
-                Payment::Account | Payment::Bank => Operation::PlaceOrder,
+                Payment::Account | Payment::Bank | Payment::Card(_) => Operation::PlaceOrder,
                 Payment::Payable => Operation::SendPayable,
             },
             key,

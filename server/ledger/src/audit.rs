@@ -25,8 +25,11 @@ pub enum AuditCheck {
     /// No holder or card account is below zero.
     NoAccountBelowZero,
     /// Each remittance that two persons closed, and no other, has a transfer from `loss:in-doubt` to
-    /// its sender, and its card is blocked.
+    /// its sender, which a debit does not need, and its card is blocked.
     Held,
+    /// Each order that a card pays for has one debit of the same amount and time, each debit such an
+    /// order, and the two stand together: funded exactly if the debit was proven.
+    DebitPaysForItsOrder,
     /// What was paid out of a lost card = the transfers of its payouts, and nothing else left its account.
     PayoutHasItsTransfers,
     /// Each in-flight row has a remittance whose commit was sent, bound to that card, and back.
@@ -46,7 +49,7 @@ pub enum AuditCheck {
 
 impl AuditCheck {
     /// All checks, in the order of the report.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::RowsAreReadable,
         Self::SumIsZero,
         Self::AccountIsItsTransfers,
@@ -55,6 +58,7 @@ impl AuditCheck {
         Self::CardIsProvenValue,
         Self::NoAccountBelowZero,
         Self::Held,
+        Self::DebitPaysForItsOrder,
         Self::PayoutHasItsTransfers,
         Self::InFlightIsCommitSent,
         Self::PoolIsItsCards,
@@ -76,6 +80,7 @@ impl AuditCheck {
             Self::CardIsProvenValue => "card-is-proven-value",
             Self::NoAccountBelowZero => "no-account-below-zero",
             Self::Held => "held",
+            Self::DebitPaysForItsOrder => "debit-pays-for-its-order",
             Self::PayoutHasItsTransfers => "payout-has-its-transfers",
             Self::InFlightIsCommitSent => "in-flight-is-commit-sent",
             Self::PoolIsItsCards => "pool-is-its-cards",

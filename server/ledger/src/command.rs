@@ -112,6 +112,35 @@ pub enum Payment {
     Bank,
     /// From what the issuer owes the sender for a lost card, at once; to a card of the sender only.
     Payable,
+    /// From a card of the sender, by a debit of its own. Until that card has proven it, nothing is
+    /// mailed to the recipient and nothing can be redeemed.
+    Card(Box<NewDebit>),
+}
+
+/// The debit that pays for an order: a remittance of its own, whose program the sender runs. Amount,
+/// expiry, template and signing key are those of the order.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewDebit {
+    /// Its id.
+    pub remittance: RemittanceId,
+    /// The card that pays, by keyed hash of its number.
+    pub card: NumberRef,
+    /// Its order as the program carries it: at most 1,024 bytes.
+    pub order_bytes: Vec<u8>,
+    /// Signature over its program.
+    pub signature: [u8; 64],
+    /// Keyed hash of its claim code.
+    pub claim: ClaimRef,
+    /// Its mail, to the sender; given up at once where the sender has no address.
+    pub mail: NewMail,
+}
+
+impl fmt::Debug for NewDebit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewDebit")
+            .field("remittance", &self.remittance)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An order: sender to escrow, with the compiled program and the mail that carries it.

@@ -13,11 +13,11 @@ use crate::time::Timestamp;
 /// What may happen to a remittance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// The bank is about to be asked.
-    AskBank,
+    /// The bank is about to be asked, or the sender's card to be sent its debit.
+    Ask,
     /// The bank confirmed its debit, or the sender's card proved its own.
     Fund,
-    /// The bank refused, or promised never to debit.
+    /// The bank refused, or promised never to debit; the card's debit ended without a proof.
     RefuseFunding,
     /// The bank acknowledged a refund.
     Refund,
@@ -25,7 +25,8 @@ pub enum Event {
     SendCommit,
     /// The card proved that it holds the value.
     ProveCredited,
-    /// The card proved that it does not, and that the batch can no longer reach it.
+    /// The card proved that it does not, and that the batch can no longer reach it. To an order that
+    /// a card pays for: its debit can be tried again.
     ProveAbsent,
     /// The sender wants it back.
     Cancel,
@@ -53,8 +54,15 @@ pub enum Posting {
     ToLoss,
     /// `loss:in-doubt` to the sender, see [`Escrow::paid_from_loss`]; escrow keeps the amount.
     LossToSender,
-    /// The card account to the escrow of the order that a debit pays for.
+    /// The card account to the escrow of the order that a debit pays for: the order's own
+    /// [`Posting::ToEscrow`], posted here since this card has proven it.
     FromCard,
+    /// Its source to escrow, and at once on to [`Escrow::home`]: a card proved its debit when the
+    /// order was not wanted any more.
+    Through,
+    /// The card account to what its holder is owed: a debit proven after two persons had closed it,
+    /// and its order with it. Nothing where the card was paid out since, which paid this amount too.
+    CardToSender,
 }
 
 /// A step that is allowed: the next status and the transfer that belongs to it, both written in
@@ -80,10 +88,6 @@ impl Transition {
             to,
             posting: Some(posting),
         }
-    }
-
-    const fn refund(reason: ReturnReason) -> Self {
-        Self::post(Status::Refunding { reason }, Posting::ToEscrow)
     }
 
     const fn unknown(cancel_asked: bool, recovering: bool) -> Self {
@@ -133,10 +137,10 @@ impl Escrow {
     pub const fn home(&self) -> Account {
         match self.flow {
             Flow::Credit(Source::Bank) => Account::Bank(self.amount.currency()),
-            Flow::Credit(Source::Payable) => Account::Payable(self.sender),
-            Flow::Credit(Source::Account | Source::Card) | Flow::Debit { .. } => {
-                Account::Holder(self.sender)
+            Flow::Credit(Source::Payable | Source::Card) | Flow::Debit { .. } => {
+                Account::Payable(self.sender)
             }
+            Flow::Credit(Source::Account) => Account::Holder(self.sender),
         }
     }
 
@@ -145,10 +149,10 @@ impl Escrow {
     #[must_use]
     pub const fn paid_from_loss(&self) -> Account {
         match self.flow {
-            Flow::Credit(Source::Payable) => Account::Payable(self.sender),
-            Flow::Credit(Source::Account | Source::Bank | Source::Card) | Flow::Debit { .. } => {
-                Account::Holder(self.sender)
+            Flow::Credit(Source::Payable | Source::Card) | Flow::Debit { .. } => {
+                Account::Payable(self.sender)
             }
+            Flow::Credit(Source::Account | Source::Bank) => Account::Holder(self.sender),
         }
     }
 
@@ -170,7 +174,7 @@ impl Escrow {
         // a debit pays for others and is not paid for itself
         if let (
             Flow::Debit { .. },
-            Event::AskBank | Event::Fund | Event::RefuseFunding | Event::Refund | Event::Close,
+            Event::Ask | Event::Fund | Event::RefuseFunding | Event::Refund,
         ) = (self.flow, event)
         {
             return Err(Refusal::Contradictory);
@@ -180,7 +184,7 @@ impl Escrow {
             Status::FundingUnknown {
                 cancel_asked,
                 recovering,
-            } => Self::on_funding_unknown(event, (cancel_asked, recovering), due, now),
+            } => self.on_funding_unknown(event, (cancel_asked, recovering), due, now),
             Status::Open => self.on_open(event, due, now),
             Status::CommitSent { cancel_asked } => {
                 self.on_commit_sent(event, cancel_asked, due, now)
@@ -195,9 +199,7 @@ impl Escrow {
                 Event::ProveCredited | Event::Fund | Event::Restore | Event::ShowReceipt => {
                     Ok(Transition::stay(self.status))
                 }
-                Event::AskBank | Event::RefuseFunding | Event::Refund => {
-                    Err(Refusal::Contradictory)
-                }
+                Event::Ask | Event::RefuseFunding | Event::Refund => Err(Refusal::Contradictory),
                 Event::SendCommit
                 | Event::ProveAbsent
                 | Event::Cancel
@@ -211,7 +213,7 @@ impl Escrow {
                 | (Event::Fund | Event::Refund | Event::Restore, _) => {
                     Ok(Transition::stay(self.status))
                 }
-                (Event::AskBank | Event::RefuseFunding, _) => Err(Refusal::Contradictory),
+                (Event::Ask | Event::RefuseFunding, _) => Err(Refusal::Contradictory),
                 (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt, _) => {
                     Err(Refusal::NotInFlight)
                 }
@@ -241,11 +243,35 @@ impl Escrow {
         }
     }
 
+    /// The step of an amount that comes when it is not wanted any more: back again.
+    const fn refund(&self, at: Timestamp, reason: ReturnReason) -> Transition {
+        match self.flow {
+            Flow::Credit(Source::Card) => {
+                Transition::post(Status::Returned { at, reason }, Posting::Through)
+            }
+            Flow::Credit(Source::Account | Source::Bank | Source::Payable) | Flow::Debit { .. } => {
+                Transition::post(Status::Refunding { reason }, Posting::ToEscrow)
+            }
+        }
+    }
+
     /// The step by which the card has carried it out.
     const fn done(&self, at: Timestamp) -> Transition {
-        let posting = match self.flow {
-            Flow::Credit(_) => Posting::ToCard,
-            Flow::Debit { .. } => Posting::FromCard,
+        let posting = match (self.flow, self.status) {
+            (Flow::Credit(_), _) => Posting::ToCard,
+            (Flow::Debit { .. }, Status::Held { .. }) => Posting::CardToSender,
+            (
+                Flow::Debit { .. },
+                Status::Ordered
+                | Status::FundingUnknown { .. }
+                | Status::Unfunded { .. }
+                | Status::Open
+                | Status::CommitSent { .. }
+                | Status::Recovering { .. }
+                | Status::Refunding { .. }
+                | Status::Credited { .. }
+                | Status::Returned { .. },
+            ) => Posting::FromCard,
         };
         Transition::post(Status::Credited { at }, posting)
     }
@@ -283,7 +309,7 @@ impl Escrow {
         now: Timestamp,
     ) -> Result<Transition, Refusal> {
         match (event, self.flow, due) {
-            (Event::AskBank, Flow::Credit(Source::Bank), false) => {
+            (Event::Ask, Flow::Credit(Source::Bank | Source::Card), false) => {
                 Ok(Transition::stay(Status::FundingUnknown {
                     cancel_asked: false,
                     recovering: false,
@@ -296,17 +322,9 @@ impl Escrow {
                     recovering: true,
                 }))
             }
-            (Event::AskBank, Flow::Credit(Source::Bank), true) => Err(Refusal::Expired),
-            // whether it is due or taken back is decided by the next step, once it is in escrow
-            (Event::Fund, Flow::Credit(Source::Card), _) => {
-                Ok(Transition::post(Status::Open, Posting::ToEscrow))
-            }
+            (Event::Ask, Flow::Credit(Source::Bank | Source::Card), true) => Err(Refusal::Expired),
             (
-                Event::AskBank
-                | Event::Fund
-                | Event::RefuseFunding
-                | Event::Refund
-                | Event::Restore,
+                Event::Ask | Event::Fund | Event::RefuseFunding | Event::Refund | Event::Restore,
                 _,
                 _,
             ) => Err(Refusal::Contradictory),
@@ -323,20 +341,21 @@ impl Escrow {
     }
 
     const fn on_funding_unknown(
+        &self,
         event: Event,
         (cancel_asked, recovering): (bool, bool),
         due: bool,
         now: Timestamp,
     ) -> Result<Transition, Refusal> {
         match (event, cancel_asked, due) {
-            (Event::AskBank, _, _) => Ok(Transition::unknown(cancel_asked, recovering)),
+            (Event::Ask, _, _) => Ok(Transition::unknown(cancel_asked, recovering)),
             (Event::Restore, _, _) => Ok(Transition::unknown(cancel_asked, true)),
             (Event::Fund, _, _) if recovering => Ok(Transition::post(
                 Status::Recovering { cancel_asked },
                 Posting::ToEscrow,
             )),
-            (Event::Fund, true, _) => Ok(Transition::refund(ReturnReason::Cancelled)),
-            (Event::Fund, false, true) => Ok(Transition::refund(ReturnReason::Expired)),
+            (Event::Fund, true, _) => Ok(self.refund(now, ReturnReason::Cancelled)),
+            (Event::Fund, false, true) => Ok(self.refund(now, ReturnReason::Expired)),
             (Event::Fund, false, false) => Ok(Transition::post(Status::Open, Posting::ToEscrow)),
             (Event::RefuseFunding, true, _) => {
                 Ok(Transition::unfunded(now, UnfundedReason::Cancelled))
@@ -349,6 +368,11 @@ impl Escrow {
             }
             (Event::Refund, _, _) => Err(Refusal::Contradictory),
             (Event::SendCommit, _, _) => Err(Refusal::NotFunded),
+            (Event::ProveAbsent, _, _)
+                if matches!(self.flow, Flow::Credit(Source::Card)) && !cancel_asked =>
+            {
+                Ok(Transition::stay(Status::Ordered))
+            }
             (
                 Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt | Event::Close,
                 _,
@@ -362,9 +386,7 @@ impl Escrow {
     fn on_open(&self, event: Event, due: bool, now: Timestamp) -> Result<Transition, Refusal> {
         match (event, due) {
             (Event::Fund, _) => Ok(Transition::stay(Status::Open)),
-            (Event::AskBank | Event::RefuseFunding | Event::Refund, _) => {
-                Err(Refusal::Contradictory)
-            }
+            (Event::Ask | Event::RefuseFunding | Event::Refund, _) => Err(Refusal::Contradictory),
             (Event::Restore, _) => Ok(Transition::stay(Status::Recovering {
                 cancel_asked: false,
             })),
@@ -392,7 +414,7 @@ impl Escrow {
     ) -> Result<Transition, Refusal> {
         match (event, cancel_asked, due) {
             (Event::Fund, _, _) => Ok(Transition::stay(self.status)),
-            (Event::AskBank | Event::RefuseFunding | Event::Refund, _, _) => {
+            (Event::Ask | Event::RefuseFunding | Event::Refund, _, _) => {
                 Err(Refusal::Contradictory)
             }
             (Event::Expire, _, true) if planted::on(Bug::ExpiryInFlight) => {
@@ -403,7 +425,7 @@ impl Escrow {
             }
             (Event::SendCommit | Event::Expire, _, _) => Err(Refusal::InDoubt),
             (Event::ShowReceipt, _, _) => Err(Refusal::NotInFlight),
-            (Event::Close, _, _) => Ok(Self::hold(now)),
+            (Event::Close, _, _) => Ok(self.hold(now)),
             (Event::ProveCredited, _, _) => Ok(self.done(now)),
             (Event::ProveAbsent, _, _) => Ok(self.absent(cancel_asked, due, now)),
             (Event::Restore, cancel_asked, _) => {
@@ -426,10 +448,10 @@ impl Escrow {
             Event::SendCommit | Event::Expire => Err(Refusal::Recovering),
             Event::ProveCredited | Event::ShowReceipt => Ok(self.done(now)),
             Event::ProveAbsent => Ok(self.absent_after_restore(cancel_asked, due, now)),
-            Event::Close => Ok(Self::hold(now)),
+            Event::Close => Ok(self.hold(now)),
             Event::Cancel => Ok(Transition::stay(Status::Recovering { cancel_asked: true })),
             Event::Restore | Event::Fund => Ok(Transition::stay(self.status)),
-            Event::AskBank | Event::RefuseFunding => Err(Refusal::Contradictory),
+            Event::Ask | Event::RefuseFunding => Err(Refusal::Contradictory),
             // it went back to the bank after the backup was made
             Event::Refund => {
                 let reason = if cancel_asked || !due {
@@ -443,8 +465,14 @@ impl Escrow {
         }
     }
 
-    const fn hold(at: Timestamp) -> Transition {
-        Transition::post(Status::Held { at }, Posting::LossToSender)
+    /// Two persons close it. Nobody has to be paid for a debit: what it may have taken is in the card
+    /// account still, and comes to its holder with the rest of it.
+    const fn hold(&self, at: Timestamp) -> Transition {
+        let held = Status::Held { at };
+        match self.flow {
+            Flow::Credit(_) => Transition::post(held, Posting::LossToSender),
+            Flow::Debit { .. } => Transition::stay(held),
+        }
     }
 
     const fn on_held(&self, event: Event, now: Timestamp) -> Result<Transition, Refusal> {
@@ -454,10 +482,13 @@ impl Escrow {
             Event::ProveAbsent => {
                 let reason = ReturnReason::Closed;
                 let returned = Status::Returned { at: now, reason };
-                Ok(Transition::post(returned, Posting::ToLoss))
+                Ok(match self.flow {
+                    Flow::Credit(_) => Transition::post(returned, Posting::ToLoss),
+                    Flow::Debit { .. } => Transition::stay(returned),
+                })
             }
             Event::Close | Event::Restore | Event::Fund => Ok(Transition::stay(self.status)),
-            Event::AskBank | Event::RefuseFunding | Event::Refund => Err(Refusal::Contradictory),
+            Event::Ask | Event::RefuseFunding | Event::Refund => Err(Refusal::Contradictory),
         }
     }
 
@@ -475,7 +506,7 @@ impl Escrow {
             (Event::Cancel, ReturnReason::Cancelled)
             | (Event::Expire, ReturnReason::Expired)
             | (Event::Fund | Event::Restore, _) => Ok(Transition::stay(self.status)),
-            (Event::AskBank | Event::RefuseFunding, _) => Err(Refusal::Contradictory),
+            (Event::Ask | Event::RefuseFunding, _) => Err(Refusal::Contradictory),
             (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt | Event::Close, _) => {
                 Err(Refusal::NotInFlight)
             }
@@ -498,7 +529,7 @@ impl Escrow {
             | (Event::Cancel, UnfundedReason::Cancelled | UnfundedReason::Refused)
             | (Event::Expire, UnfundedReason::Expired) => Ok(Transition::stay(self.status)),
             // a bank that confirms what it has refused or promised never to do
-            (Event::AskBank | Event::Fund | Event::Refund, _) => Err(Refusal::Contradictory),
+            (Event::Ask | Event::Fund | Event::Refund, _) => Err(Refusal::Contradictory),
             (Event::ProveCredited | Event::ProveAbsent | Event::ShowReceipt | Event::Close, _) => {
                 Err(Refusal::NotInFlight)
             }

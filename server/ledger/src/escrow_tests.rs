@@ -1,17 +1,13 @@
 //! The transition table, row by row.
 
 use super::*;
+use crate::flow::order_event;
 use alloc::vec;
 use alloc::vec::Vec;
 use money::Currency;
 
 const NOW: Timestamp = Timestamp::from_micros(100);
-const FUNDING: [Event; 4] = [
-    Event::AskBank,
-    Event::Fund,
-    Event::RefuseFunding,
-    Event::Refund,
-];
+const FUNDING: [Event; 4] = [Event::Ask, Event::Fund, Event::RefuseFunding, Event::Refund];
 const EVENTS: [Event; 7] = [
     Event::SendCommit,
     Event::ProveCredited,
@@ -59,6 +55,10 @@ fn debit() -> Flow {
 
 fn flows() -> [Flow; 4] {
     [ACCOUNT, BANK, CARD, debit()]
+}
+
+fn unfunded(reason: UnfundedReason) -> Result<Transition, Refusal> {
+    stay(Status::Unfunded { at: NOW, reason })
 }
 
 fn statuses() -> Vec<Status> {
@@ -253,7 +253,10 @@ fn a_bank_decides_once_and_what_is_not_wanted_any_more_goes_back() {
         Ok(Transition::unknown(cancel_asked, false))
     });
     let open = Ok(Transition::post(Status::Open, Posting::ToEscrow));
-    let refund = |reason| Ok(Transition::refund(reason));
+    let refund = |reason| {
+        let refunding = Status::Refunding { reason };
+        Ok(Transition::post(refunding, Posting::ToEscrow))
+    };
     let refused = |reason| Ok(Transition::unfunded(NOW, reason));
     check_funding(BANK, Status::Ordered, false, [asked(false), bad, bad, bad]);
     let late = Err(Refusal::Expired);
@@ -365,11 +368,98 @@ fn a_debit_comes_off_its_card_by_proof_and_holds_no_escrow() {
     for status in statuses() {
         assert!(!escrow(debit(), status, false).holds(), "{status:?}");
     }
+}
+
+#[test]
+fn what_a_card_pays_for_waits_for_its_debit_and_goes_home_when_it_comes_too_late() {
+    let bad = Err(Refusal::Contradictory);
+    let asked = |cancel_asked| Ok(Transition::unknown(cancel_asked, false));
+    check_funding(CARD, Status::Ordered, false, [asked(false), bad, bad, bad]);
+    let late = Err(Refusal::Expired);
+    check_funding(CARD, Status::Ordered, true, [late, bad, bad, bad]);
     let open = Ok(Transition::post(Status::Open, Posting::ToEscrow));
-    assert_eq!(
-        escrow(CARD, Status::Ordered, true).on(Event::Fund, NOW),
-        open
-    );
+    let home = |reason| {
+        let returned = Status::Returned { at: NOW, reason };
+        Ok(Transition::post(returned, Posting::Through))
+    };
+    let cancelled = (ReturnReason::Cancelled, UnfundedReason::Cancelled);
+    let expired = (ReturnReason::Expired, UnfundedReason::Expired);
+    for (cancel_asked, due, fund, refuse) in [
+        (false, false, open, UnfundedReason::Refused),
+        (false, true, home(expired.0), expired.1),
+        (true, false, home(cancelled.0), cancelled.1),
+        (true, true, home(cancelled.0), cancelled.1),
+    ] {
+        let status = Transition::unknown(cancel_asked, false).to;
+        let expected = [asked(cancel_asked), fund, unfunded(refuse), bad];
+        check_funding(CARD, status, due, expected);
+    }
+    let absent = |flow, cancel_asked| {
+        let status = Transition::unknown(cancel_asked, false).to;
+        escrow(flow, status, false).on(Event::ProveAbsent, NOW)
+    };
+    assert_eq!(absent(CARD, false), stay(Status::Ordered));
+    for (flow, cancel_asked) in [(CARD, true), (BANK, false), (BANK, true)] {
+        assert_eq!(absent(flow, cancel_asked), Err(Refusal::NotInFlight));
+    }
+    let returned = escrow(CARD, Status::Open, false);
+    assert_eq!(returned.home(), Account::Payable(returned.sender));
+    assert_eq!(returned.paid_from_loss(), Account::Payable(returned.sender));
+}
+
+/// Every way of both from the order's first moment on: what the debit does, the order can follow, and
+/// the two are funded and proven together.
+#[test]
+fn an_order_follows_its_debit_wherever_it_goes() {
+    let events = EVENTS.into_iter().chain([Event::Close]);
+    let events: Vec<Event> = events.collect();
+    let mut seen = vec![(Status::Open, Status::Ordered)];
+    let mut next = 0;
+    while let Some((paying, paid)) = seen.get(next).copied() {
+        next += 1;
+        for (event, due) in events.iter().flat_map(|e| [(*e, false), (*e, true)]) {
+            let Ok(step) = escrow(debit(), paying, due).on(event, NOW) else {
+                continue;
+            };
+            let follows = match order_event(paying, step.to) {
+                Some(follows) if step.to != paying => follows,
+                _ => {
+                    let closed = matches!(paying, Status::Held { .. });
+                    assert!(closed || step.to == paying, "{paying:?} {event:?}");
+                    continue;
+                }
+            };
+            let moved = escrow(CARD, paid, due).on(follows, NOW);
+            let what = (paying, paid, event, follows, due);
+            let moved = moved.unwrap_or_else(|refusal| panic!("{what:?} {refusal}"));
+            let funds =
+                moved.posting == Some(Posting::ToEscrow) || moved.posting == Some(Posting::Through);
+            assert_eq!(step.posting == Some(Posting::FromCard), funds, "{what:?}");
+            assert_eq!(moved.to.is_funded(), funds, "{what:?}");
+            let open = |status| {
+                let ended = matches!(
+                    status,
+                    Status::Credited { .. }
+                        | Status::Returned { .. }
+                        | Status::Unfunded { .. }
+                        | Status::Held { .. }
+                );
+                !ended
+            };
+            assert_eq!(open(step.to), open(moved.to) && !funds, "{what:?}");
+            let pair = (step.to, moved.to);
+            if !moved.to.is_funded() && !seen.contains(&pair) {
+                seen.push(pair);
+            }
+        }
+    }
+    let sent = |cancel_asked| {
+        let asked = Transition::unknown(cancel_asked, false).to;
+        (Status::CommitSent { cancel_asked }, asked)
+    };
+    assert!(seen.contains(&sent(true)) && seen.contains(&sent(false)));
+    // open, sent twice, recovering twice, returned twice, held for each of three reasons
+    assert_eq!(seen.len(), 10, "{seen:?}");
 }
 
 #[test]
@@ -382,10 +472,6 @@ fn escrow_is_entered_and_left_exactly_by_the_steps_that_post() {
                 let Ok(step) = before.on(event, NOW) else {
                     continue;
                 };
-                if let (Flow::Debit { .. }, Status::Held { .. }) = (flow, status) {
-                    // a debit is never closed
-                    continue;
-                }
                 let after = Escrow {
                     status: step.to,
                     ..before
@@ -402,8 +488,13 @@ fn escrow_is_entered_and_left_exactly_by_the_steps_that_post() {
                     (true, true, Some(Posting::LossToSender)) => event == Event::Close,
                     (true, true, posting) => posting.is_none(),
                     (false, false, None) => true,
+                    (false, false, Some(Posting::Through)) => flow == CARD,
                     (false, false, posting) => {
-                        matches!(flow, Flow::Debit { .. }) && posting == Some(Posting::FromCard)
+                        let from = match status {
+                            Status::Held { .. } => Posting::CardToSender,
+                            _ => Posting::FromCard,
+                        };
+                        matches!(flow, Flow::Debit { .. }) && posting == Some(from)
                     }
                 };
                 assert!(expected, "{flow:?} {status:?} {event:?} due={due}");
@@ -484,7 +575,9 @@ fn two_persons_close_only_what_nobody_can_know() {
             let found = escrow(flow, status, due).on(Event::Close, NOW);
             assert_eq!(found, expected, "{flow:?} {status:?}");
         }
+        // nobody has to be paid for a debit
+        let expected = expected.map(|step| Transition::stay(step.to));
         let debit = escrow(debit(), status, false).on(Event::Close, NOW);
-        assert_eq!(debit, Err(Refusal::Contradictory), "{status:?}");
+        assert_eq!(debit, expected, "{status:?}");
     }
 }

@@ -1,6 +1,8 @@
 //! What a remittance does with its card, and where its amount comes from.
 
+use crate::escrow::Event;
 use crate::id::RemittanceId;
+use crate::remittance::{ReturnReason, Status};
 
 /// Where the amount of an order comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,7 +23,7 @@ pub enum Flow {
     /// From its source into escrow, and from there to the recipient's card.
     Credit(Source),
     /// Off a card of the sender, straight into the escrow of the order that it pays for. It has no
-    /// escrow and no transfer of its own.
+    /// escrow of its own; its transfer is the funding leg of that order.
     Debit {
         /// The order that it pays for.
         funds: RemittanceId,
@@ -66,6 +68,45 @@ impl Flow {
             Some(after) if after >= 0 => Some(after),
             Some(_) | None => None,
         }
+    }
+}
+
+/// What a step of the debit that pays for an order is to that order; both are written in one
+/// transaction. Nothing for one that two persons closed, whose order has ended with it.
+///
+/// `before` and `after`: the debit's status, which has changed.
+#[must_use]
+pub const fn order_event(before: Status, after: Status) -> Option<Event> {
+    match (before, after) {
+        (Status::Held { .. }, _) => None,
+        (
+            _,
+            Status::CommitSent {
+                cancel_asked: false,
+            },
+        ) => Some(Event::Ask),
+        (_, Status::CommitSent { cancel_asked: true })
+        | (Status::Recovering { .. }, Status::Recovering { .. }) => Some(Event::Cancel),
+        (_, Status::Recovering { .. }) => Some(Event::Restore),
+        (_, Status::Open) => Some(Event::ProveAbsent),
+        (_, Status::Credited { .. }) => Some(Event::Fund),
+        (
+            Status::Open,
+            Status::Returned {
+                reason: ReturnReason::Expired,
+                ..
+            },
+        ) => Some(Event::Expire),
+        (Status::Open, Status::Returned { .. }) => Some(Event::Cancel),
+        (_, Status::Held { .. } | Status::Returned { .. }) => Some(Event::RefuseFunding),
+        // a debit is never in these
+        (
+            _,
+            Status::Ordered
+            | Status::FundingUnknown { .. }
+            | Status::Unfunded { .. }
+            | Status::Refunding { .. },
+        ) => None,
     }
 }
 

@@ -25,6 +25,7 @@ mod escrow;
 mod flow;
 mod holder;
 mod id;
+mod ordering;
 mod outbox;
 mod refusal;
 mod remittance;
@@ -50,11 +51,11 @@ pub use card::{
 pub use card_number::{CardNumber, CardNumberError};
 pub use command::{
     Command, CommitOutcome, CommitSend, ContentHash, Decide, Decided, IDEMPOTENCY_KEY_LEN_MAX,
-    IdempotencyKey, IdempotencyKeyError, IdempotencyScope, LoggedCredit, NewMail, Operation,
-    Outcome, Payment, PlaceOrder, Revise, Settle, Settlement,
+    IdempotencyKey, IdempotencyKeyError, IdempotencyScope, LoggedCredit, NewDebit, NewMail,
+    Operation, Outcome, Payment, PlaceOrder, Revise, Settle, Settlement,
 };
 pub use escrow::{Escrow, Event, Posting, Transition};
-pub use flow::{Flow, Source};
+pub use flow::{Flow, Source, order_event};
 pub use holder::{Holder, Language, TokenHash};
 pub use id::{CardId, HolderId, IdError, MailId, RemittanceId, TransferId};
 pub use outbox::{MailStatus, OutboxMail};

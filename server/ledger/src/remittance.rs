@@ -44,7 +44,7 @@ pub enum ReturnReason {
 /// Why an order ended before any value came into escrow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UnfundedReason {
-    /// The bank refused the debit.
+    /// The bank refused the debit, or two persons closed that of the card.
     Refused,
     /// The sender took the order back.
     Cancelled,
@@ -55,9 +55,10 @@ pub enum UnfundedReason {
 /// Where the money of a remittance is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// Still with the sender: the bank, or the sender's card, has not been asked yet.
+    /// Still with the sender: the bank has not been asked yet, or nothing was sent to the sender's card.
     Ordered,
-    /// The bank was asked; whether it has debited is not known yet.
+    /// The bank was asked, or a debit sent to the sender's card; whether it was carried out is not
+    /// known yet.
     FundingUnknown {
         /// The sender asked for it back meanwhile.
         cancel_asked: bool,

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::card::{Card, CardState, Proven};
 use crate::command::LoggedCredit;
 use crate::escrow::{Escrow, Event, Transition};
+use crate::flow::Flow;
 use crate::refusal::Refusal;
 use crate::remittance::Status;
 use crate::time::Timestamp;
@@ -74,7 +75,7 @@ pub(crate) fn reread(
         return Err(Refusal::Contradictory);
     }
     let mut steps = Vec::with_capacity(recovering.len());
-    for escrow in recovering {
+    for escrow in credits_first(recovering) {
         let mut shown = credited.iter();
         let logged = shown.position(|logged| logged.remittance == escrow.remittance);
         let event = match (escrow.status, logged) {
@@ -112,6 +113,14 @@ pub(crate) fn reread(
     }
 }
 
+/// The same remittances, debits last: a card account that holds what the card does in the end is then
+/// never below zero on the way, in whatever order it happened.
+pub(crate) fn credits_first(escrows: &[Escrow]) -> impl Iterator<Item = &Escrow> {
+    let is_debit = |escrow: &&Escrow| matches!(escrow.flow, Flow::Debit { .. });
+    let credits = escrows.iter().filter(move |escrow| !is_debit(escrow));
+    credits.chain(escrows.iter().filter(is_debit))
+}
+
 /// What the card shows once this remittance was credited too.
 fn after(before: Proven, escrow: &Escrow) -> Option<Proven> {
     Some(Proven {
@@ -139,7 +148,7 @@ mod tests {
     fn escrow(number: u64, minor: i64, status: Status) -> Escrow {
         Escrow {
             remittance: id(number),
-            flow: crate::Flow::Credit(crate::Source::Account),
+            flow: Flow::Credit(crate::Source::Account),
             sender: HolderId::new(1, [1; 10]),
             card: CardId::new(1, [2; 10]),
             amount: Amount::new(minor, Currency::Jpy).unwrap(),

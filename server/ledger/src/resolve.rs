@@ -10,9 +10,10 @@ use crate::approval::{Approval, Resolution};
 use crate::card::{Card, CardStatus, CaseKind, FreezeCase, Proven};
 use crate::command::{LoggedCredit, Settlement};
 use crate::escrow::{Escrow, Event, Transition};
+use crate::flow::Flow;
 use crate::refusal::Refusal;
 use crate::remittance::Status;
-use crate::reread::RereadStep;
+use crate::reread::{RereadStep, credits_first};
 use crate::time::Timestamp;
 
 /// Checks that two different known officers decide. `first_known`, `second_known`: whether the name
@@ -181,7 +182,7 @@ fn undecided_steps(
         return Err(Refusal::Contradictory);
     }
     let (mut steps, mut balance) = (Vec::with_capacity(facts.undecided.len()), facts.balance);
-    for escrow in facts.undecided {
+    for escrow in credits_first(facts.undecided) {
         let mut shown = credited.iter();
         let logged = shown.position(|logged| logged.remittance == escrow.remittance);
         if logged.is_none() && escrow.remittance.to_bytes() == last {
@@ -205,7 +206,11 @@ fn undecided_steps(
         };
         let step = escrow.on(event, now)?;
         if step.to != escrow.status && logged.is_some() {
-            let after = escrow.flow.value_after(balance, escrow.amount.minor());
+            // it may pass below zero here: the adjustment, posted first where it adds, makes it good
+            let after = match escrow.flow {
+                Flow::Credit(_) => balance.checked_add(escrow.amount.minor()),
+                Flow::Debit { .. } => balance.checked_sub(escrow.amount.minor()),
+            };
             balance = after.ok_or(Refusal::Contradictory)?;
         }
         steps.push(RereadStep {

@@ -4,7 +4,7 @@
 //! in one transaction. Everything is checked before anything is planned, so carrying out a plan can
 //! only fail with the storage itself.
 
-use money::{Currency, Money};
+use money::Money;
 use planted::Bug;
 
 use crate::account::{AccountRef, BALANCE_MINOR_MAX};
@@ -13,11 +13,11 @@ use crate::card::{
     BATCH_LEN_MAX, Card, CardStatus, CaseKind, EVIDENCE_LEN_MAX, InFlight, Proven, SESSION_LEN_MAX,
 };
 use crate::command::{
-    Command, CommitOutcome, CommitSend, Decide, Payment, PlaceOrder, Revise, Settle, Settlement,
+    Command, CommitOutcome, CommitSend, Decide, Payment, Revise, Settle, Settlement,
 };
 use crate::escrow::{Escrow, Event, Transition};
 use crate::flow::{Flow, Source};
-use crate::id::HolderId;
+pub use crate::ordering::{OrderFacts, OrderPlan, Payer, Recipient, place_order};
 use crate::refusal::Refusal;
 use crate::remittance::{RECEIPT_LEN_MAX, REVISION_MAX, Status};
 use crate::reread::{RereadPlan, reread};
@@ -46,6 +46,13 @@ pub fn within_bounds(command: &Command) -> Result<(), Refusal> {
                 && order.note.chars().count() <= NOTE_CHARS_MAX
                 && order.order_bytes.len() <= ORDER_LEN_MAX
                 && (3..=MESSAGE_ID_LEN_MAX).contains(&order.mail.message_id.len())
+                && match &order.payment {
+                    Payment::Account | Payment::Bank | Payment::Payable => true,
+                    Payment::Card(debit) => {
+                        debit.order_bytes.len() <= ORDER_LEN_MAX
+                            && (3..=MESSAGE_ID_LEN_MAX).contains(&debit.mail.message_id.len())
+                    }
+                }
         }
         Command::Revise(revise) => {
             revise.revision <= REVISION_MAX
@@ -150,113 +157,11 @@ pub fn transfer(from: Side, to: Side, amount: Money) -> Result<TransferPlan, Ref
     })
 }
 
-fn take(balance: Money, minor: i64) -> Result<i64, Refusal> {
+pub(crate) fn take(balance: Money, minor: i64) -> Result<i64, Refusal> {
     match balance.minor().checked_sub(minor) {
         Some(after) if after >= 0 => Ok(after),
         Some(_) | None => Err(Refusal::InsufficientFunds),
     }
-}
-
-/// What placing an order needs to know of the recipient's card.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Recipient {
-    /// Whose card it is.
-    pub holder: HolderId,
-    /// What may be done with it.
-    pub status: CardStatus,
-    /// Its currency.
-    pub currency: Currency,
-    /// The most it may hold, minor units.
-    pub value_max: i64,
-    /// Whether its holder has a mail address.
-    pub has_address: bool,
-}
-
-/// What placing an order needs to know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OrderFacts {
-    /// Whether the remittance id is in use.
-    pub remittance_taken: bool,
-    /// The sender's account that pays.
-    pub sender: Option<Money>,
-    /// Whether the sender has an account at the bank.
-    pub bank_account: bool,
-    /// The card of the number.
-    pub recipient: Option<Recipient>,
-}
-
-/// What an order leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OrderPlan {
-    /// Where the amount comes from.
-    pub flow: Flow,
-    /// The first status.
-    pub status: Status,
-    /// The sender's balance after it, where the account here pays.
-    pub sender_after: Option<i64>,
-}
-
-/// Decides an order whose idempotency key is new.
-///
-/// # Errors
-/// `RemittanceTaken`, `HolderUnknown`, `CardUnknown`, `CardIssuing`, `CardBlocked`, `CardFrozen`,
-/// `WrongCard` or `SelfRemittance` (what is payable goes to an own card, all else to another's),
-/// `RecipientWithoutAddress`, `FundingUnavailable`, `CurrencyMismatch`, `Expired`,
-/// `AmountOverLimit`, `InsufficientFunds`, in this order.
-pub fn place_order(
-    order: &PlaceOrder,
-    facts: &OrderFacts,
-    now: Timestamp,
-) -> Result<OrderPlan, Refusal> {
-    if facts.remittance_taken {
-        return Err(Refusal::RemittanceTaken);
-    }
-    let sender = facts.sender.ok_or(Refusal::HolderUnknown)?;
-    let card = facts.recipient.ok_or(Refusal::CardUnknown)?;
-    match card.status {
-        CardStatus::Issuing => return Err(Refusal::CardIssuing),
-        CardStatus::Blocked => return Err(Refusal::CardBlocked),
-        CardStatus::Frozen => return Err(Refusal::CardFrozen),
-        CardStatus::Active => {}
-    }
-    let currency = order.amount.currency();
-    match (&order.payment, card.holder == order.sender) {
-        (Payment::Account | Payment::Bank, false) | (Payment::Payable, true) => {}
-        (Payment::Account | Payment::Bank, true) => return Err(Refusal::SelfRemittance),
-        (Payment::Payable, false) => return Err(Refusal::WrongCard),
-    }
-    if !card.has_address {
-        return Err(Refusal::RecipientWithoutAddress);
-    }
-    match order.payment {
-        Payment::Bank if !facts.bank_account => return Err(Refusal::FundingUnavailable),
-        Payment::Bank | Payment::Account | Payment::Payable => {}
-    }
-    if sender.currency() != currency || card.currency != currency {
-        return Err(Refusal::CurrencyMismatch);
-    }
-    if order.expires <= now {
-        return Err(Refusal::Expired);
-    }
-    if order.amount.minor() > order.amount_max.min(card.value_max) {
-        return Err(Refusal::AmountOverLimit);
-    }
-    let (source, status, sender_after) = match order.payment {
-        Payment::Account => {
-            let after = take(sender, order.amount.minor())?;
-            (Source::Account, Status::Open, Some(after))
-        }
-        Payment::Payable => {
-            let after = take(sender, order.amount.minor())?;
-            (Source::Payable, Status::Open, Some(after))
-        }
-        Payment::Bank => (Source::Bank, Status::Ordered, None),
-    };
-    Ok(OrderPlan {
-        flow: Flow::Credit(source),
-        status,
-        sender_after,
-    })
 }
 
 /// Decides what an answer of the bank leads to; nothing for one that says nothing.
@@ -285,7 +190,7 @@ pub fn bank_answered(
 /// `RemittanceUnknown`; `FundingUnavailable` for a remittance that no bank pays for; those of
 /// [`Escrow::on`].
 pub fn ask_bank(escrow: Option<&Escrow>, now: Timestamp) -> Result<Transition, Refusal> {
-    bank_funded(escrow)?.on(Event::AskBank, now)
+    bank_funded(escrow)?.on(Event::Ask, now)
 }
 
 fn bank_funded(escrow: Option<&Escrow>) -> Result<&Escrow, Refusal> {

@@ -6,7 +6,7 @@
 //! | anything else, on a card that was used | asked, one exchange more | each new record is a remittance that waits: credited; the others absent |
 //! | anything else | not explained by it | freeze the card with the log |
 //!
-//! New records are as many as the remittance number has risen. They must be credits of remittances of
+//! New records are as many as the remittance number has risen. They must be credits and debits of remittances of
 //! this card that wait or that a receipt has shown, of the right amounts, chain from the last proven
 //! value to the present one, and end in STATE.
 
@@ -23,7 +23,7 @@ use card::{
     CardError,
     purse::{self, LOG_RECORD_LEN, LOG_RECORDS_MAX, LogKind, LogRecord},
 };
-use ledger::{CardState, LoggedCredit, Proven, Remittance, Timestamp};
+use ledger::{CardState, Flow, LoggedCredit, Proven, Remittance, Timestamp};
 use wire::exchange::{Reply, Step, StopRule};
 use zeroize::Zeroizing;
 
@@ -80,10 +80,15 @@ fn explain<'a>(rows: DecideRows<'a>, now: Proven, log: &[Record]) -> Option<Vec<
         let credited = rows.recovering.iter().find(|r| {
             r.id.to_bytes() == record.id && r.amount.minor() == i64::from(record.amount)
         })?;
-        if record.kind != LogKind::Credit || found.iter().any(|f| f.id == credited.id) {
+        let kind = match credited.flow {
+            Flow::Credit(_) => LogKind::Credit,
+            Flow::Debit { .. } => LogKind::Debit,
+        };
+        if record.kind != kind || found.iter().any(|f| f.id == credited.id) {
             return None;
         }
-        (value, id) = (value.checked_add(credited.amount.minor())?, record.id);
+        let after = credited.flow.value_after(value, credited.amount.minor())?;
+        (value, id) = (after, record.id);
         if value != i64::from(record.balance_after) {
             return None;
         }

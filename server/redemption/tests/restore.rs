@@ -240,6 +240,26 @@ fn a_proof_of_what_the_backup_does_not_know_as_funded_is_told_to_wait() {
 }
 
 #[test]
+fn a_card_that_paid_since_the_backup_proves_its_debit_by_its_log() {
+    for settled_by_credit in [false, true] {
+        let mut world = World::new();
+        let charge = world.order(AMOUNT);
+        assert!(matches!(world.run(charge), Reply::Receipt(_)));
+        let (debit, next) = (world.order_debit(1_000), world.order(300));
+        let backup = world.backup();
+        assert!(matches!(world.run(debit), Reply::Receipt(_)));
+        world.restore(backup);
+        let first = if settled_by_credit { next } else { debit };
+        assert!(matches!(world.run(first), Reply::Receipt(_)));
+        assert_eq!(world.card.status, CardStatus::Active);
+        assert!(credited(&world, debit));
+        assert!(matches!(world.run(next), Reply::Receipt(_)));
+        assert_eq!(i64::from(world.value()), AMOUNT - 1_000 + 300);
+        assert_eq!(world.card.proven.value, i64::from(world.value()));
+    }
+}
+
+#[test]
 fn tickets_of_the_lost_life_open_nothing() {
     let mut world = World::new();
     let id = world.order(AMOUNT);

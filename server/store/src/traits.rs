@@ -112,6 +112,9 @@ pub trait Store: Send + Sync {
     /// One remittance.
     async fn remittance(&self, id: RemittanceId) -> Result<Option<Remittance>, StoreError>;
 
+    /// The debit that pays for an order; nothing where no card does.
+    async fn debit_of(&self, order: RemittanceId) -> Result<Option<Remittance>, StoreError>;
+
     /// One remittance by the keyed hash of its claim code, whatever its status.
     async fn remittance_by_claim(&self, claim: ClaimRef) -> Result<Option<Remittance>, StoreError>;
 

@@ -1,15 +1,11 @@
 //! One seed from beginning to end.
 
-use crate::{
-    base::{Base, Machine},
-    cells::Cells,
-    world::World,
-};
+use crate::{base::Base, cells::Cells, world::World};
 use std::{
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -83,12 +79,8 @@ pub fn run(base: &Base, seed: u64, verbose: bool) -> Outcome {
             world.settle();
         }
     }));
-    match lived {
-        Ok(()) => {
-            let (gate, store) = (Arc::clone(&world.gate), Arc::clone(&world.store));
-            base.give_back(Machine { gate, store });
-        }
-        Err(_) => world.broke("a panic".to_owned()),
+    if lived.is_err() {
+        world.broke("a panic".to_owned());
     }
     Outcome {
         stats: world.stats,

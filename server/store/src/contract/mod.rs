@@ -12,6 +12,8 @@ mod address;
 mod bank;
 mod beside;
 mod closing;
+mod debit;
+mod debit_ends;
 mod decisive;
 mod doubt;
 mod lost;
@@ -27,6 +29,8 @@ pub use address::*;
 pub use bank::*;
 pub use beside::*;
 pub use closing::*;
+pub use debit::*;
+pub use debit_ends::*;
 pub use decisive::*;
 pub use doubt::*;
 pub use lost::*;
@@ -126,6 +130,22 @@ macro_rules! contract_tests {
             an_open_bank_order_is_returned_to_the_bank
             a_bank_order_that_was_never_asked_for_ends_at_once
             what_the_bank_is_not_asked_for_is_refused
+            a_card_pays_for_an_order_once_its_debit_is_proven
+            an_order_of_a_card_is_refused_in_order_of_precedence
+            a_debit_beyond_its_limits_is_refused
+            a_debit_that_its_card_denies_can_be_tried_again
+            an_order_of_a_card_ends_with_its_debit_and_nothing_has_moved
+            a_debit_in_flight_keeps_its_order_until_the_card_has_spoken
+            what_a_card_paid_goes_to_what_is_payable_and_to_a_card_by_an_order
+            a_debit_and_the_order_that_it_pays_for_are_listed_as_one
+            a_debit_that_two_persons_closed_is_paid_out_with_its_card
+            a_closed_debit_that_is_proven_late_is_owed_to_its_holder
+            a_closed_debit_that_its_card_denies_ends
+            a_card_that_paid_since_the_backup_is_believed
+            a_card_that_was_credited_and_paid_since_the_backup_is_believed
+            a_card_that_did_not_pay_since_the_backup_can_pay_still
+            a_receipt_of_a_debit_waits_for_what_the_card_had_then
+            a_case_of_a_card_that_paid_is_decided_by_its_truth
             a_withdrawn_template_stays_withdrawn_and_is_named
             a_new_program_replaces_the_earlier_one_and_is_mailed
             a_program_in_flight_is_not_replaced

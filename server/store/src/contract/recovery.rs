@@ -34,7 +34,10 @@ impl World {
             let remittance = self.store.remittance(*id).await.unwrap().unwrap();
             proven.id = id.to_bytes();
             proven.remittance_seq += 1;
-            proven.value += remittance.amount.minor();
+            let after = remittance
+                .flow
+                .value_after(proven.value, remittance.amount.minor());
+            proven.value = after.unwrap();
         }
         let logged = |id: &RemittanceId| LoggedCredit {
             remittance: *id,

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ledger::{
     Account, AccountRef, CardId, CardState, ClaimRef, Command, CommitOutcome, CommitSend,
-    ContentHash, Decide, Decided, HolderId, IdempotencyKey, IdempotencyScope, Language, MailId,
-    NewMail, NumberRef, Operation, Outcome, Payment, PlaceOrder, Proven, Refusal, RemittanceId,
-    Settle, Settlement, Status, Timestamp, TokenHash, TransferId, Uid,
+    ContentHash, Decide, Decided, HolderId, IdempotencyKey, IdempotencyScope, InFlight, Language,
+    MailId, NewMail, NumberRef, Operation, Outcome, Payment, PlaceOrder, Proven, Refusal,
+    RemittanceId, Settle, Settlement, Status, Timestamp, TokenHash, TransferId, Uid,
 };
 use money::{Amount, Currency};
 
@@ -323,19 +323,20 @@ impl World {
         );
     }
 
+    async fn value_after(&self, sent: &InFlight) -> i64 {
+        let remittance = self.store.remittance(sent.remittance).await;
+        let remittance = remittance.unwrap().unwrap();
+        let (flow, minor) = (remittance.flow, remittance.amount.minor());
+        flow.value_after(sent.balance_before, minor).unwrap()
+    }
+
     /// What the card shows once its operation in flight is committed.
     pub async fn credited(&self, card: CardId) -> Settlement {
         let sent = self.store.in_flight(card).await.unwrap().unwrap();
-        let amount = self
-            .store
-            .remittance(sent.remittance)
-            .await
-            .unwrap()
-            .unwrap()
-            .amount;
+        let value_after = self.value_after(&sent).await;
         Settlement::Credited {
             receipt: b"receipt by the next session".to_vec(),
-            value_after: sent.balance_before + amount.minor(),
+            value_after,
             state: CardState {
                 id: sent.remittance.to_bytes(),
                 remittance_seq: sent.seq,
@@ -347,18 +348,12 @@ impl World {
     /// The proof of exchange 4 of what is in flight on the card.
     pub async fn proof(&self, card: CardId) -> Settle {
         let sent = self.store.in_flight(card).await.unwrap().unwrap();
-        let amount = self
-            .store
-            .remittance(sent.remittance)
-            .await
-            .unwrap()
-            .unwrap()
-            .amount;
+        let value_after = self.value_after(&sent).await;
         Settle {
             remittance: sent.remittance,
             card,
             seq: sent.seq,
-            value_after: sent.balance_before + amount.minor(),
+            value_after,
             receipt: b"receipt by exchange 4".to_vec(),
             now: self.at(2),
         }

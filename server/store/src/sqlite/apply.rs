@@ -10,11 +10,10 @@ use money::Amount;
 use planted::Bug;
 use rusqlite::Connection;
 
-use crate::sqlite::bank;
 use crate::sqlite::doubt;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::order::place_order;
-use crate::sqlite::{journal, recovery, revise, rows};
+use crate::sqlite::{bank, debit, journal, recovery, revise, rows};
 
 type Answer = Result<Outcome, Refusal>;
 
@@ -129,13 +128,20 @@ fn end(
     let Some(escrow) = escrow else {
         return Ok(Err(Refusal::RemittanceUnknown));
     };
+    // what a card has still to pay for is taken back, or expires, with its debit
+    let (order, escrow) = (escrow, &debit::decisive(connection, escrow)?);
     match escrow.on(event, now) {
         Ok(step) => {
             if planted::on(Bug::RefundTwice) && step.to == escrow.status && !escrow.holds() {
                 add_to(connection, escrow.sender.as_bytes(), escrow.amount)?;
             }
             advance(connection, escrow, step, None, now)?;
-            Ok(Ok(step.to))
+            if order.remittance == escrow.remittance {
+                Ok(Ok(step.to))
+            } else {
+                let order = rows::escrow(connection, order.remittance)?;
+                Ok(Ok(order.ok_or(Fault::Corrupt("remittance"))?.status))
+            }
         }
         Err(refusal) => Ok(Err(refusal)),
     }
@@ -187,6 +193,12 @@ fn decide(connection: &Connection, step: &Decide, now: Timestamp) -> Result<Answ
     if let (CommitOutcome::Sent { epoch }, Some(commit)) = (plan.commit, &step.commit) {
         let payment_seq = card.proven.payment_seq;
         send(connection, step, commit, (epoch, payment_seq), now)?;
+        if let Some(escrow) = &commit_escrow {
+            let sent = Status::CommitSent {
+                cancel_asked: false,
+            };
+            debit::follow(connection, escrow, sent, now)?;
+        }
     }
     let settled = plan.settled.map(|settled| settled.step.to);
     Ok(Ok(Outcome::Decided(Decided {
@@ -397,6 +409,7 @@ pub(super) fn advance(
         post_leg(connection, escrow, posting, now)?;
     }
     bank::follow(connection, escrow, step.to, now)?;
+    debit::follow(connection, escrow, step.to, now)?;
     if let (false, Status::Recovering { .. }) = (escrow.status.is_funded(), step.to) {
         // the card may have been read while it was not known whether this was ever funded
         let sql = "UPDATE card SET reread = 1, epoch = epoch + 1 WHERE id = ?1";
@@ -408,10 +421,18 @@ pub(super) fn advance(
         Status::Refunding { reason } => Change::Refunding { remittance, reason },
         Status::Unfunded { reason, .. } => Change::Unfunded { remittance, reason },
         Status::CommitSent { cancel_asked: true } => Change::CancelAsked { remittance },
-        Status::FundingUnknown { cancel_asked, .. } => match (escrow.status, cancel_asked) {
-            (Status::Ordered, false) => Change::BankAsked { remittance },
-            (_, true) => Change::CancelAsked { remittance },
-            (_, false) => Change::Recovering { remittance },
+        Status::FundingUnknown {
+            recovering: true, ..
+        } if !is_recovering(escrow.status) => Change::Recovering { remittance },
+        Status::FundingUnknown {
+            cancel_asked: true, ..
+        } => Change::CancelAsked { remittance },
+        Status::FundingUnknown { .. } => match escrow.flow {
+            Flow::Credit(Source::Bank) => Change::BankAsked { remittance },
+            // noted of its debit
+            Flow::Credit(Source::Account | Source::Card | Source::Payable) | Flow::Debit { .. } => {
+                return Ok(());
+            }
         },
         Status::Recovering { .. } => match escrow.status {
             Status::Recovering { .. } => Change::CancelAsked { remittance },
@@ -437,6 +458,22 @@ pub(super) fn advance(
     journal::record(connection, now, change)
 }
 
+/// Whether a restored database waits to hear of it.
+const fn is_recovering(status: Status) -> bool {
+    match status {
+        Status::FundingUnknown { recovering, .. } => recovering,
+        Status::Recovering { .. } => true,
+        Status::Ordered
+        | Status::Unfunded { .. }
+        | Status::Open
+        | Status::CommitSent { .. }
+        | Status::Refunding { .. }
+        | Status::Held { .. }
+        | Status::Credited { .. }
+        | Status::Returned { .. } => false,
+    }
+}
+
 /// Posts the transfer of a step, and moves the accounts that have a row.
 fn post_leg(
     connection: &Connection,
@@ -450,6 +487,12 @@ fn post_leg(
             let bank = Account::Bank(escrow.amount.currency());
             (Leg::Funding, bank, held)
         }
+        // posted by the card that has proven it
+        (Posting::ToEscrow, Flow::Credit(Source::Card)) => return Ok(()),
+        (Posting::FromCard, Flow::Debit { .. }) => return debit::post(connection, escrow, now),
+        (Posting::CardToSender, Flow::Debit { .. }) => {
+            return debit::post_closed(connection, escrow, now);
+        }
         (Posting::ToCard, Flow::Credit(_)) => (Leg::End, held, Account::Card(escrow.card)),
         (Posting::ToLoss, Flow::Credit(_)) => {
             (Leg::End, held, Account::Loss(escrow.amount.currency()))
@@ -458,10 +501,14 @@ fn post_leg(
             let loss = Account::Loss(escrow.amount.currency());
             (Leg::Loss, loss, escrow.paid_from_loss())
         }
-        (Posting::ToSender, Flow::Credit(_)) => (Leg::End, held, escrow.home()),
+        (Posting::ToSender, Flow::Credit(_)) | (Posting::Through, Flow::Credit(Source::Card)) => {
+            (Leg::End, held, escrow.home())
+        }
         (
             Posting::ToEscrow
             | Posting::FromCard
+            | Posting::Through
+            | Posting::CardToSender
             | Posting::ToCard
             | Posting::ToLoss
             | Posting::LossToSender
@@ -472,7 +519,7 @@ fn post_leg(
     match to {
         Account::Card(_) | Account::Holder(_) if planted::on(Bug::PostingForgotten) => {}
         Account::Card(card) => add_to(connection, card.as_bytes(), escrow.amount)?,
-        Account::Payable(holder) => add_to(connection, &holder.payable(), escrow.amount)?,
+        Account::Payable(_) => debit::owe(connection, escrow)?,
         Account::Holder(holder) => add_to(connection, holder.as_bytes(), escrow.amount)?,
         // derived: their transfers are their balance
         Account::Float(_)

@@ -1,5 +1,6 @@
 //! The audit: every promise of the books against all rows, at one instant.
 
+mod debit;
 mod log;
 
 use std::collections::{BTreeMap, HashMap};
@@ -23,6 +24,8 @@ struct Books<'c> {
     by_transfers: HashMap<Account, i128>,
     /// Sum of the payouts per card, by transfers.
     paid_out: HashMap<CardId, i128>,
+    /// Sum of the debits per card that were proven after a payout had paid their amount too.
+    overtaken: HashMap<CardId, i64>,
     /// Sum of transfers per currency: bank, float, loss, written off, escrow.
     bank: BTreeMap<Currency, i128>,
     float: BTreeMap<Currency, i128>,
@@ -46,6 +49,7 @@ pub(super) fn audit(connection: &Connection) -> Result<AuditReport, Fault> {
         by_transfers: HashMap::new(),
         bank: BTreeMap::new(),
         paid_out: HashMap::new(),
+        overtaken: HashMap::new(),
         float: BTreeMap::new(),
         loss: BTreeMap::new(),
         written_off: BTreeMap::new(),
@@ -58,6 +62,7 @@ pub(super) fn audit(connection: &Connection) -> Result<AuditReport, Fault> {
         held: BTreeMap::new(),
     };
     books.transfers()?;
+    books.closed_debits()?;
     books.accounts()?;
     books.remittances()?;
     books.in_flight()?;
@@ -136,16 +141,22 @@ impl Books<'_> {
     fn accounts(&mut self) -> Result<(), Fault> {
         // a receipt moved the account, and the card has not been read yet
         let sql = "SELECT account.id, kind, account.currency, balance, \
-                   card.proven_value - card.paid_out + coalesce((SELECT sum(amount) FROM receipt_shown \
+                   card.proven_value - card.paid_out + coalesce((SELECT \
+                   sum(CASE flow WHEN 'debit' THEN -amount ELSE amount END) FROM receipt_shown \
                    JOIN remittance ON remittance.id = receipt_shown.remittance \
                    WHERE receipt_shown.card = card.id), 0) \
                    FROM account LEFT JOIN card ON card.id = account.id";
         self.each(sql, |books, row| {
             let currency = rows::currency(row, 2)?;
             let balance: i64 = row.get(3)?;
-            let proven: Option<i64> = row.get(4)?;
+            let mut proven: Option<i64> = row.get(4)?;
             let account = match row.get::<_, i64>(1)? {
-                rows::KIND_CARD => Account::Card(rows::id(row, 0, CardId::from_bytes)?),
+                rows::KIND_CARD => {
+                    let card = rows::id(row, 0, CardId::from_bytes)?;
+                    let overtaken = books.overtaken.get(&card).copied().unwrap_or(0);
+                    proven = proven.and_then(|proven| proven.checked_add(overtaken));
+                    Account::Card(card)
+                }
                 rows::KIND_PAYABLE => Account::Payable(rows::id(row, 0, HolderId::from_payable)?),
                 _ => Account::Holder(rows::id(row, 0, HolderId::from_bytes)?),
             };
@@ -232,7 +243,11 @@ impl Books<'_> {
             Flow::Credit(Source::Account) => Account::Holder(escrow.sender),
             Flow::Credit(Source::Payable) => Account::Payable(escrow.sender),
             Flow::Credit(Source::Bank) => Account::Bank(escrow.amount.currency()),
-            Flow::Credit(Source::Card) | Flow::Debit { .. } => return Err(Fault::Corrupt("flow")),
+            Flow::Credit(Source::Card) => match self.paying_card(escrow)? {
+                Some(card) => Account::Card(card),
+                None => return Ok(()),
+            },
+            Flow::Debit { funds } => return self.debit(escrow, funds),
         };
         let funding = escrow.status.is_funded().then_some((source, held));
         self.leg(escrow, Leg::Funding, funding)?;
@@ -257,6 +272,11 @@ impl Books<'_> {
         };
         let end = end.map(|to| (held, to));
         self.leg(escrow, Leg::End, end)?;
+        self.waits_for_its_card(escrow)
+    }
+
+    /// What was sent is in flight, and what a restore forgot is to be read.
+    fn waits_for_its_card(&mut self, escrow: &Escrow) -> Result<(), Fault> {
         let sent = matches!(escrow.status, Status::CommitSent { .. });
         let row = rows::in_flight(self.connection, escrow.card)?;
         if sent && row.is_none_or(|row| row.remittance != escrow.remittance) {
@@ -282,7 +302,9 @@ impl Books<'_> {
         let currency = escrow.amount.currency();
         let sender = escrow.paid_from_loss();
         let found = rows::transfer(self.connection, Leg::Loss.transfer_of(escrow.remittance))?;
-        let expected = held.then_some((Account::Loss(currency), sender, escrow.amount));
+        // what a debit may have taken is in the card account
+        let paid = held && !matches!(escrow.flow, Flow::Debit { .. });
+        let expected = paid.then_some((Account::Loss(currency), sender, escrow.amount));
         if found.map(|found| (found.from, found.to, found.amount)) != expected {
             let detail = format!("closed in doubt {held}, transfer {found:?}");
             self.fail(AuditCheck::Held, escrow.remittance, detail);

@@ -137,7 +137,7 @@ fn follow_mail(
             let sql = "UPDATE outbox SET due = ?2 WHERE remittance = ?1";
             rows::write(connection, sql, (remittance, now.micros()), "mail")
         }
-        (false, Status::Unfunded { .. } | Status::Refunding { .. }) => {
+        (false, Status::Unfunded { .. } | Status::Refunding { .. } | Status::Returned { .. }) => {
             let sql = "UPDATE outbox SET status = 'failed', error = 'never funded' \
                        WHERE remittance = ?1";
             rows::write(connection, sql, [remittance], "mail")

@@ -353,8 +353,14 @@ fn write_resolution(
     let sql = "UPDATE freeze_case SET closed = ?2 WHERE card = ?1 AND closed IS NULL";
     let params = (card.id.as_bytes(), now.micros());
     connection.prepare_cached(sql)?.execute(params)?;
+    // what the account is short of comes before the debits that took it
+    if plan.adjusted > 0 {
+        adjust(connection, card, *adjustment, plan.adjusted, now)?;
+    }
     adopt(connection, card.id, plan, credited, now)?;
-    adjust(connection, card, *adjustment, plan.adjusted, now)?;
+    if plan.adjusted < 0 {
+        adjust(connection, card, *adjustment, plan.adjusted, now)?;
+    }
     let change = Change::CaseAdopted {
         case,
         card: card.id,

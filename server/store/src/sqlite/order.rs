@@ -8,9 +8,8 @@ use ledger::{
 use planted::Bug;
 use rusqlite::{Connection, Row};
 
-use crate::sqlite::bank;
 use crate::sqlite::fault::Fault;
-use crate::sqlite::{journal, rows};
+use crate::sqlite::{bank, debit, journal, rows};
 
 type Answer = Result<Outcome, Refusal>;
 
@@ -40,15 +39,24 @@ pub(super) fn place_order(
     let found = recipient(connection, order)?;
     let bank_account = match order.payment {
         Payment::Bank => bank::account(connection, order.sender)?,
-        Payment::Account | Payment::Payable => None,
+        Payment::Account | Payment::Payable | Payment::Card(_) => None,
     };
+    let (payer, debit_taken) = match &order.payment {
+        Payment::Card(debit) => (
+            debit::payer(connection, debit)?,
+            debit::is_taken(connection, order.remittance, debit)?,
+        ),
+        Payment::Account | Payment::Payable | Payment::Bank => (None, false),
+    };
+    let taken = rows::escrow(connection, order.remittance)?.is_some();
     let facts = rules::OrderFacts {
-        remittance_taken: rows::escrow(connection, order.remittance)?.is_some(),
-        sender: match rows::account_columns(&payer(order)) {
+        remittance_taken: taken || debit_taken,
+        sender: match rows::account_columns(&account_of(order)) {
             (_, Some(id)) => rows::balance(connection, &id)?,
             (_, None) => None,
         },
         bank_account: bank_account.is_some(),
+        payer: payer.as_ref().map(debit::Payer::facts),
         recipient: found.as_ref().map(|found| found.facts),
     };
     let answer = match (rules::place_order(order, &facts, now), found) {
@@ -56,6 +64,9 @@ pub(super) fn place_order(
             place(connection, order, &found, &plan, now)?;
             if let Some(account) = bank_account {
                 bank::insert(connection, order.remittance, &account, now)?;
+            }
+            if let (Payment::Card(debit), Some(payer)) = (&order.payment, &payer) {
+                debit::place(connection, order, debit, payer, now)?;
             }
             Ok(Outcome::Placed {
                 remittance: order.remittance,
@@ -71,9 +82,9 @@ pub(super) fn place_order(
 }
 
 /// The account here that pays, or that shows that the sender has one.
-const fn payer(order: &PlaceOrder) -> Account {
+const fn account_of(order: &PlaceOrder) -> Account {
     match order.payment {
-        Payment::Account | Payment::Bank => Account::Holder(order.sender),
+        Payment::Account | Payment::Bank | Payment::Card(_) => Account::Holder(order.sender),
         Payment::Payable => Account::Payable(order.sender),
     }
 }
@@ -170,7 +181,7 @@ fn place(
     now: Timestamp,
 ) -> Result<(), Fault> {
     if let Some(balance) = plan.sender_after {
-        let from = payer(order);
+        let from = account_of(order);
         let (_, id) = rows::account_columns(&from);
         let id = id.ok_or(Fault::Corrupt("account"))?;
         rows::set_balance(connection, &id, balance)?;

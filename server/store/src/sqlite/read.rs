@@ -98,7 +98,8 @@ pub(super) fn orders(
     let limit = limit.min(PAGE_MAX);
     let sql = concat!(
         remittance_select!(),
-        " WHERE sender = ?1 AND remittance.id < ?2 ORDER BY remittance.id DESC LIMIT ?3"
+        // a debit belongs to the order that it pays for
+        " WHERE sender = ?1 AND remittance.id < ?2 AND flow <> 'debit' ORDER BY remittance.id DESC LIMIT ?3"
     );
     // no id is above this: the first bits are a time
     let before = before.map_or([0xFF; 16], RemittanceId::to_bytes);

@@ -11,7 +11,7 @@ use crate::record::Incarnated;
 use crate::sqlite::apply::{advance, set_proven};
 use crate::sqlite::fault::Fault;
 use crate::sqlite::read;
-use crate::sqlite::{bank, journal, rows};
+use crate::sqlite::{bank, debit, journal, rows};
 
 /// The incarnation that a restore gave to this database.
 pub(super) fn incarnation(connection: &Connection) -> Result<Option<[u8; 16]>, Fault> {
@@ -154,6 +154,9 @@ pub(super) fn show_receipt(
         let receipt = rows::receipt(connection, remittance)?;
         let receipt = receipt.ok_or(Fault::Corrupt("receipt"))?;
         return Ok(Ok(Outcome::Settled { receipt }));
+    }
+    if !debit::may_post(connection, &escrow)? {
+        return Ok(Err(Refusal::Recovering));
     }
     let sql = "DELETE FROM in_flight WHERE remittance = ?1";
     connection

@@ -537,6 +537,14 @@ pub(super) fn read_remittance(row: &Row<'_>) -> Result<Remittance, Fault> {
     })
 }
 
+/// Whether two persons closed it, now or ever.
+pub(super) fn is_held(connection: &Connection, remittance: RemittanceId) -> Result<bool, Fault> {
+    let sql = "SELECT 1 FROM remittance WHERE id = ?1 AND held IS NOT NULL";
+    Ok(connection
+        .prepare_cached(sql)?
+        .exists([remittance.as_bytes()])?)
+}
+
 pub(super) fn receipt(
     connection: &Connection,
     remittance: RemittanceId,

@@ -16,8 +16,8 @@ use crate::record::{
 };
 use crate::sqlite::fault::Fault;
 use crate::sqlite::{
-    SqliteStore, address, admin, audit, bank, doubt, log, outbox, pool, read, recovery, revise,
-    rows,
+    SqliteStore, address, admin, audit, bank, debit, doubt, log, outbox, pool, read, recovery,
+    revise, rows,
 };
 use crate::traits::{LEASES_MAX, PAGE_MAX, Store};
 
@@ -95,6 +95,11 @@ impl Store for SqliteStore {
 
     async fn remittance(&self, id: RemittanceId) -> Result<Option<Remittance>, StoreError> {
         self.read(move |connection| read::remittance(connection, id))
+            .await
+    }
+
+    async fn debit_of(&self, order: RemittanceId) -> Result<Option<Remittance>, StoreError> {
+        self.read(move |connection| debit::of_order(connection, order))
             .await
     }
 

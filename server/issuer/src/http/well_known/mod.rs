@@ -2,4 +2,3 @@
 
 pub mod issuer;
 pub mod status;
-pub mod succession;
