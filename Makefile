@@ -14,7 +14,7 @@ lint:    ## formatting, lints as errors, licences and sources of dependencies
 	@.ci/setup build
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	cargo clippy --locked -p crashpoint --features failpoints -- -D warnings
+	cargo clippy --locked --workspace --lib --test planted --features crashpoint/failpoints,simulation/planted-bugs -- -D warnings
 	@.ci/deny
 
 guests:  ## rebuild the guest templates under guest-programs/prebuilt

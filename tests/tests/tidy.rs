@@ -28,7 +28,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("card", &[]),
     ("card-sim", &["card"]),
     ("program", &["money", "wire"]),
-    ("relay", &["crashpoint", "planted", "wire"]),
+    ("relay", &["crashpoint", "planted", "program", "wire"]),
     (
         "redemption",
         &["card", "ledger", "money", "planted", "wire"],
@@ -40,7 +40,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ),
     ("mailer", &["money"]),
     ("card-reader", &["card-sim", "crashpoint"]),
-    ("sandbox", &["card", "program", "wire"]),
+    ("sandbox", &["card", "program", "relay", "wire"]),
     (
         "conformance",
         &[

@@ -1,7 +1,7 @@
 //! What a terminal decides between program, issuer and its own journal, without any I/O.
 //!
 //! The terminal brings files, a channel and a clock; the simulation brings its own. Both run these
-//! rules: what may be sent, what is written down before it, what ends the need to send it again, and
+//! rules: what may be sent to the issuer and to the card, what is written down before it, what ends the need to send it again, and
 //! which receipt is proof. Source: docs/terminal.md, docs/exchange.md.
 #![no_std]
 #![deny(
@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+pub mod apdu;
 pub mod hex;
 pub mod journal;
 pub mod run;

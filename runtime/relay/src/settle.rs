@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use wire::cbor::DecodeError;
 use wire::descriptor::Descriptor;
 use wire::exchange::{Refusal, Reply, Request};
-use wire::receipt::{Receipt, ReceiptError};
+use wire::receipt::Receipt;
+use wire::signed::SignerError;
 
 use crate::journal::{Facts, Journal, Key, Unanswered};
 use crate::watch::concludes;
@@ -24,7 +25,7 @@ pub struct Proof {
 pub enum NoProof {
     /// The issuer did not sign it, or not so.
     #[error(transparent)]
-    Receipt(#[from] ReceiptError),
+    Receipt(#[from] SignerError),
     /// It is genuine, and for another order.
     #[error("it is for another order")]
     OtherOrder,

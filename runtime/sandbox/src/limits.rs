@@ -120,7 +120,7 @@ limits! {
         "Sixteen messages of the greatest length.";
     REFUSALS_MAX: usize = 16, "calls answered with denied or limit in a run", "E_LIMIT_CALLS",
         "A lawful program ends at the first; one that goes on asking is ended.";
-    WRITE_LEN_MAX: usize = 64, "bytes that one write to the card may announce", "denied",
+    WRITE_LEN_MAX: usize = relay::apdu::WRITE_LEN_MAX, "bytes that one write to the card may announce", "denied",
         "Our longest record has 30 bytes.";
 }
 

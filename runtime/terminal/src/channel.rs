@@ -1,4 +1,4 @@
-//! The one channel to an issuer: its own origin, three fixed paths, everything bounded.
+//! The one channel to an issuer: its own origin, four fixed paths, everything bounded.
 
 use core::time::Duration;
 use std::io::Read as _;
@@ -10,6 +10,7 @@ use reqwest::redirect::Policy;
 use wire::descriptor::DESCRIPTOR_LEN_MAX;
 use wire::exchange::{MEDIA_TYPE, REPLY_LEN_MAX};
 use wire::status::STATUS_LEN_MAX;
+use wire::succession::CHAIN_LEN_MAX;
 
 use crate::failure::Failure;
 use crate::origin::{Access, Origin};
@@ -22,6 +23,9 @@ const DESCRIPTOR_PATH: &str = "/.well-known/tegata-issuer";
 
 /// Path of the issuer's signed status list.
 const STATUS_PATH: &str = "/.well-known/tegata-status";
+
+/// Path of the succession of the issuer's roots.
+const SUCCESSION_PATH: &str = "/.well-known/tegata-succession";
 
 /// Time for one connection attempt: longer than any healthy path across the world needs.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -139,6 +143,14 @@ impl Channel {
     /// [`ChannelError`].
     pub fn status_list(&self) -> Result<Vec<u8>, ChannelError> {
         self.get(STATUS_PATH, STATUS_LEN_MAX)
+    }
+
+    /// Fetches the succession of the issuer's roots, at most [`CHAIN_LEN_MAX`] bytes, unchecked.
+    ///
+    /// # Errors
+    /// [`ChannelError`]; [`ChannelError::Reply`] of an issuer that serves none.
+    pub fn succession(&self) -> Result<Vec<u8>, ChannelError> {
+        self.get(SUCCESSION_PATH, CHAIN_LEN_MAX)
     }
 
     fn get(&self, path: &str, len_max: usize) -> Result<Vec<u8>, ChannelError> {

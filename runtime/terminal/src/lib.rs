@@ -2,7 +2,7 @@
 //! keeps the receipt.
 //!
 //! The decisions are in modules without I/O: `escape`, `sniff`, `mail`, `origin`, `consent`, `codes`,
-//! the rules of `trust` and `told`, and in the crate `relay` what a run may send and must write down. `input`,
+//! the rules of `trust`, `roots` and `told`, and in the crate `relay` what a run may send and must write down. `input`,
 //! `state`, `channel` and `effects` are the edges, `log` and `record` what is remembered of every
 //! command; `open`, `settle`, `trust_command`, `receipts`, `inspect`, `log_command` and `cards` are
 //! the commands. Nothing here prints and nothing reads the clock or the environment: the
@@ -30,6 +30,7 @@ pub mod origin;
 pub mod receipts;
 pub mod record;
 pub mod report;
+pub mod roots;
 pub mod settle;
 pub mod sniff;
 pub mod state;

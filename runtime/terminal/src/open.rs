@@ -26,6 +26,7 @@ use crate::input::{self, Source};
 use crate::journal::{Entry, Facts, Key};
 use crate::record::Record;
 use crate::report::Report;
+use crate::roots::Served;
 use crate::settle::{self, Proof};
 use crate::terminal::{Consent, RUNNER, Terminal};
 use crate::trust::Trusted;
@@ -164,29 +165,31 @@ fn settle_earlier(terminal: &mut Terminal<'_>, report: &mut Report) -> Result<Ve
 
 /// Verifies the bytes with the keys of the trusted issuers, that of the order first: nobody takes its
 /// place by listing its key. If that fails by the key, the issuer's newest keys are fetched once.
-fn verify(terminal: &Terminal<'_>, bytes: Vec<u8>) -> Result<Opened, Failure> {
+fn verify(terminal: &mut Terminal<'_>, bytes: Vec<u8>) -> Result<Opened, Failure> {
     let failed = |error: VerifyError| Failure::new(error.code());
     let raw = RawProgram::new(bytes).map_err(failed)?;
     let claimed = program::inspect_unverified(&raw).ok();
     let name = claimed.map(|claimed| claimed.order().issuer.clone());
     let name = name.unwrap_or_default();
-    let at =
-        |time| program::verify(raw.clone(), &keys_first_of(terminal, &name)?, time).map_err(failed);
-    let program = match at(terminal.now) {
+    let at = |terminal: &Terminal<'_>| {
+        let keys = keys_first_of(terminal, &name)?;
+        program::verify(raw.clone(), &keys, terminal.now).map_err(failed)
+    };
+    let program = match at(terminal) {
         Err(failure) if failure.code == VerifyError::KeyUnknown.code() => {
             let issuer = terminal
                 .trust
                 .find(&name)?
                 .ok_or(Failure::with("E_ISSUER_UNTRUSTED", &name))?;
             refresh(terminal, &issuer)?;
-            at(terminal.now)?
+            at(terminal)?
         }
         // The key is known, and not as one that may sign this: perhaps the list is old. If there is
         // no newer one, that stays the answer.
         Err(failure) if is_about_the_key(&failure) => {
             let known = terminal.trust.find(&name)?;
             match known.map(|issuer| refresh(terminal, &issuer)) {
-                Some(Ok(_)) => at(terminal.now)?,
+                Some(Ok(_)) => at(terminal)?,
                 Some(Err(_)) | None => return Err(failure),
             }
         }
@@ -242,14 +245,20 @@ fn keys_first_of(terminal: &Terminal<'_>, name: &str) -> Result<Vec<TrustedKey>,
     Ok(issuers.iter().flat_map(Trusted::program_keys).collect())
 }
 
-fn refresh(terminal: &Terminal<'_>, issuer: &Trusted) -> Result<Trusted, Failure> {
-    let signed = Channel::new(&issuer.origin)?.descriptor()?;
-    terminal.trust.renew(issuer, signed, terminal.now)
+/// Fetches the issuer's newest keys; a root that the known one has named is told.
+fn refresh(terminal: &mut Terminal<'_>, issuer: &Trusted) -> Result<Trusted, Failure> {
+    let channel = Channel::new(&issuer.origin)?;
+    let served = Served::fetch(&channel, Some(&issuer.descriptor.root))?;
+    let (newer, new_root) = terminal.trust.renew(issuer, served, terminal.now)?;
+    if let Some(new_root) = new_root {
+        terminal.tell_new_root(new_root);
+    }
+    Ok(newer)
 }
 
 /// Before a run the issuer's status list is at most a day old and does not name the program, and
 /// key and order are valid by the later one of this computer's time and the issuer's.
-fn check_status(terminal: &Terminal<'_>, mut opened: Opened) -> Result<Opened, Failure> {
+fn check_status(terminal: &mut Terminal<'_>, mut opened: Opened) -> Result<Opened, Failure> {
     let now = terminal.now;
     let name = opened.issuer.name().to_owned();
     let told = terminal.trust.told(&name)?;
@@ -284,7 +293,7 @@ fn check_status(terminal: &Terminal<'_>, mut opened: Opened) -> Result<Opened, F
 }
 
 /// Before a run the issuer's keys are at most a day old; the program is verified again with them.
-fn refresh_if_stale(terminal: &Terminal<'_>, opened: Opened) -> Result<Opened, Failure> {
+fn refresh_if_stale(terminal: &mut Terminal<'_>, opened: Opened) -> Result<Opened, Failure> {
     if !opened.issuer.is_stale(terminal.now) {
         return Ok(opened);
     }

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::consent;
 use crate::hex;
 use crate::report::Report;
+use crate::roots::NewRoot;
 use crate::terminal::Terminal;
 
 /// The functions that a program may call; the same for every kind.
@@ -80,6 +81,12 @@ impl Record {
             if ["consent", "basis", "fingerprint", "issuer"].contains(&name.as_str()) {
                 self.fields.insert(name.clone(), value.clone());
             }
+        }
+        if !terminal.new_roots.is_empty() {
+            let new = terminal.new_roots.iter().map(NewRoot::document);
+            let new: Vec<Value> = new.collect();
+            self.set("new_roots", new.clone());
+            report.fact("new_roots", new);
         }
         if let Err(failure) = terminal.log.append(self.fields) {
             report.fact("log", failure.to_string());

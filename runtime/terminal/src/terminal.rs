@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::journal::Journal;
 use crate::lang::Lang;
 use crate::log::Log;
+use crate::roots::NewRoot;
 use crate::state::StateDir;
 use crate::trust::TrustStore;
 use crate::ui::Person;
@@ -49,6 +50,8 @@ pub struct Terminal<'a> {
     pub state: PathBuf,
     /// What a missing wall of the program runner means.
     pub walls: WallRule,
+    /// Issuers whose new root was taken over by this command.
+    pub new_roots: Vec<NewRoot>,
 }
 
 impl core::fmt::Debug for Terminal<'_> {
@@ -98,7 +101,24 @@ impl<'a> Terminal<'a> {
             executable: surroundings.executable,
             state: surroundings.state,
             walls: surroundings.walls,
+            new_roots: Vec::new(),
         })
+    }
+
+    /// Tells that an issuer has a new root, and keeps it for document and record.
+    pub fn tell_new_root(&mut self, new: NewRoot) {
+        let NewRoot { issuer, from, to } = &new;
+        self.tell(
+            &format!(
+                "{issuer} has a new root key, signed by the old one: {to} in place of {from}. \
+                 Compare it with what the issuer publishes."
+            ),
+            &format!(
+                "{issuer} の根の鍵が新しくなりました(以前の鍵による署名あり): {from} から {to} へ。\
+                 発行者が公表しているものと照合してください。"
+            ),
+        );
+        self.new_roots.push(new);
     }
 
     /// Shows one line of talk in the person's language.

@@ -14,6 +14,7 @@ use wire::status::StatusList;
 use crate::failure::Failure;
 use crate::hex;
 use crate::origin::{Access, Origin};
+use crate::roots::{NewRoot, Roots, Served};
 use crate::state::StateDir;
 use crate::told::{FLOOR_AHEAD_MAX_S, Told};
 
@@ -45,6 +46,9 @@ struct File {
     fetched_at: u64,
     #[serde(with = "hex::bytes")]
     descriptor: Vec<u8>,
+    /// Absent in files of before there was such a thing.
+    #[serde(default, with = "hex::bytes")]
+    succession: Vec<u8>,
 }
 
 /// An issuer the person trusts.
@@ -58,6 +62,8 @@ pub struct Trusted {
     pub added_at: u64,
     /// Unix time at which the descriptor was fetched.
     pub fetched_at: u64,
+    /// How its root followed from the one that the person trusted.
+    pub roots: Roots,
     signed: Vec<u8>,
 }
 
@@ -81,6 +87,7 @@ impl Trusted {
             descriptor,
             added_at: now,
             fetched_at: now,
+            roots: Roots::default(),
             signed,
         })
     }
@@ -88,14 +95,20 @@ impl Trusted {
     /// Takes over a newer descriptor of the same issuer.
     ///
     /// # Errors
-    /// `E_ROOT_CHANGED` if the root is another one; `E_DESCRIPTOR` if it is malformed, names
-    /// another issuer, or is older than the one known, which could bring a revoked key back.
-    pub fn refreshed(&self, signed: Vec<u8>, now: u64) -> Result<Self, Failure> {
+    /// `E_ROOT_CHANGED` if the root is another one that the known one has not named; `E_DESCRIPTOR`
+    /// if it is malformed, names another issuer, or is older than the one known, which could bring a
+    /// revoked key back.
+    pub fn refreshed(&self, served: Served, now: u64) -> Result<Self, Failure> {
+        let signed = served.descriptor;
         let descriptor = Descriptor::verify_first_contact(&signed)
             .map_err(|error| Failure::with("E_DESCRIPTOR", error))?;
-        if descriptor.root != self.descriptor.root {
-            return Err(Failure::new("E_ROOT_CHANGED"));
-        }
+        let (known, new) = (&self.descriptor.root, &descriptor.root);
+        let roots = if known == new {
+            self.roots.clone()
+        } else {
+            let served = served.succession.as_deref();
+            self.roots.followed(self.name(), known, new, served)?
+        };
         if descriptor.issuer != self.descriptor.issuer {
             return Err(Failure::with("E_DESCRIPTOR", "it names another issuer"));
         }
@@ -108,6 +121,7 @@ impl Trusted {
         }
         Ok(Self {
             descriptor,
+            roots,
             signed,
             fetched_at: now,
             ..self.clone()
@@ -162,17 +176,20 @@ impl Trusted {
         if descriptor.issuer != file.issuer {
             return Err("the descriptor names another issuer".to_owned());
         }
+        let roots = Roots::from_bytes(&file.succession, &file.issuer, &file.root)
+            .map_err(|error| error.to_string())?;
         Ok(Self {
             origin,
             descriptor,
+            roots,
             added_at: file.added_at,
             fetched_at: file.fetched_at,
             signed: file.descriptor,
         })
     }
 
-    fn to_file(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec_pretty(&File {
+    fn to_file(&self) -> Result<Vec<u8>, Failure> {
+        let file = File {
             version: VERSION,
             issuer: self.descriptor.issuer.clone(),
             origin: self.origin.to_string(),
@@ -182,7 +199,9 @@ impl Trusted {
             added_at: self.added_at,
             fetched_at: self.fetched_at,
             descriptor: self.signed.clone(),
-        })
+            succession: self.roots.to_bytes()?,
+        };
+        serde_json::to_vec_pretty(&file).map_err(|error| Failure::with("E_STATE", error))
     }
 }
 
@@ -241,30 +260,34 @@ impl TrustStore {
     /// # Errors
     /// `E_STATE`.
     pub fn put(&self, entry: &Trusted) -> Result<(), Failure> {
-        let bytes = entry
-            .to_file()
-            .map_err(|error| Failure::with("E_STATE", error))?;
-        self.state.write(&path(entry.name()), &bytes)
+        self.state.write(&path(entry.name()), &entry.to_file()?)
     }
 
     /// Takes over a newer descriptor of `issuer`, fetched just now, and notes the time that it was signed
     /// at.
     ///
     /// Held against what is stored at this moment, under a lock: another window may have removed the
-    /// issuer or stored a newer list meanwhile.
+    /// issuer or stored a newer list meanwhile. With it comes the new root, if there is one.
     ///
     /// # Errors
     /// As [`Trusted::refreshed`]; `E_ISSUER_UNTRUSTED` if the issuer was removed; `E_STATE`.
-    pub fn renew(&self, issuer: &Trusted, signed: Vec<u8>, now: u64) -> Result<Trusted, Failure> {
+    pub fn renew(
+        &self,
+        issuer: &Trusted,
+        served: Served,
+        now: u64,
+    ) -> Result<(Trusted, Option<NewRoot>), Failure> {
         let _lock = self.state.lock(&PathBuf::from(LOCK))?;
         let stored = self.find(issuer.name())?;
         let stored = stored.ok_or_else(|| Failure::with("E_ISSUER_UNTRUSTED", issuer.name()))?;
-        let newer = stored.refreshed(signed, now)?;
+        let newer = stored.refreshed(served, now)?;
+        let (from, to) = (&stored.descriptor.root, &newer.descriptor.root);
+        let new_root = NewRoot::between(newer.name(), from, to);
         let told = self.told(newer.name())?;
         let told = told.heard(newer.descriptor.issued_at, now);
         self.put_told(newer.name(), &told)?;
         self.put(&newer)?;
-        Ok(newer)
+        Ok((newer, new_root))
     }
 
     /// Takes over a status list of `issuer`, fetched just now.
@@ -341,6 +364,7 @@ fn path(name: &str) -> PathBuf {
 mod tests {
     use super::{DESCRIPTOR_AGE_MAX_S, SIGNED_AGE_MAX_S, TrustStore, Trusted};
     use crate::origin::{Access, Origin};
+    use crate::roots::Served;
     use crate::state::StateDir;
     use crate::told::FLOOR_AHEAD_MAX_S;
     use ed25519_dalek::SigningKey;
@@ -361,6 +385,13 @@ mod tests {
         }
         .sign(&root)
         .unwrap()
+    }
+
+    fn served(descriptor: Vec<u8>) -> Served {
+        Served {
+            descriptor,
+            succession: None,
+        }
     }
 
     fn met() -> Trusted {
@@ -386,7 +417,7 @@ mod tests {
             (signed(1, "other.example.org", NOW), Err("E_DESCRIPTOR")),
             (b"nothing".to_vec(), Err("E_DESCRIPTOR")),
         ] {
-            let refreshed = met().refreshed(bytes, NOW + 1);
+            let refreshed = met().refreshed(served(bytes), NOW + 1);
             let result = refreshed
                 .map(|entry| entry.descriptor.issued_at)
                 .map_err(|f| f.code);
@@ -411,7 +442,7 @@ mod tests {
         }
         // Shown again and again, a list does not stay young.
         let again = met().refreshed(
-            signed(1, "pay.example.org", NOW - 5),
+            served(signed(1, "pay.example.org", NOW - 5)),
             NOW + SIGNED_AGE_MAX_S,
         );
         assert_eq!(again.unwrap_err().code, "E_DESCRIPTOR");
@@ -422,10 +453,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = TrustStore::new(StateDir::open(&dir.path().join("state")).unwrap());
         store.put(&met()).unwrap();
-        let newest = signed(1, "pay.example.org", NOW);
+        let newest = served(signed(1, "pay.example.org", NOW));
         assert!(store.renew(&met(), newest.clone(), NOW).is_ok());
         // Against what is stored now, not what the caller once read.
-        let late = store.renew(&met(), signed(1, "pay.example.org", NOW - 1), NOW);
+        let late = store.renew(&met(), served(signed(1, "pay.example.org", NOW - 1)), NOW);
         assert_eq!(late.unwrap_err().code, "E_DESCRIPTOR");
         assert!(store.remove("pay.example.org").unwrap());
         let back = store.renew(&met(), newest, NOW);

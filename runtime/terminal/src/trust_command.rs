@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::origin::{Access, Origin};
 use crate::record::Record;
 use crate::report::Report;
+use crate::roots::{NewRoot, Served};
 use crate::terminal::{Consent, Terminal};
 use crate::trust::Trusted;
 use crate::ui::Answer;
@@ -53,7 +54,8 @@ fn steps(
     report: &mut Report,
 ) -> Result<Trusted, Failure> {
     let origin = Origin::parse(&request.address, request.access)?;
-    let signed = Channel::new(&origin)?.descriptor()?;
+    let channel = Channel::new(&origin)?;
+    let signed = channel.descriptor()?;
     let met = Trusted::first_contact(origin.clone(), signed.clone(), terminal.now)?;
     if let Some(expected) = &request.fingerprint
         && !is_same_fingerprint(expected, &met.fingerprint())
@@ -69,8 +71,20 @@ fn steps(
             return Err(Failure::with("E_ORIGIN", reason));
         }
         Some(known) => {
-            report.fact("basis", "known root");
-            known.refreshed(signed, terminal.now)?.moved_to(origin)
+            let root = known.descriptor.root;
+            let served = Served {
+                succession: Served::succession(&channel, &signed, Some(&root))?,
+                descriptor: signed,
+            };
+            let newer = known.refreshed(served, terminal.now)?.moved_to(origin);
+            match NewRoot::between(newer.name(), &root, &newer.descriptor.root) {
+                Some(new) => {
+                    report.fact("basis", "succession");
+                    terminal.tell_new_root(new);
+                }
+                None => report.fact("basis", "known root"),
+            }
+            newer
         }
         None => {
             agree(terminal, request, &met, report)?;
@@ -114,6 +128,14 @@ pub fn show(terminal: &Terminal<'_>, name: &str) -> Report {
             crate::hex::encode(&wire::signed::key_id(&key.public)),
             consent::utc(key.not_before),
             consent::utc(key.not_after),
+        ));
+    }
+    for (root, until) in entry.roots.former() {
+        report.lines.push(format!(
+            "  {} {}  - {}",
+            lang.pick("former root", "以前の根の鍵"),
+            wire::descriptor::fingerprint(&root),
+            consent::utc(until),
         ));
     }
     if told.floor() > 0 {
@@ -277,6 +299,7 @@ pub(crate) fn document(entry: &Trusted) -> serde_json::Value {
         "origin": entry.origin.to_string(),
         "dev": entry.origin.access() == Access::Dev,
         "fetched_at": consent::utc(entry.fetched_at),
+        "former_roots": entry.roots.document(),
         "keys": entry.descriptor.keys.iter().map(|key| json!({
             "id": crate::hex::encode(&wire::signed::key_id(&key.public)),
             "purpose": purpose(key.purpose),

@@ -5,7 +5,7 @@
 
 use crate::{
     clock::{Random, random},
-    files,
+    files, roots,
 };
 use anyhow::{Context, bail};
 use card::{
@@ -126,8 +126,10 @@ pub struct Keys {
     pub ticket: SealKey,
     claim: Secret,
     card_number: Secret,
-    /// Signs the descriptor, nothing else.
+    /// Signs the descriptor and, once, the root that follows it; nothing else.
     pub root: SigningKey,
+    /// How this root followed the ones before it, as it is served.
+    pub succession: Vec<u8>,
     /// Program, receipt, status and audit keys, all that ever were.
     pub signers: Vec<Signer>,
 }
@@ -229,12 +231,14 @@ impl Keys {
         signers.sort_by_key(|s| (s.purpose as u8, s.not_before, s.id()));
         let [picc, k0, k1, k2] = CARD_MASTERS;
         let master = |name| anyhow::Ok(Key::new(*read_hex(dir, name)?));
+        let root = read_signing(dir, "root")?;
         Ok(Self {
             card_masters: [master(picc)?, master(k0)?, master(k1)?, master(k2)?],
             ticket: SealKey::new(*read_hex(dir, "ticket")?),
             claim: read_hex(dir, "claim")?,
             card_number: read_hex(dir, "card-number")?,
-            root: SigningKey::from_bytes(&*read_hex(dir, "root")?),
+            succession: roots::succession(dir, &root)?,
+            root,
             signers,
         })
     }
@@ -436,10 +440,22 @@ fn load_signer(path: &Path) -> anyhow::Result<Signer> {
     })
 }
 
-fn write_hex(dir: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn write_hex(dir: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
     let path = dir.join(name);
-    let line = Zeroizing::new(format!("{}\n", HEXLOWER.encode(bytes)));
-    files::write_new(&path, line.as_bytes()).with_context(|| path.display().to_string())
+    files::write_new(&path, line(bytes).as_bytes()).with_context(|| path.display().to_string())
+}
+
+pub(crate) fn replace_hex(dir: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+    let path = dir.join(name);
+    files::replace(&path, line(bytes).as_bytes()).with_context(|| path.display().to_string())
+}
+
+fn line(bytes: &[u8]) -> Zeroizing<String> {
+    Zeroizing::new(format!("{}\n", HEXLOWER.encode(bytes)))
+}
+
+pub(crate) fn read_signing(dir: &Path, name: &str) -> anyhow::Result<SigningKey> {
+    Ok(SigningKey::from_bytes(&*read_hex(dir, name)?))
 }
 
 fn read_hex<const N: usize>(dir: &Path, name: &str) -> anyhow::Result<Zeroizing<[u8; N]>> {

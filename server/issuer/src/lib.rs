@@ -21,3 +21,4 @@ pub mod limit;
 pub mod orders;
 pub mod pages;
 pub mod redeem;
+pub mod roots;

@@ -139,7 +139,12 @@ fn signing_keys_are_listed_rotated_and_revoked() {
             .len(),
         5
     );
-    assert!(failed(dir, &["keys", "rotate", "root"]).contains("root"));
+    assert!(failed(dir, &["keys", "rotate", "roof"]).contains("roof"));
+    let rotated = done(dir, &["keys", "rotate", "root"]);
+    assert_eq!(text(&rotated, "was"), text(&listed, "fingerprint"));
+    let now = text(&done(dir, &["keys", "list"]), "fingerprint");
+    assert_eq!(now, text(&rotated, "fingerprint"));
+    assert_ne!(now, text(&rotated, "was"));
     assert!(failed(dir, &["keys", "revoke", "00"]).contains("00"));
 }
 

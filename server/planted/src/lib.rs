@@ -1,8 +1,8 @@
 //! Defects that can be switched on, so that the simulation proves that it would find them.
 //!
 //! `planted::on(Bug::NoEpoch)` is `false` at compile time in what ships: no branch, no list. With the
-//! feature `planted-bugs`, which only the tests of the simulation ask for and which a release refuses
-//! to be built with, a thread has at most one defect at a time. Source: docs/simulation.md.
+//! feature `planted-bugs`, which only `.ci/failpoints` asks for and which a release refuses to be built
+//! with, a thread has at most one defect at a time. Source: docs/simulation.md.
 #![no_std]
 
 #[cfg(all(feature = "planted-bugs", not(debug_assertions)))]
@@ -95,8 +95,11 @@ mod armed {
     extern crate std;
 
     use super::Bug;
-    use core::cell::Cell;
+    use core::{cell::Cell, hint::black_box};
     use std::thread_local;
+
+    /// Stands in every binary that could switch a defect on, so that a test can look for it.
+    const MARK: &str = "tegata:planted-bugs-can-be-switched-on";
 
     thread_local! {
         static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
@@ -105,6 +108,7 @@ mod armed {
     /// Whether this defect is switched on in this thread.
     #[must_use]
     pub fn on(bug: Bug) -> bool {
+        black_box(MARK);
         PLANTED.get() == Some(bug)
     }
 

@@ -20,5 +20,5 @@ pub use record::{
     Decision, DoubtRow, EMAIL_LEN_MAX, Incarnated, LogKey, LogSegment, Logged, NewCard, NewHolder,
     OfficerRow, OrderPage, Payable, Seal, Standing, TEMPLATE_LEN_MAX, Unsealed, canonical_email,
 };
-pub use sqlite::{Access, Gate, Side, SqliteStore};
+pub use sqlite::{Access, Gate, Saved, Side, SqliteStore};
 pub use traits::{COMMANDS_MAX, LEASES_MAX, PAGE_MAX, Store};

@@ -1,8 +1,8 @@
 //! What crosses a wire between issuer, program and terminal, byte for byte.
 //!
 //! [`exchange`] is the conversation of a running program with its issuer, [`receipt`] the signed
-//! proof it ends with, [`descriptor`] the list of keys by which an issuer is known, [`status`] what it
-//! has withdrawn, [`signed`] the envelope of these three, and `api` (feature of that name) the JSON bodies of the HTTP API.
+//! proof it ends with, [`descriptor`] the list of keys by which an issuer is known, [`succession`] how one
+//! root follows another, [`status`] what is withdrawn, [`signed`] the envelope of these four, and `api` (feature of that name) the JSON bodies of the HTTP API.
 //!
 //! Everything but the JSON is deterministic CBOR and is read strictly: a value has exactly one
 //! encoding, and any other is refused. What is absent: sockets, files, clocks, randomness, logs.
@@ -22,6 +22,7 @@ pub mod receipt;
 pub mod refusal;
 pub mod signed;
 pub mod status;
+pub mod succession;
 pub mod text;
 
 #[cfg(feature = "api")]

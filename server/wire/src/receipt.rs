@@ -12,7 +12,7 @@ use money::{Amount, Currency};
 use crate::cbor::{self, DecodeError, Reader};
 use crate::descriptor::{KeyEntry, Purpose};
 use crate::is_issuer_name;
-use crate::signed::{self, Label, SignedError};
+use crate::signed::{self, Label, SignerError};
 
 const VERSION: u64 = 1;
 /// Longest masked card number in bytes: four groups of four and room for longer numbers.
@@ -42,27 +42,6 @@ pub struct Receipt {
     pub sender: String,
     /// When the ledger took it up, in Unix seconds, `0..=TIME_MAX`.
     pub credited_at: u64,
-}
-
-/// Why a receipt is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReceiptError {
-    /// The envelope or its signature.
-    #[error(transparent)]
-    Signed(SignedError),
-    /// The content.
-    #[error("receipt: {0}")]
-    Content(DecodeError),
-    /// The key may not sign receipts.
-    #[error("key has another purpose")]
-    KeyPurpose,
-    /// The key was revoked.
-    #[error("key is revoked")]
-    KeyRevoked,
-    /// The receipt's time lies outside the key's validity.
-    #[error("key was not valid at that time")]
-    KeyTime,
 }
 
 impl Receipt {
@@ -96,28 +75,12 @@ impl Receipt {
     /// The caller still holds issuer, remittance and order hash against what it asked for.
     ///
     /// # Errors
-    /// In this order: [`ReceiptError::Signed`], [`ReceiptError::KeyPurpose`],
-    /// [`ReceiptError::KeyRevoked`], [`ReceiptError::Content`], [`ReceiptError::KeyTime`] if
-    /// `credited_at` lies outside the key's validity.
-    pub fn verify(bytes: &[u8], keys: &[KeyEntry]) -> Result<Self, ReceiptError> {
-        let mut signer = None;
-        let payload = signed::open(bytes, Label::Receipt, |id| {
-            signer = keys.iter().find(|key| signed::key_id(&key.public) == *id);
-            signer.map(|key| key.public)
+    /// Each variant of [`SignerError`], in the order of [`signed`]'s check; its time is `credited_at`.
+    pub fn verify(bytes: &[u8], keys: &[KeyEntry]) -> Result<Self, SignerError> {
+        let signer = (keys, Purpose::Receipt);
+        signed::open_by(bytes, Label::Receipt, signer, Self::decode, |receipt| {
+            receipt.credited_at
         })
-        .map_err(ReceiptError::Signed)?;
-        let signer = signer.ok_or(ReceiptError::Signed(SignedError::KeyUnknown))?;
-        if signer.purpose != Purpose::Receipt {
-            return Err(ReceiptError::KeyPurpose);
-        }
-        if signer.revoked_at.is_some() {
-            return Err(ReceiptError::KeyRevoked);
-        }
-        let receipt = Self::decode(payload).map_err(ReceiptError::Content)?;
-        if !(signer.not_before..=signer.not_after).contains(&receipt.credited_at) {
-            return Err(ReceiptError::KeyTime);
-        }
-        Ok(receipt)
     }
 
     fn check(&self) -> Result<(), DecodeError> {

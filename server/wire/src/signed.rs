@@ -1,4 +1,4 @@
-//! The signed envelope of receipts, issuer descriptors, status lists and audit heads.
+//! The signed envelope of receipts, issuer descriptors, successions, status lists and audit heads.
 //!
 //! CBOR array of three byte strings: payload, key id (12 bytes), signature (64 bytes). Ed25519
 //! over label, one zero byte, payload. The label binds the signature to one kind of content, so
@@ -11,6 +11,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::cbor::{self, DecodeError};
+use crate::descriptor::{KeyEntry, Purpose};
 
 /// Length of a key id in bytes.
 pub const KEY_ID_LEN: usize = 12;
@@ -26,6 +27,8 @@ pub enum Label {
     AuditHead,
     /// A status list: [`crate::status`].
     Status,
+    /// A root names the one that follows it: [`crate::succession`].
+    Succession,
 }
 
 /// Longest signed audit head, in bytes: it takes below 430 with the longest issuer name.
@@ -40,6 +43,7 @@ impl Label {
             Self::Issuer => "tegata-issuer-v1",
             Self::AuditHead => "tegata-audit-head-v1",
             Self::Status => "tegata-status-v1",
+            Self::Succession => "tegata-succession-v1",
         }
     }
 
@@ -51,6 +55,7 @@ impl Label {
             Self::Issuer => crate::descriptor::DESCRIPTOR_LEN_MAX,
             Self::AuditHead => AUDIT_HEAD_LEN_MAX,
             Self::Status => crate::status::STATUS_LEN_MAX,
+            Self::Succession => crate::succession::LINK_LEN_MAX,
         }
     }
 
@@ -72,6 +77,61 @@ pub enum SignedError {
     /// The signature does not fit payload, label and key.
     #[error("signature is wrong")]
     Signature,
+}
+
+/// Why content is not accepted that a key of an issuer's descriptor must have signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignerError {
+    /// The envelope or its signature.
+    #[error(transparent)]
+    Signed(SignedError),
+    /// The content.
+    #[error("content: {0}")]
+    Content(DecodeError),
+    /// The key may not sign such content.
+    #[error("key has another purpose")]
+    KeyPurpose,
+    /// The key was revoked.
+    #[error("key is revoked")]
+    KeyRevoked,
+    /// The content's time lies outside the key's validity.
+    #[error("key was not valid at that time")]
+    KeyTime,
+}
+
+/// Opens content of kind `label` that one of `keys` with this purpose has signed, and reads it.
+///
+/// `at` gives the content's own time, which the key's validity must hold.
+///
+/// # Errors
+/// In this order: [`SignerError::Signed`], [`SignerError::KeyPurpose`], [`SignerError::KeyRevoked`],
+/// [`SignerError::Content`], [`SignerError::KeyTime`].
+pub(crate) fn open_by<T>(
+    bytes: &[u8],
+    label: Label,
+    (keys, purpose): (&[KeyEntry], Purpose),
+    read: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
+    at: impl FnOnce(&T) -> u64,
+) -> Result<T, SignerError> {
+    let mut signer = None;
+    let payload = open(bytes, label, |id| {
+        signer = keys.iter().find(|key| key_id(&key.public) == *id);
+        signer.map(|key| key.public)
+    })
+    .map_err(SignerError::Signed)?;
+    let signer = signer.ok_or(SignerError::Signed(SignedError::KeyUnknown))?;
+    if signer.purpose != purpose {
+        return Err(SignerError::KeyPurpose);
+    }
+    if signer.revoked_at.is_some() {
+        return Err(SignerError::KeyRevoked);
+    }
+    let content = read(payload).map_err(SignerError::Content)?;
+    if !(signer.not_before..=signer.not_after).contains(&at(&content)) {
+        return Err(SignerError::KeyTime);
+    }
+    Ok(content)
 }
 
 /// The id of a public key: the first 12 bytes of HMAC-SHA-256 with the public key as key over

@@ -12,7 +12,7 @@ use crate::cbor::{self, DecodeError, Reader};
 use crate::descriptor::{KeyEntry, Purpose};
 use crate::is_issuer_name;
 use crate::receipt::TIME_MAX;
-use crate::signed::{self, Label, SignedError};
+use crate::signed::{self, Label, SignerError};
 
 /// Longest signed status list in bytes: both lists full, with room.
 pub const STATUS_LEN_MAX: usize = 28 * 1024;
@@ -46,27 +46,6 @@ pub struct StatusList {
     pub programs: Vec<Replaced>,
 }
 
-/// Why a status list is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StatusError {
-    /// The envelope or its signature.
-    #[error(transparent)]
-    Signed(SignedError),
-    /// The content.
-    #[error("status list: {0}")]
-    Content(DecodeError),
-    /// The key may not sign status lists.
-    #[error("key has another purpose")]
-    KeyPurpose,
-    /// The key was revoked.
-    #[error("key is revoked")]
-    KeyRevoked,
-    /// The list's time lies outside the key's validity.
-    #[error("key was not valid at that time")]
-    KeyTime,
-}
-
 impl StatusList {
     /// The bytes that are signed.
     ///
@@ -98,28 +77,12 @@ impl StatusList {
     /// The caller still holds issuer and `issued_at` against what it knew.
     ///
     /// # Errors
-    /// In this order: [`StatusError::Signed`], [`StatusError::KeyPurpose`],
-    /// [`StatusError::KeyRevoked`], [`StatusError::Content`], [`StatusError::KeyTime`] if
-    /// `issued_at` lies outside the key's validity.
-    pub fn verify(bytes: &[u8], keys: &[KeyEntry]) -> Result<Self, StatusError> {
-        let mut signer = None;
-        let payload = signed::open(bytes, Label::Status, |id| {
-            signer = keys.iter().find(|key| signed::key_id(&key.public) == *id);
-            signer.map(|key| key.public)
+    /// Each variant of [`SignerError`], in the order of [`signed`]'s check; its time is `issued_at`.
+    pub fn verify(bytes: &[u8], keys: &[KeyEntry]) -> Result<Self, SignerError> {
+        let signer = (keys, Purpose::Status);
+        signed::open_by(bytes, Label::Status, signer, Self::decode, |list| {
+            list.issued_at
         })
-        .map_err(StatusError::Signed)?;
-        let signer = signer.ok_or(StatusError::Signed(SignedError::KeyUnknown))?;
-        if signer.purpose != Purpose::Status {
-            return Err(StatusError::KeyPurpose);
-        }
-        if signer.revoked_at.is_some() {
-            return Err(StatusError::KeyRevoked);
-        }
-        let list = Self::decode(payload).map_err(StatusError::Content)?;
-        if !(signer.not_before..=signer.not_after).contains(&list.issued_at) {
-            return Err(StatusError::KeyTime);
-        }
-        Ok(list)
     }
 
     /// Whether a program of this template, remittance and revision must not run.
@@ -206,6 +169,7 @@ impl Replaced {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signed::SignedError;
     use alloc::vec;
 
     const NOW: u64 = 1_790_000_000;
@@ -349,35 +313,35 @@ mod tests {
         for (key, expected) in [
             (
                 entry(4, Purpose::Status),
-                StatusError::Signed(SignedError::KeyUnknown),
+                SignerError::Signed(SignedError::KeyUnknown),
             ),
-            (entry(3, Purpose::Receipt), StatusError::KeyPurpose),
+            (entry(3, Purpose::Receipt), SignerError::KeyPurpose),
             (
                 KeyEntry {
                     revoked_at: Some(0),
                     ..status.clone()
                 },
-                StatusError::KeyRevoked,
+                SignerError::KeyRevoked,
             ),
             (
                 KeyEntry {
                     not_before: NOW + 1,
                     ..status.clone()
                 },
-                StatusError::KeyTime,
+                SignerError::KeyTime,
             ),
             (
                 KeyEntry {
                     not_after: NOW - 1,
                     ..status.clone()
                 },
-                StatusError::KeyTime,
+                SignerError::KeyTime,
             ),
         ] {
             assert_eq!(StatusList::verify(&signed, &[key]), Err(expected));
         }
         let as_receipt = signed::seal(&list().encode().unwrap(), Label::Receipt, &key(3));
-        let wrong = StatusError::Signed(SignedError::Signature);
+        let wrong = SignerError::Signed(SignedError::Signature);
         assert_eq!(StatusList::verify(&as_receipt, &[status]), Err(wrong));
     }
 

@@ -8,8 +8,8 @@ use wire::descriptor::{
     DESCRIPTOR_LEN_MAX, Descriptor, DescriptorError, KEYS_MAX, KeyEntry, Purpose, fingerprint,
 };
 use wire::exchange::RECEIPT_LEN_MAX;
-use wire::receipt::{CARD_MASKED_LEN_MAX, Receipt, ReceiptError, SENDER_CHARS_MAX, TIME_MAX};
-use wire::signed::{Label, SignedError, key_id, open, seal};
+use wire::receipt::{CARD_MASKED_LEN_MAX, Receipt, SENDER_CHARS_MAX, TIME_MAX};
+use wire::signed::{Label, SignedError, SignerError, key_id, open, seal};
 
 const NOW: u64 = 1_767_225_600;
 
@@ -90,7 +90,7 @@ fn every_truncation_and_every_flipped_bit_of_a_receipt_is_refused() {
         assert!(Receipt::verify(&changed, &keys).is_err(), "bit {bit}");
     }
     let behind = [signed.as_slice(), &[0]].concat();
-    let refused = ReceiptError::Signed(SignedError::Envelope(DecodeError::NotDeterministic));
+    let refused = SignerError::Signed(SignedError::Envelope(DecodeError::NotDeterministic));
     assert_eq!(Receipt::verify(&behind, &keys), Err(refused));
 }
 
@@ -105,27 +105,27 @@ fn a_receipt_needs_a_receipt_key_that_was_valid_when_it_was_made() {
     assert_eq!(with(|_| ()), Ok(()));
     assert_eq!(
         with(|key| key.purpose = Purpose::Program),
-        Err(ReceiptError::KeyPurpose)
+        Err(SignerError::KeyPurpose)
     );
     assert_eq!(
         with(|key| key.purpose = Purpose::Status),
-        Err(ReceiptError::KeyPurpose)
+        Err(SignerError::KeyPurpose)
     );
     assert_eq!(
         with(|key| key.revoked_at = Some(u64::MAX)),
-        Err(ReceiptError::KeyRevoked)
+        Err(SignerError::KeyRevoked)
     );
     assert_eq!(with(|key| key.not_before = NOW), Ok(()));
     assert_eq!(
         with(|key| key.not_before = NOW + 1),
-        Err(ReceiptError::KeyTime)
+        Err(SignerError::KeyTime)
     );
     assert_eq!(with(|key| key.not_after = NOW), Ok(()));
     assert_eq!(
         with(|key| key.not_after = NOW - 1),
-        Err(ReceiptError::KeyTime)
+        Err(SignerError::KeyTime)
     );
-    let unknown = Err(ReceiptError::Signed(SignedError::KeyUnknown));
+    let unknown = Err(SignerError::Signed(SignedError::KeyUnknown));
     assert_eq!(Receipt::verify(&signed, &[]).map(drop), unknown);
 }
 

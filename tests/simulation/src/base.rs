@@ -12,16 +12,19 @@ use issuer::{
     issuing::{self, NewNumber, Order},
     keys::Keys,
 };
-use ledger::{CardNumber, HolderId, Language, Timestamp};
-use money::Currency;
+use ledger::{
+    AccountRef, CardId, CardNumber, Command, HolderId, Language, NumberRef, Timestamp, TransferId,
+    Uid,
+};
+use money::{Amount, Currency};
 use redemption::Incarnation;
 use std::{
     future::Future,
     pin::pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Poll, Waker},
 };
-use store::{NewHolder, SqliteStore};
+use store::{NewCard, NewHolder, Saved, SqliteStore, Store as _};
 use wire::descriptor::Descriptor;
 
 /// The issuer of every history.
@@ -34,12 +37,15 @@ pub(crate) const START: Timestamp = Timestamp::from_unix_s(1_800_000_000);
 pub(crate) const CARDS: u8 = 3;
 /// The most one of them may hold: less than all orders of a history together, so that some are full.
 pub(crate) const VALUE_MAX: i64 = 5_000;
+/// What the senders begin with: the first has enough for everything, the other runs out.
+pub(crate) const FUNDS: [i64; 2] = [100_000, 5_000];
 /// From when on the signing keys are valid: before any clock is set back to.
 const KEYS_FROM_S: u64 = 1_790_000_000;
 
 /// A card as it leaves the issuing office.
 #[derive(Debug)]
 pub(crate) struct Made {
+    pub(crate) id: CardId,
     pub(crate) uid: [u8; 7],
     pub(crate) number: CardNumber,
     pub(crate) snapshot: Vec<u8>,
@@ -51,6 +57,24 @@ pub struct Base {
     keys: Keys,
     pub(crate) descriptor: Descriptor,
     pub(crate) cards: Vec<Made>,
+    idle: Mutex<Vec<Machine>>,
+}
+
+/// A database and its gate. One history after another uses it: each begins with the same rows.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) gate: Arc<SimGate>,
+    pub(crate) store: Arc<SqliteStore>,
+}
+
+impl Machine {
+    fn new() -> Result<Self> {
+        let gate = Arc::new(SimGate::default());
+        gate.set_open(true);
+        let gated: Arc<dyn store::Gate> = Arc::clone(&gate) as Arc<dyn store::Gate>;
+        let store = Arc::new(SqliteStore::in_memory(gated)?);
+        Ok(Self { gate, store })
+    }
 }
 
 /// Runs a future that never waits for anything.
@@ -86,21 +110,79 @@ impl Base {
             keys,
             descriptor,
             cards: Vec::new(),
+            idle: Mutex::new(Vec::new()),
         };
-        let gate = Arc::new(SimGate::default());
-        gate.set_open(true);
-        let store = Arc::new(SqliteStore::in_memory(gate)?);
+        let machine = Machine::new()?;
         let app = base.app(
-            store,
+            Arc::clone(&machine.store),
             Arc::new(SimClock::new(START)),
             SimRandom::new(Dice::new(2)),
         )?;
         let holder = HolderId::new(1, [0; 10]);
-        now(app.office.store.add_holder(new_holder(holder, "Office")))?;
+        now(machine.store.add_holder(new_holder(holder, "Office")))?;
         for n in 0..CARDS {
             base.cards.push(make(&app, holder, n)?);
         }
         Ok(base)
+    }
+
+    /// A database with what every history begins with.
+    pub(crate) fn machine(&self) -> Result<Machine> {
+        let idle = self.idle().pop();
+        let machine = match idle {
+            Some(machine) => machine,
+            None => {
+                let machine = Machine::new()?;
+                self.people(&machine.store)?;
+                let clock = Arc::new(SimClock::new(START));
+                let store = Arc::clone(&machine.store);
+                self.app(store, clock, SimRandom::new(Dice::new(3)))?;
+                machine.store.save(Saved::Beginning)?;
+                machine
+            }
+        };
+        machine.gate.clear();
+        machine.store.go_back(Saved::Beginning)?;
+        Ok(machine)
+    }
+
+    /// Takes back what a history no longer needs.
+    pub(crate) fn give_back(&self, machine: Machine) {
+        self.idle().push(machine);
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Machine>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holders, their money and their cards.
+    fn people(&self, store: &SqliteStore) -> Result<()> {
+        for (sender, funded) in (0_u8..).zip(FUNDS) {
+            let id = sender_id(sender);
+            now(store.add_holder(new_holder(id, "Sender")))?;
+            now(store.apply_one(Command::Transfer {
+                id: TransferId::new(1, [sender + 1; 10]),
+                from: AccountRef::Float,
+                to: AccountRef::Holder(id),
+                amount: Amount::new(funded, CURRENCY)?,
+                now: START,
+            }))?;
+        }
+        now(store.add_holder(new_holder(recipient_id(), "Recipient")))?;
+        for made in &self.cards {
+            now(store.begin_issue(NewCard {
+                id: made.id,
+                number_ref: NumberRef(self.number_ref(made)),
+                masked: made.number.masked(),
+                uid: Uid(made.uid),
+                holder: recipient_id(),
+                currency: CURRENCY,
+                value_max: VALUE_MAX,
+                now: START,
+            }))?;
+            now(store.finish_issue(made.id, START))?;
+        }
+        Ok(())
     }
 
     /// An issuer over `store`.
@@ -127,6 +209,16 @@ impl Base {
     }
 }
 
+/// The senders, counted from 0.
+pub(crate) fn sender_id(sender: u8) -> HolderId {
+    HolderId::new(1, [sender + 1; 10])
+}
+
+/// Who has all the cards.
+pub(crate) fn recipient_id() -> HolderId {
+    HolderId::new(1, [99; 10])
+}
+
 pub(crate) fn new_holder(id: HolderId, name: &str) -> NewHolder {
     NewHolder {
         id,
@@ -150,6 +242,7 @@ fn make(app: &App, holder: HolderId, n: u8) -> Result<Made> {
     let mut transmit = |apdu: &[u8]| Ok(chip.transmit(apdu).answer);
     let issued = now(issuing::issue(&app.office, &mut transmit, order)).context("a card")?;
     Ok(Made {
+        id: CardId::new(1, [n + 50; 10]),
         uid,
         number: issued.number,
         snapshot: chip.snapshot(),

@@ -41,7 +41,7 @@ impl Slot {
         chip.mix_entropy(&dice.bytes());
         let mut slot = Self {
             chip,
-            id: CardId::new(1, dice.bytes()),
+            id: made.id,
             number: String::from_utf8_lossy(made.number.digits()).into_owned(),
             generation: 0,
             blocked: false,

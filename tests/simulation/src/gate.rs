@@ -35,6 +35,15 @@ impl SimGate {
         lock(&self.0).open = open;
     }
 
+    /// Open, and nobody waits.
+    pub(crate) fn clear(&self) {
+        let open = true;
+        *lock(&self.0) = State {
+            open,
+            ..State::default()
+        };
+    }
+
     /// What happens to the call that is polled next.
     pub(crate) fn decide(&self, verdict: Result<(), StoreError>) {
         lock(&self.0).verdict = Some(verdict);

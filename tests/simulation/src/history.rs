@@ -1,11 +1,15 @@
 //! One seed from beginning to end.
 
-use crate::{base::Base, cells::Cells, world::World};
+use crate::{
+    base::{Base, Machine},
+    cells::Cells,
+    world::World,
+};
 use std::{
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -79,8 +83,12 @@ pub fn run(base: &Base, seed: u64, verbose: bool) -> Outcome {
             world.settle();
         }
     }));
-    if lived.is_err() {
-        world.broke("a panic".to_owned());
+    match lived {
+        Ok(()) => {
+            let (gate, store) = (Arc::clone(&world.gate), Arc::clone(&world.store));
+            base.give_back(Machine { gate, store });
+        }
+        Err(_) => world.broke("a panic".to_owned()),
     }
     Outcome {
         stats: world.stats,

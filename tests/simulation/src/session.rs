@@ -4,7 +4,9 @@
 //! begun anew and fed from its log, so that no thread and no second stack are needed.
 
 use guest_logic::{Host, NetworkError, ReaderError};
+use program::Kind;
 use relay::{
+    apdu,
     journal::{Entry, Facts, Journal, Key},
     run::{Run, Stop},
     settle::{self, prove},
@@ -50,6 +52,7 @@ pub(crate) struct Opened {
     pub(crate) hash: [u8; 32],
     pub(crate) scope: Scope,
     pub(crate) order: Vec<u8>,
+    pub(crate) kind: Kind,
 }
 
 /// How the opening of a program ended.
@@ -66,6 +69,7 @@ struct Inner<'w> {
     next: usize,
     perform: Perform<'w>,
     left: bool,
+    denied: bool,
 }
 
 /// The effects of one run.
@@ -78,7 +82,13 @@ impl<'w> Effects<'w> {
             next: 0,
             perform,
             left: false,
+            denied: false,
         }))
+    }
+
+    /// Whether the policy kept a command of the program from the card.
+    pub(crate) fn denied(&self) -> bool {
+        self.0.borrow().denied
     }
 
     /// Whether the run was left, so that its result means nothing.
@@ -143,15 +153,22 @@ impl Journal for Effects<'_> {
 struct Capabilities<'a, 'w> {
     effects: &'a Effects<'w>,
     run: Run<'a>,
+    policy: apdu::State,
 }
 
 impl Host for Capabilities<'_, '_> {
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
+        let Some(sent) = self.policy.permit(command) else {
+            self.effects.0.borrow_mut().denied = true;
+            return Err(ReaderError::Denied);
+        };
         self.run.watch.apdus = self.run.watch.apdus.saturating_add(1);
-        match self.effects.ask(Ask::Transmit(command)) {
+        let answer = match self.effects.ask(Ask::Transmit(command)) {
             Ok(Got::Answer(answer)) => answer,
             Ok(_) | Err(Left) => Err(ReaderError::Failed),
-        }
+        };
+        self.policy.answered(sent, answer.as_deref().ok());
+        answer
     }
 
     fn exchange(&mut self, request: &[u8]) -> Result<Vec<u8>, NetworkError> {
@@ -208,6 +225,7 @@ pub(crate) fn open(
             scope: opened.scope,
             watch: Watch::default(),
         },
+        policy: apdu::State::new(opened.kind),
     };
     let ended = guest_logic::run(&opened.order, &mut capabilities);
     let returned = ended.as_ref().ok();

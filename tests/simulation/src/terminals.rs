@@ -125,7 +125,7 @@ impl World<'_> {
         let mut halt = None;
         let mut connection = active.connection;
         let mut log = core::mem::take(&mut active.log);
-        let (left, ended) = {
+        let (left, denied, ended) = {
             let mut perform = |ask: Ask<'_>| self.perform(at, &mut connection, &mut halt, ask);
             let effects = Effects::new(&mut log, &mut perform);
             session::send_again(&effects, &active.again, &base.descriptor);
@@ -133,8 +133,11 @@ impl World<'_> {
                 Some(opened) => session::open(&effects, opened, &base.descriptor),
                 None => Err(Left),
             };
-            (effects.left(), ended)
+            (effects.left(), effects.denied(), ended)
         };
+        if denied && !self.terminals[at].lying {
+            self.broke("the policy denied a command of our own program".to_owned());
+        }
         active.log = log;
         active.connection = connection;
         match (left, halt) {

@@ -1,7 +1,7 @@
 //! One history: everything there is, and the scheduler that lets one thing happen at a time.
 
 use crate::{
-    base::{Base, CARDS, CURRENCY, START, VALUE_MAX, new_holder, now},
+    base::{Base, CARDS, FUNDS, Machine, START, now, sender_id},
     cards::Slot,
     cells::{Cells, PHASES},
     dice::Dice,
@@ -15,23 +15,18 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use issuer::app::App;
-use ledger::{
-    AccountRef, Command, HolderId, NumberRef, RemittanceId, Status, Timestamp, TransferId, Uid,
-};
+use ledger::{RemittanceId, Status, Timestamp};
 use mail_parser::MessageParser;
 use mailer::Transport;
-use money::Amount;
 use program::{RawProgram, TrustedKey};
 use relay::{
     journal::{Facts, Key},
     watch::Scope,
 };
 use std::{collections::BTreeMap, rc::Rc, sync::Arc};
-use store::{NewCard, SqliteStore, Store as _};
+use store::{SqliteStore, Store as _};
 use wire::exchange::Step;
 
-/// What the senders begin with: the first has enough for everything, the other runs out.
-const FUNDS: [i64; 2] = [100_000, 5_000];
 /// Terminals of a history.
 const TERMINALS: usize = 3;
 /// Orders of a history at most.
@@ -147,12 +142,9 @@ impl<'b> World<'b> {
     pub(crate) fn new(base: &'b Base, seed: u64, verbose: bool) -> Result<Self> {
         let mut dice = Dice::new(seed);
         let rates = Rates::draw(&mut dice);
-        let gate = Arc::new(SimGate::default());
-        gate.set_open(true);
+        let Machine { gate, store } = base.machine()?;
         let clock = Arc::new(SimClock::new(START));
         let post = Arc::new(Post::new(Dice::new(dice.next()), rates.mail));
-        let gated: Arc<dyn store::Gate> = Arc::clone(&gate) as Arc<dyn store::Gate>;
-        let store = Arc::new(SqliteStore::in_memory(gated)?);
         let random = SimRandom::new(Dice::new(dice.next()));
         let app = base.app(Arc::clone(&store), Arc::clone(&clock), random)?;
         let keys = base.descriptor.keys.iter();
@@ -198,21 +190,10 @@ impl<'b> World<'b> {
         Ok(world)
     }
 
-    /// Holders, their money and their cards.
+    /// Who there is, with cards and terminals.
     fn people(&mut self) -> Result<()> {
-        let store = Arc::clone(&self.store);
         for (n, funded) in (0_u8..).zip(FUNDS) {
-            let id = HolderId::new(1, [n + 1; 10]);
-            now(store.add_holder(new_holder(id, "Sender")))?;
-            let amount = Amount::new(funded, CURRENCY)?;
-            now(store.apply_one(Command::Transfer {
-                id: TransferId::new(1, [n + 1; 10]),
-                from: AccountRef::Float,
-                to: AccountRef::Holder(id),
-                amount,
-                now: START,
-            }))?;
-            let holder = now(store.holder(id))?.context("a holder")?;
+            let holder = now(self.store.holder(sender_id(n)))?.context("a holder")?;
             self.senders.push(Sender {
                 holder,
                 funded,
@@ -220,24 +201,9 @@ impl<'b> World<'b> {
                 cancels: Vec::new(),
             });
         }
-        let recipient = HolderId::new(1, [99; 10]);
-        now(store.add_holder(new_holder(recipient, "Recipient")))?;
         for n in 0..CARDS {
-            let at = usize::from(n);
-            let slot = Slot::new(self.base, at, &mut self.dice).context("a card")?;
-            let made = self.base.cards.get(at).context("a card")?;
-            now(store.begin_issue(NewCard {
-                id: slot.id,
-                number_ref: NumberRef(self.base.number_ref(made)),
-                masked: made.number.masked(),
-                uid: Uid(made.uid),
-                holder: recipient,
-                currency: CURRENCY,
-                value_max: VALUE_MAX,
-                now: START,
-            }))?;
-            now(store.finish_issue(slot.id, START))?;
-            self.cards.push(slot);
+            let slot = Slot::new(self.base, usize::from(n), &mut self.dice);
+            self.cards.push(slot.context("a card")?);
         }
         for n in 0..TERMINALS {
             self.terminals.push(Terminal::new(n + 1 == TERMINALS));
@@ -315,6 +281,7 @@ impl<'b> World<'b> {
                 claim_token: order.claim_token,
             },
             order: program.order_bytes().as_bytes().to_vec(),
+            kind: order.kind,
         })
     }
 

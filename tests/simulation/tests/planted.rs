@@ -43,10 +43,10 @@ fn each_planted_bug_is_found() {
     assert_eq!(missed, [], "not found in {SEEDS} histories");
 }
 
-/// What ships has no defect to switch on: no dependency line of the product asks for the feature, and
-/// none has it by default; a release with it does not even compile.
+/// What ships has no defect to switch on: no dependency line asks for the feature, for whatever is built
+/// beside it would have it too; none has it by default; a release with it does not even compile.
 #[test]
-fn no_crate_of_the_product_asks_for_planted_bugs() {
+fn no_crate_asks_for_planted_bugs_unbidden() {
     let metadata = cargo_metadata::MetadataCommand::new()
         .no_deps()
         .exec()
@@ -58,17 +58,18 @@ fn no_crate_of_the_product_asks_for_planted_bugs() {
                 continue;
             }
             users += 1;
-            let test = dependency.kind == cargo_metadata::DependencyKind::Development
-                && package.name.as_str() == "simulation";
             assert!(
-                test || dependency.features.is_empty(),
+                dependency.features.is_empty(),
                 "{} asks for {:?}",
                 package.name,
                 dependency.features
             );
         }
         let named = |features: &Vec<String>| features.iter().any(|f| f.contains("planted-bugs"));
-        if package.name.as_str() != "planted" {
+        if ["planted", "simulation"].contains(&package.name.as_str()) {
+            let default = package.features.contains_key("default");
+            assert!(!default, "{} switches features on by default", package.name);
+        } else {
             let asks = package.features.values().any(named);
             assert!(!asks, "{} can switch planted bugs on", package.name);
         }
@@ -79,7 +80,6 @@ fn no_crate_of_the_product_asks_for_planted_bugs() {
         .iter()
         .find(|package| package.name.as_str() == "planted")
         .expect("the crate");
-    assert!(!planted.features.contains_key("default"));
     let source = std::fs::read_to_string(planted.manifest_path.with_file_name("src/lib.rs"));
     let guard = "#[cfg(all(feature = \"planted-bugs\", not(debug_assertions)))]\ncompile_error!";
     assert!(source.expect("its source").contains(guard));

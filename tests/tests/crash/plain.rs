@@ -1,4 +1,4 @@
-//! What is shipped has no failpoint: neither a name nor anything that looks for one.
+//! What is shipped has no failpoint, neither a name nor anything that looks for one, and no planted bug.
 
 use crate::{APDUS, Desk, POINTS};
 use anyhow::{Result, ensure};
@@ -10,12 +10,20 @@ use std::{
 };
 use tests::processes::{armed, binary};
 
+/// What stands in every binary that could switch a planted bug on (`server/planted`).
+const PLANTED: &str = "tegata:planted-bugs-can-be-switched-on";
+
 /// The failpoints whose names are in a binary.
 fn names_in(file: &Path) -> Result<BTreeSet<String>> {
-    let names = POINTS.iter().flat_map(|(name, _)| ["-e", name]);
+    let names: Vec<_> = POINTS.iter().map(|(name, _)| *name).collect();
+    found_in(file, &names)
+}
+
+/// Which of these texts stand in a binary.
+fn found_in(file: &Path, texts: &[&str]) -> Result<BTreeSet<String>> {
     let found = Command::new("grep")
         .args(["-a", "-o", "-F"])
-        .args(names)
+        .args(texts.iter().flat_map(|text| ["-e", text]))
         .arg(file)
         .output()?;
     ensure!(matches!(found.status.code(), Some(0 | 1)), "{found:?}");
@@ -34,6 +42,24 @@ fn no_shipped_binary_holds_the_name_of_a_failpoint() -> Result<()> {
     // The same search finds all of them in the other build.
     let all: BTreeSet<_> = POINTS.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(found, all);
+    Ok(())
+}
+
+#[test]
+fn no_shipped_binary_can_switch_a_planted_bug_on() -> Result<()> {
+    // The card's side has nothing to plant.
+    for (name, plants) in [
+        ("tegata", true),
+        ("tegata-server", true),
+        ("tegata-card", false),
+    ] {
+        let shipped = found_in(&binary(name)?, &[PLANTED])?;
+        assert_eq!(shipped, BTreeSet::new(), "{name}");
+        // The same search finds it in the other build, which is one with the simulation's.
+        let with = armed(name, "")?;
+        let with = found_in(Path::new(with.get_program()), &[PLANTED])?;
+        assert_eq!(!with.is_empty(), plants, "{name}");
+    }
     Ok(())
 }
 

@@ -225,6 +225,46 @@ fn a_revoked_key_is_learned_when_the_list_is_a_day_old_and_the_sender_gets_his_m
 }
 
 #[test]
+fn a_root_replaced_twice_is_followed_from_the_one_that_was_trusted_and_told() -> Result<()> {
+    let mut desk = Desk::new()?;
+    let old = text(&desk.world.admin(&["keys", "list"])?, "fingerprint")?;
+    desk.world.admin(&["keys", "rotate", "root"])?;
+    let rotated = desk.world.admin(&["keys", "rotate", "root"])?;
+    desk.world.admin(&["keys", "rotate", "program"])?;
+    let address = desk.server.base.trim_start_matches("http://").to_owned();
+    desk.server.restart(|| desk.world.serve_on(&address))?;
+    // A program key that the terminal has not seen: it fetches the list of keys.
+    desk.world.order(&desk.server, "one", AMOUNT, None)?;
+    let opened = desk.world.open(&desk.world.mail(1)?)?;
+    receipt_of(&opened, "credited")?;
+    let new = text(&rotated, "fingerprint")?;
+    let told = serde_json::json!([[ISSUER, old, new]]);
+    assert_eq!(opened.document["new_roots"], told);
+    let log = fs::read_to_string(format!("{}/log/runs.log", desk.world.state))?;
+    assert_eq!(log.matches(&format!("\"new_roots\":{told}")).count(), 1);
+    let shown = desk
+        .world
+        .terminal(&["trust", "show", ISSUER, "--json"])?
+        .document;
+    assert_eq!(shown["fingerprint"], new);
+    assert_eq!(shown["former_roots"][0]["fingerprint"], old);
+    desk.credited_once()?;
+    // Lost, and made anew: nobody has named it, and only the person can trust it.
+    let keys = desk.path("server/keys");
+    fs::remove_file(format!("{keys}/succession"))?;
+    fs::write(format!("{keys}/root"), "11".repeat(32))?;
+    desk.world.admin(&["keys", "rotate", "program"])?;
+    desk.server.restart(|| desk.world.serve_on(&address))?;
+    desk.world.order(&desk.server, "two", AMOUNT, None)?;
+    let mail = desk.world.mail(2)?;
+    assert_refused(&desk.world.open(&mail)?, 5, "E_ROOT_CHANGED");
+    desk.world.terminal(&["trust", "remove", ISSUER])?;
+    desk.world.trust(&desk.server)?;
+    receipt_of(&desk.world.open(&mail)?, "credited")?;
+    Ok(())
+}
+
+#[test]
 fn an_expired_or_cancelled_remittance_is_refused_and_the_sender_has_his_money() -> Result<()> {
     let desk = Desk::new()?;
     // Long enough for the mail to be on its way before the end.

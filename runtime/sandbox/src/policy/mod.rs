@@ -4,9 +4,8 @@
 //! and exists only inside it, which is the phase gate: before the user has agreed there is nobody
 //! to ask. States and transitions: docs/sandbox.md, section "Policy".
 
-mod apdu;
-
 use program::Kind;
+use relay::apdu;
 
 use crate::effects::{NetworkError, ReaderError};
 use crate::limits;

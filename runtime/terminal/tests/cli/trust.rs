@@ -206,6 +206,49 @@ fn an_issuer_is_shown_and_removed_by_its_name() {
 }
 
 #[test]
+fn a_new_root_counts_as_far_as_the_trusted_one_has_named_it() {
+    // What the issuer serves, and of which root its list of keys is then.
+    let good: [(&[(u8, u8)], u8); 3] = [
+        (&[(1, 2)], 2),
+        (&[(1, 2), (2, 3)], 3),
+        (&[(7, 1), (1, 2)], 2),
+    ];
+    for (roots, root) in good {
+        let world = World::trusting();
+        world.succeed(Some(roots));
+        world.publish(&world.descriptor(root));
+        let add = ["trust", "add", "--dev", &world.base, "--yes"];
+        let added = world.run(&add);
+        added.expect_outcome("trusted");
+        assert_eq!(added.document["basis"], "succession");
+        assert!(added.talk.contains("new root key"), "{}", added.talk);
+        let shown = world.run(&["trust", "show", ISSUER]).document;
+        let links = roots.iter().filter(|(from, _)| *from != 7).count();
+        assert_eq!(shown["former_roots"].as_array().unwrap().len(), links);
+        assert_eq!(world.run(&add).document["basis"], "known root");
+        // No way back: what was given up may be in other hands.
+        world.succeed(Some(&[(root, 1)]));
+        world.publish(&world.descriptor(1));
+        world.run(&add).expect(5, "E_ROOT_CHANGED");
+    }
+    let world = World::trusting();
+    let add = ["trust", "add", "--dev", &world.base, "--yes"];
+    world.publish(&world.descriptor(2));
+    let bad: [Option<&[(u8, u8)]>; 6] = [
+        None,
+        Some(&[]),
+        Some(&[(1, 3)]),
+        Some(&[(3, 2)]),
+        Some(&[(1, 2), (2, 1)]),
+        Some(&[(2, 1)]),
+    ];
+    for roots in bad {
+        world.succeed(roots);
+        world.run(&add).expect(5, "E_ROOT_CHANGED");
+    }
+}
+
+#[test]
 fn another_root_is_taken_only_after_the_old_trust_was_removed() {
     let world = World::trusting();
     world.publish(&world.descriptor(2));

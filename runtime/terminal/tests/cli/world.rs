@@ -23,6 +23,7 @@ use wire::descriptor::{Descriptor, KeyEntry, Purpose};
 use wire::exchange::{Refusal, Reply, Step, StopRule};
 use wire::receipt::Receipt;
 use wire::status::StatusList;
+use wire::succession::{Succession, write_list};
 
 pub(crate) const ISSUER: &str = "pay.example.org";
 pub(crate) const DAY_S: u64 = 86_400;
@@ -64,6 +65,7 @@ impl Answer {
 struct Shared {
     descriptor: Vec<u8>,
     status: Option<Vec<u8>>,
+    succession: Option<Vec<u8>>,
     script: VecDeque<Answer>,
     requests: Vec<Vec<u8>>,
     /// For each request, whether the journal held its bytes when it arrived.
@@ -133,6 +135,24 @@ impl World {
     /// What the issuer gives as its status list; `None`: 503.
     pub(crate) fn withdraw(&self, list: Option<&[u8]>) {
         self.shared.lock().unwrap().status = list.map(<[u8]>::to_vec);
+    }
+
+    /// How the issuer's roots follow each other, as pairs of seeds; `None`: 404.
+    pub(crate) fn succeed(&self, roots: Option<&[(u8, u8)]>) {
+        let link = |(from, to): &(u8, u8)| {
+            let says = Succession {
+                issuer: ISSUER.to_owned(),
+                from: signing(*from).verifying_key().to_bytes(),
+                to: signing(*to).verifying_key().to_bytes(),
+                signed_at: self.now,
+            };
+            says.sign(&signing(*from)).unwrap()
+        };
+        let list = |roots: &[(u8, u8)]| {
+            let links: Vec<_> = roots.iter().map(link).collect();
+            write_list(&links).unwrap()
+        };
+        self.shared.lock().unwrap().succession = roots.map(list);
     }
 
     /// A status list that withdraws these templates.
@@ -355,6 +375,14 @@ fn serve(stream: TcpStream, shared: &Mutex<Shared>) {
     } else if first.starts_with("GET /.well-known/tegata-status ") {
         let status = if shared.status.is_some() { 200 } else { 503 };
         let list = shared.status.clone().unwrap_or_default();
+        (status, "application/cbor", list)
+    } else if first.starts_with("GET /.well-known/tegata-succession ") {
+        let status = if shared.succession.is_some() {
+            200
+        } else {
+            404
+        };
+        let list = shared.succession.clone().unwrap_or_default();
         (status, "application/cbor", list)
     } else if first.starts_with("POST /v1/exchange ") {
         let kept = is_journalled(&shared.journal, &body);

@@ -5,12 +5,18 @@ use crate::{
     clock::{Clock, SystemClock, SystemRandom, rfc3339, unix_seconds},
     config::Config,
     keys::{Keys, Signer, purpose_from_name, purpose_name},
+    roots,
 };
 use clap::Subcommand;
 use data_encoding::HEXLOWER;
+use ed25519_dalek::SigningKey;
 use ledger::Timestamp;
 use serde_json::{Value, json};
 use std::process::ExitCode;
+use wire::descriptor;
+
+/// The purpose on the command line that is no signer's.
+const ROOT: &str = "root";
 
 /// Signing keys; a running server reads them at its start, so restart it after a change.
 #[derive(Debug, Subcommand)]
@@ -22,10 +28,12 @@ pub enum KeysCommand {
         #[command(flatten)]
         common: Common,
     },
-    /// Add a new key; old ones verify until they end
-    #[command(after_help = "Example:\n  tegata-server keys rotate program --data ./issuer")]
+    /// Add a new key; old ones verify until they end. Of the root: replace it by one that it names
+    #[command(
+        after_help = "Examples:\n  tegata-server keys rotate program --data ./issuer\n  tegata-server keys rotate root --data ./issuer"
+    )]
     Rotate {
-        /// program, receipt, status or audit
+        /// program, receipt, status, audit or root
         purpose: String,
         /// Data folder and form of the output.
         #[command(flatten)]
@@ -48,6 +56,9 @@ pub(super) async fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
     let now = unix_seconds(SystemClock::default().now());
     match command {
         KeysCommand::List { common } => list(&common, now)?,
+        KeysCommand::Rotate { purpose, common } if purpose == ROOT => {
+            rotate_root(&common, now)?;
+        }
         KeysCommand::Rotate { purpose, common } => {
             let purpose = purpose_from_name(&purpose)?;
             let signer =
@@ -67,7 +78,7 @@ pub(super) async fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
 fn list(common: &Common, now: u64) -> anyhow::Result<()> {
     let config = Config::load(&common.data)?;
     let keys = Keys::load(&Config::keys_dir(&common.data))?;
-    let fingerprint = wire::descriptor::fingerprint(&keys.root.verifying_key().to_bytes());
+    let fingerprint = descriptor::fingerprint(&keys.root.verifying_key().to_bytes());
     let rows: Vec<Vec<String>> = keys
         .signers
         .iter()
@@ -88,6 +99,23 @@ fn list(common: &Common, now: u64) -> anyhow::Result<()> {
     );
     let keys: Vec<Value> = keys.signers.iter().map(|s| document(s, now)).collect();
     let document = json!({ "issuer": config.issuer, "fingerprint": fingerprint, "keys": keys });
+    Output { json: common.json }.print(&text, document)
+}
+
+/// Replaces the root, and says what people have to be told.
+fn rotate_root(common: &Common, now: u64) -> anyhow::Result<()> {
+    let config = Config::load(&common.data)?;
+    let dir = Config::keys_dir(&common.data);
+    let fingerprint = |root: &SigningKey| descriptor::fingerprint(&root.verifying_key().to_bytes());
+    let old = fingerprint(&Keys::load(&dir)?.root);
+    let new = fingerprint(&roots::rotate(&dir, &config.issuer, now, &SystemRandom)?);
+    let text = format!(
+        "issuer           {}\nfingerprint      {new}\nfingerprint was  {old}\n\n\
+         Restart the server: terminals that know the old root then follow to the new one. Print the new\n\
+         fingerprint on cards and leaflets, and back up keys/: without it nobody follows any further.",
+        config.issuer
+    );
+    let document = json!({ "issuer": config.issuer, "fingerprint": new, "was": old });
     Output { json: common.json }.print(&text, document)
 }
 

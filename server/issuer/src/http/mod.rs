@@ -53,6 +53,10 @@ pub fn router(app: Arc<App>) -> Router {
             "/.well-known/tegata-status",
             get(well_known::status::status),
         )
+        .route(
+            "/.well-known/tegata-succession",
+            get(well_known::succession::succession),
+        )
         .route("/livez", get(health::livez::livez))
         .route("/readyz", get(health::readyz::readyz));
     api.layer(DefaultBodyLimit::disable())

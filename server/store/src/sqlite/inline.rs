@@ -4,14 +4,17 @@
 //! is the disk, the writer thread and the readers' threads, so that one seed gives one history.
 
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
 
 use crate::error::StoreError;
+use crate::sqlite::fault::Fault;
 use crate::sqlite::writer::Writer;
-use crate::sqlite::{SqliteStore, migrate, prepare};
+use crate::sqlite::{Reading, SqliteStore, migrate, prepare};
 
 /// What is about to happen, or has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +45,87 @@ pub trait Gate: core::fmt::Debug + Send + Sync {
     fn pass(&self, access: Access, side: Side) -> Poll<Result<(), StoreError>>;
 }
 
-/// The one connection and its gate.
+/// What a ledger in memory can be put back to, as a file is by copying it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saved {
+    /// The state that every history begins with.
+    Beginning,
+    /// A backup.
+    Backup,
+}
+
+impl Saved {
+    const ALL: [Self; 2] = [Self::Beginning, Self::Backup];
+
+    /// The database beside the ledger that it lies in.
+    const fn schema(self) -> &'static str {
+        match self {
+            Self::Beginning => "beginning",
+            Self::Backup => "backup",
+        }
+    }
+}
+
+/// The one connection of the ledger, its gate, and whoever copies it.
 #[derive(Debug)]
 pub(super) struct Inline {
     connection: Mutex<Connection>,
     gate: Arc<dyn Gate>,
+    copier: Mutex<Copier>,
+}
+
+/// A second connection to the same pages, for which neither triggers nor references count: it puts
+/// whole tables aside and back. The ledger's connection keeps its schema and its compiled statements
+/// meanwhile, which take longer to make than a history takes to run.
+#[derive(Debug)]
+struct Copier {
+    connection: Connection,
+    tables: Vec<String>,
+}
+
+impl Copier {
+    fn new(name: &str) -> Result<Self, Fault> {
+        let connection = Connection::open_with_flags(name, flags())?;
+        connection.pragma_update(None, "foreign_keys", false)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+        connection.set_prepared_statement_cache_capacity(super::STATEMENTS_MAX * 2);
+        let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
+        let tables = connection
+            .prepare(sql)?
+            .query_map([], |row| row.get(0))?
+            .collect::<Result<Vec<String>, _>>()?;
+        for copy in Saved::ALL {
+            let schema = copy.schema();
+            connection.execute_batch(&format!("ATTACH ':memory:' AS {schema}"))?;
+            for table in &tables {
+                let sql = format!("CREATE TABLE {schema}.{table} AS SELECT * FROM main.{table}");
+                connection.execute_batch(&sql)?;
+            }
+        }
+        Ok(Self { connection, tables })
+    }
+
+    fn copy(&self, from: &str, to: &str) -> Result<(), Fault> {
+        let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([]);
+        run("BEGIN IMMEDIATE")?;
+        for table in &self.tables {
+            run(&format!("DELETE FROM {to}.{table}"))?;
+            run(&format!(
+                "INSERT INTO {to}.{table} SELECT * FROM {from}.{table}"
+            ))?;
+        }
+        run("COMMIT")?;
+        Ok(())
+    }
+}
+
+/// Pages that both connections see; each is used by one thread at a time.
+fn flags() -> OpenFlags {
+    OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_SHARED_CACHE
 }
 
 impl Inline {
@@ -67,22 +146,54 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Unavailable`] when there is no memory.
     pub fn in_memory(gate: Arc<dyn Gate>) -> Result<Self, StoreError> {
-        let mut connection = prepare(Connection::open_in_memory())?;
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("file:ledger-{number}?mode=memory&cache=shared");
+        let mut connection = prepare(Connection::open_with_flags(&name, flags()))?;
         migrate::migrate(&mut connection)?;
         let inline = Arc::new(Inline {
             connection: Mutex::new(connection),
             gate,
+            copier: Mutex::new(Copier::new(&name)?),
         });
         Ok(Self {
             writer: Writer::inline(Arc::clone(&inline)),
-            readers: super::Reading::Inline(inline),
+            readers: Reading::Inline(inline),
         })
+    }
+
+    /// Copies the whole ledger in memory, in the place of what was copied there before. Passes no gate.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when there is no memory, and for a ledger in a file.
+    pub fn save(&self, to: Saved) -> Result<(), StoreError> {
+        self.copier(|copier| copier.copy("main", to.schema()))
+    }
+
+    /// Puts a copy in the place of the whole ledger. Passes no gate.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::save`].
+    pub fn go_back(&self, to: Saved) -> Result<(), StoreError> {
+        self.copier(|copier| copier.copy(to.schema(), "main"))
+    }
+
+    fn copier(&self, run: impl FnOnce(&Copier) -> Result<(), Fault>) -> Result<(), StoreError> {
+        match &self.readers {
+            Reading::Inline(inline) => {
+                let copier = inline.copier.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(run(&copier)?)
+            }
+            Reading::Threads(_) => Err(StoreError::Unavailable {
+                reason: "a file is copied as a file".to_owned(),
+            }),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Access, Gate, Side};
+    use super::{Access, Gate, Saved, Side};
     use crate::error::StoreError;
     use crate::{SqliteStore, Store as _};
     use std::sync::{Arc, Mutex};
@@ -116,5 +227,35 @@ mod tests {
             assert_eq!(passed.first(), Some(&(Access::Write, Side::Before)));
             assert_eq!(passed.last(), Some(&(Access::Read, Side::After)));
         }
+    }
+    #[tokio::test]
+    async fn a_copy_takes_the_whole_ledger_back_and_can_be_used_again() {
+        let gate = Arc::new(FailOn(Side::Before, Mutex::new(Vec::new())));
+        let store = SqliteStore::in_memory(gate).unwrap();
+        let life = |store: &SqliteStore| store.life().unwrap();
+        let begin = |life: u8| {
+            let inline = store.copier(|copier| {
+                let sql = "UPDATE main.meta SET incarnation = ?1";
+                copier.connection.execute(sql, [[life; 16]])?;
+                Ok(())
+            });
+            inline.unwrap();
+        };
+        begin(1);
+        store.save(Saved::Beginning).unwrap();
+        begin(2);
+        store.save(Saved::Backup).unwrap();
+        begin(3);
+        for (copy, was) in [
+            (Saved::Backup, 2),
+            (Saved::Beginning, 1),
+            (Saved::Beginning, 1),
+            (Saved::Backup, 2),
+        ] {
+            store.go_back(copy).unwrap();
+            assert_eq!(life(&store), Some([was; 16]));
+            begin(4);
+        }
+        assert!(store.audit().await.unwrap().is_balanced());
     }
 }

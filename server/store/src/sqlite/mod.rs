@@ -43,6 +43,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use tokio::sync::Semaphore;
 
 pub use copy::{close, copy};
@@ -52,7 +53,7 @@ use crate::sqlite::fault::Fault;
 use crate::sqlite::inline::Inline;
 use crate::sqlite::writer::Writer;
 
-pub use crate::sqlite::inline::{Access, Gate, Side};
+pub use crate::sqlite::inline::{Access, Gate, Saved, Side};
 
 /// How long a connection waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -226,6 +227,9 @@ fn prepare(opened: rusqlite::Result<Connection>) -> Result<Connection, StoreErro
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         connection.pragma_update(None, "foreign_keys", true)?;
+        // Else SQLite compiles a statement anew for many a value that is bound to it, to plan by
+        // statistics that we do not keep.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         Ok(connection)
     };
     open().map_err(StoreError::from)

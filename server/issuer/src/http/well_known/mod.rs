@@ -2,3 +2,4 @@
 
 pub mod issuer;
 pub mod status;
+pub mod succession;

@@ -6,12 +6,12 @@
 
 use program::Kind;
 
-use crate::limits;
-
 /// Shortest answer: SW1 SW2.
-pub(super) const ANSWER_LEN_MIN: usize = 2;
+pub const ANSWER_LEN_MIN: usize = 2;
 /// Longest answer of a short command: 256 bytes and SW1 SW2.
-pub(super) const ANSWER_LEN_MAX: usize = 258;
+pub const ANSWER_LEN_MAX: usize = 258;
+/// Bytes that one write to the card may announce: our longest record has 30.
+pub const WRITE_LEN_MAX: usize = 64;
 
 /// Get Data of the reader: the card's UID (PC/SC part 3, 3.2.2.1.3).
 const READ_UID: [u8; 5] = [0xFF, 0xCA, 0x00, 0x00, 0x00];
@@ -48,7 +48,7 @@ mod ins {
 
 /// How far the session with the card has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Level {
+enum Level {
     /// Nothing is known of the card.
     Start,
     /// Our application is selected.
@@ -72,7 +72,10 @@ enum Phase {
 
 /// What was sent, and so what its answer means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sent {
+pub struct Sent(Meaning);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
     /// To the reader, not to the card: changes nothing.
     Uid(Level),
     Select,
@@ -88,7 +91,7 @@ pub(super) enum Sent {
 
 /// State of one run's conversation with the card.
 #[derive(Debug)]
-pub(super) struct State {
+pub struct State {
     kind: Kind,
     phase: Phase,
     handshakes: usize,
@@ -98,7 +101,9 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) const fn new(kind: Kind) -> Self {
+    /// A run of a program of this kind, before its first command.
+    #[must_use]
+    pub const fn new(kind: Kind) -> Self {
         Self {
             kind,
             phase: Phase::Idle(Level::Start),
@@ -110,25 +115,32 @@ impl State {
     }
 
     /// Allows a command and counts it as sent, or denies it and changes nothing.
-    pub(super) fn permit(&mut self, command: &[u8]) -> Option<Sent> {
+    pub fn permit(&mut self, command: &[u8]) -> Option<Sent> {
+        self.meaning(command).map(Sent)
+    }
+
+    fn meaning(&mut self, command: &[u8]) -> Option<Meaning> {
         if command == READ_UID {
             return match self.phase {
-                Phase::Idle(level @ (Level::Start | Level::Selected)) => Some(Sent::Uid(level)),
-                _ => None,
+                Phase::Idle(level @ (Level::Start | Level::Selected)) => Some(Meaning::Uid(level)),
+                Phase::Idle(Level::Authenticated)
+                | Phase::Challenged
+                | Phase::Reading(_)
+                | Phase::Writing(_) => None,
             };
         }
         let (instruction, data) = wrapped(command)?;
         // Selecting our application is possible at any time: it drops session and transaction.
         if instruction == ins::SELECT {
-            return (data == AID).then_some(Sent::Select);
+            return (data == AID).then_some(Meaning::Select);
         }
         match (self.phase, instruction) {
             (Phase::Challenged, ins::MORE) => {
-                (data.len() == CHALLENGE_ANSWER_LEN).then_some(Sent::ChallengeAnswer)
+                (data.len() == CHALLENGE_ANSWER_LEN).then_some(Meaning::ChallengeAnswer)
             }
-            (Phase::Reading(level), ins::MORE) => data.is_empty().then_some(Sent::Read(level)),
+            (Phase::Reading(level), ins::MORE) => data.is_empty().then_some(Meaning::Read(level)),
             (Phase::Writing(left), ins::MORE) if !data.is_empty() => {
-                left.checked_sub(data.len()).map(Sent::Write)
+                left.checked_sub(data.len()).map(Meaning::Write)
             }
             (Phase::Idle(level), ins::GET_VERSION) => {
                 let mac_len = if level == Level::Authenticated {
@@ -136,7 +148,7 @@ impl State {
                 } else {
                     0
                 };
-                (data.len() == mac_len).then_some(Sent::Read(level))
+                (data.len() == mac_len).then_some(Meaning::Read(level))
             }
             (Phase::Idle(Level::Selected), ins::AUTHENTICATE) => self.handshake(data),
             (Phase::Idle(Level::Authenticated), instruction) => self.in_session(instruction, data),
@@ -144,7 +156,7 @@ impl State {
         }
     }
 
-    fn handshake(&mut self, data: &[u8]) -> Option<Sent> {
+    fn handshake(&mut self, data: &[u8]) -> Option<Meaning> {
         let key = match self.kind {
             Kind::Credit | Kind::Debit => 1,
         };
@@ -155,10 +167,10 @@ impl State {
             return None;
         }
         self.handshakes = self.handshakes.saturating_add(1);
-        Some(Sent::Handshake)
+        Some(Meaning::Handshake)
     }
 
-    fn in_session(&mut self, instruction: u8, data: &[u8]) -> Option<Sent> {
+    fn in_session(&mut self, instruction: u8, data: &[u8]) -> Option<Meaning> {
         let value = match self.kind {
             Kind::Credit => ins::CREDIT,
             Kind::Debit => ins::DEBIT,
@@ -166,23 +178,23 @@ impl State {
         let len = data.len();
         match instruction {
             ins::READ_DATA | ins::READ_RECORDS => {
-                (len == FILE_HEADER_LEN + MAC_LEN).then_some(Sent::Read(Level::Authenticated))
+                (len == FILE_HEADER_LEN + MAC_LEN).then_some(Meaning::Read(Level::Authenticated))
             }
-            ins::GET_VALUE => (len == 1 + MAC_LEN).then_some(Sent::Read(Level::Authenticated)),
+            ins::GET_VALUE => (len == 1 + MAC_LEN).then_some(Meaning::Read(Level::Authenticated)),
             ins::WRITE_RECORD | ins::WRITE_DATA => {
-                write_len_max(data)?.checked_sub(len).map(Sent::Write)
+                write_len_max(data)?.checked_sub(len).map(Meaning::Write)
             }
             ins::COMMIT if self.value_sent && !self.commit_sent => {
                 // With or without the option byte.
                 let permitted = len == MAC_LEN || len == 1 + MAC_LEN;
                 self.commit_sent = permitted;
-                permitted.then_some(Sent::Plain)
+                permitted.then_some(Meaning::Plain)
             }
-            ins::ABORT => (len == MAC_LEN).then_some(Sent::Plain),
+            ins::ABORT => (len == MAC_LEN).then_some(Meaning::Plain),
             instruction if instruction == value && !self.value_sent => {
                 let permitted = len == 1 + BLOCK_LEN + MAC_LEN;
                 self.value_sent = permitted;
-                permitted.then_some(Sent::Plain)
+                permitted.then_some(Meaning::Plain)
             }
             _ => None,
         }
@@ -191,26 +203,32 @@ impl State {
     /// Takes note of the answer to the command sent last; `None` if there was none.
     ///
     /// Whatever is not the answer that continues the session ends it, as it does on the card.
-    pub(super) fn answered(&mut self, sent: Sent, answer: Option<&[u8]>) {
+    pub fn answered(&mut self, sent: Sent, answer: Option<&[u8]>) {
         let (len, status) = match answer {
             Some([data @ .., sw1, sw2]) => (data.len(), Some([*sw1, *sw2])),
             _ => (0, None),
         };
         let done = status == Some([0x91, 0x00]);
         let more = status == Some([0x91, 0xAF]);
-        self.phase = match sent {
-            Sent::Uid(level) if status == Some([0x90, 0x00]) => Phase::Idle(level),
-            Sent::Select if done => Phase::Idle(Level::Selected),
-            Sent::Handshake if more && len == CHALLENGE_LEN => Phase::Challenged,
-            Sent::ChallengeAnswer if done => {
+        self.phase = match sent.0 {
+            Meaning::Uid(level) if status == Some([0x90, 0x00]) => Phase::Idle(level),
+            Meaning::Select if done => Phase::Idle(Level::Selected),
+            Meaning::Handshake if more && len == CHALLENGE_LEN => Phase::Challenged,
+            Meaning::ChallengeAnswer if done => {
                 self.authenticated_once = true;
                 Phase::Idle(Level::Authenticated)
             }
-            Sent::Read(level) if done => Phase::Idle(level),
-            Sent::Read(level) if more => Phase::Reading(level),
-            Sent::Write(_) | Sent::Plain if done => Phase::Idle(Level::Authenticated),
-            Sent::Write(left) if more && left > 0 => Phase::Writing(left),
-            _ => Phase::Idle(Level::Start),
+            Meaning::Read(level) if done => Phase::Idle(level),
+            Meaning::Read(level) if more => Phase::Reading(level),
+            Meaning::Write(_) | Meaning::Plain if done => Phase::Idle(Level::Authenticated),
+            Meaning::Write(left) if more && left > 0 => Phase::Writing(left),
+            Meaning::Uid(_)
+            | Meaning::Select
+            | Meaning::Handshake
+            | Meaning::ChallengeAnswer
+            | Meaning::Read(_)
+            | Meaning::Write(_)
+            | Meaning::Plain => Phase::Idle(Level::Start),
         };
     }
 }
@@ -237,9 +255,10 @@ fn write_len_max(data: &[u8]) -> Option<usize> {
     let announced = u32::from_le_bytes([*low, *middle, *high, 0]);
     let announced = usize::try_from(announced)
         .ok()
-        .filter(|len| *len <= limits::WRITE_LEN_MAX)?;
-    let padded = (announced / BLOCK_LEN + 1) * BLOCK_LEN;
-    Some(FILE_HEADER_LEN + padded + MAC_LEN)
+        .filter(|len| *len <= WRITE_LEN_MAX)?;
+    let padded = announced.checked_div(BLOCK_LEN)?.checked_add(1)?;
+    let padded = padded.checked_mul(BLOCK_LEN)?;
+    padded.checked_add(FILE_HEADER_LEN + MAC_LEN)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Tables over the command policy: what passes, what is denied, and that a denial changes nothing.
 
-use proptest::prelude::*;
-
 use super::*;
+use alloc::{format, vec, vec::Vec};
+use proptest::prelude::*;
 
 const OK: &[u8] = &[0x91, 0x00];
 const MORE: &[u8] = &[0x91, 0xAF];
@@ -174,7 +174,7 @@ fn hex(text: &str) -> Vec<u8> {
     text.as_bytes()
         .chunks(2)
         .map(|pair| {
-            let pair = std::str::from_utf8(pair).expect("ASCII");
+            let pair = core::str::from_utf8(pair).expect("ASCII");
             u8::from_str_radix(pair, 16).expect("hexadecimal")
         })
         .collect()
@@ -419,7 +419,7 @@ fn a_card_that_asks_for_more_than_the_announced_length_loses_the_session() {
 
 #[test]
 fn a_write_announces_at_most_its_limit() {
-    let limit = u32::try_from(limits::WRITE_LEN_MAX).expect("small");
+    let limit = u32::try_from(WRITE_LEN_MAX).expect("small");
     assert!(
         authenticated()
             .permit(&write(ins::WRITE_DATA, limit, 7))
@@ -576,10 +576,10 @@ proptest! {
                 for (count, instruction) in
                     counts.iter_mut().zip([ins::AUTHENTICATE, ins::CREDIT, ins::COMMIT])
                 {
-                    *count += usize::from(command[1] == instruction);
+                    *count = count.saturating_add(usize::from(command[1] == instruction));
                 }
                 let goes_on =
-                    if sent == Sent::Handshake { with_status(16, MORE) } else { with_status(0, OK) };
+                    if sent.0 == Meaning::Handshake { with_status(16, MORE) } else { with_status(0, OK) };
                 state.answered(sent, Some(answers.get(answer).unwrap_or(&goes_on)));
             }
         }
