@@ -13,6 +13,7 @@ test:    ## every test of the workspace, against real parts
 lint:    ## formatting, lints as errors, licences and sources of dependencies
 	@.ci/setup build
 	cargo fmt --all --check
+	@for guest in remittance hostile; do cargo fmt --check --manifest-path guest-programs/$$guest/Cargo.toml || exit 1; done
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --workspace --lib --test planted --features crashpoint/failpoints,simulation/planted-bugs -- -D warnings
 	@.ci/deny

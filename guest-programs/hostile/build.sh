@@ -14,6 +14,13 @@ CARGO_ENCODED_RUSTFLAGS=$(printf '%s\x1f' \
 CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%$'\x1f'}
 
 if ! rustup target list --installed 2>/dev/null | grep -qx "$target"; then
+  if [ ! -x /usr/bin/cargo ] || [ ! -x /usr/bin/rustc ] || [ ! -d /usr/lib/rustlib/src/rust/library ] \
+    || ! command -v wasm-ld-22 >/dev/null; then
+    echo "No compiler for $target here. Install one of these, then run this again:" >&2
+    echo "  rustup target add $target" >&2
+    echo "  sudo apt-get install -y --no-install-recommends rustc-web cargo-web rust-web-src lld-22" >&2
+    exit 1
+  fi
   cargo=/usr/bin/cargo
   flags=(-Z build-std=core,alloc)
   export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-22

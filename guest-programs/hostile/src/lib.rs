@@ -81,7 +81,9 @@ fn misbehave(mode: u8) -> Result<Vec<u8>, Failure> {
         },
         21 => {
             // SAFETY: none; an address far outside is what this run is about.
-            return Ok(vec![unsafe { black_box(usize::MAX as *const u8).read_volatile() }]);
+            return Ok(vec![unsafe {
+                black_box(usize::MAX as *const u8).read_volatile()
+            }]);
         }
         22 => return Err(Failure::Refused),
         _ => return Err(Failure::Order),
@@ -97,6 +99,7 @@ fn wrapped(instruction: u8, data_len: u8) -> Vec<u8> {
 }
 
 /// Recursion that ends nowhere near the end of the stack.
+#[expect(unconditional_recursion, reason = "this run is about just that")]
 fn deep(level: u64) -> u64 {
     let frame = black_box([level; 16]);
     frame[0].wrapping_add(deep(level.wrapping_add(frame[15])))

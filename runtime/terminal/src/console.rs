@@ -1,15 +1,12 @@
 //! The terminal window: results on stdout, talk on stderr, questions only where somebody reads.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the one module that prints"
-)]
+#![expect(clippy::print_stderr, reason = "the one module that prints")]
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use rustix::termios::{QueueSelector, tcflush};
 use terminal::consent;
 use terminal::escape;
+use terminal::exit::Exit;
 use terminal::lang::Lang;
 use terminal::report::Report;
 use terminal::ui::{Answer, Person};
@@ -23,17 +20,29 @@ pub(crate) struct Console;
 
 impl Console {
     /// Prints the report: one document on stdout with `--json`, else lines; a failure for a person
-    /// on stderr in both.
-    pub(crate) fn print(&self, report: &Report, json: bool, lang: Lang) {
+    /// on stderr in both. Returns the exit status: the report's, unless the result could not be written.
+    pub(crate) fn print(&self, report: &Report, json: bool, lang: Lang) -> u8 {
+        let mut text = String::new();
         if json {
-            println!("{}", escape::json(&format!("{:#}", report.document(lang))));
+            text = escape::json(&format!("{:#}\n", report.document(lang)));
         } else {
             for line in &report.lines {
-                println!("{line}");
+                text.push_str(line);
+                text.push('\n');
             }
         }
+        let mut out = io::stdout().lock();
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         for line in report.failure_lines(lang) {
             talk(&line);
+        }
+        match written {
+            // Whoever reads has seen enough (`| head`).
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                talk(&format!("standard output: {error}"));
+                report.exit().status().max(Exit::Failed.status())
+            }
+            Ok(()) | Err(_) => report.exit().status(),
         }
     }
 }

@@ -32,8 +32,7 @@ fn main() -> ExitCode {
     let mut console = Console;
     if let Command::Conformance(conformance) = &args.command {
         let report = judge(conformance, lang, &mut console);
-        console.print(&report, args.json, lang);
-        return ExitCode::from(report.exit().status());
+        return ExitCode::from(console.print(&report, args.json, lang));
     }
     let report = surroundings(&args, lang)
         .and_then(|around| Terminal::open_state(around, &mut console))
@@ -41,8 +40,7 @@ fn main() -> ExitCode {
             |failure| Report::new(args.command.name()).failed(failure),
             |mut terminal| perform(&mut terminal, &args.command),
         );
-    console.print(&report, args.json, lang);
-    ExitCode::from(report.exit().status())
+    ExitCode::from(console.print(&report, args.json, lang))
 }
 
 fn perform(terminal: &mut Terminal<'_>, command: &Command) -> Report {

@@ -141,7 +141,7 @@ pub fn write_list(links: &[Vec<u8>]) -> Result<Vec<u8>, DecodeError> {
     if !holds {
         return Err(DecodeError::Bounds { field: "links" });
     }
-    Ok(write(&links.to_vec()))
+    Ok(write(links))
 }
 
 /// Reads a list of signed links; none of them is verified yet.
@@ -160,7 +160,7 @@ pub fn read_list(bytes: &[u8]) -> Result<Vec<Vec<u8>>, DecodeError> {
     })
 }
 
-fn write(links: &Vec<Vec<u8>>) -> Vec<u8> {
+fn write(links: &[Vec<u8>]) -> Vec<u8> {
     cbor::encode(|e| {
         e.array(links.len() as u64)?;
         links.iter().try_for_each(|link| e.bytes(link)?.ok())

@@ -4,8 +4,9 @@ use crate::{AMOUNT, Desk, assert_refused, receipt_of};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::fs;
+use std::process::Command;
 use tests::{
-    processes::{run, run_with_input},
+    processes::{binary, run, run_with_input},
     world::{ISSUER, Opened, SENDER_START, World, text},
 };
 
@@ -281,6 +282,41 @@ fn an_expired_or_cancelled_remittance_is_refused_and_the_sender_has_his_money() 
     desk.world.wait_for_status(&desk.server, &id, "expired")?;
     assert_refused(&desk.world.open(&expired)?, 8, "E_EXPIRED");
     desk.money_is(0, SENDER_START)
+}
+
+#[test]
+fn a_reader_that_leaves_ends_no_command_with_a_panic() -> Result<()> {
+    let desk = Desk::new()?;
+    let (card, data) = (desk.world.card.as_str(), desk.path("server"));
+    for (name, args, exit) in [
+        (
+            "tegata",
+            ["trust", "list", "--json", "--state", &desk.world.state].as_slice(),
+            0,
+        ),
+        (
+            "tegata",
+            &["inspect", "absent", "--json", "--state", &desk.world.state],
+            1,
+        ),
+        ("tegata", &["--help"], 0),
+        ("tegata-card", &["show", card, "--json"], 0),
+        (
+            "tegata-server",
+            &["keys", "list", "--json", "--data", &data],
+            0,
+        ),
+        ("tegata-server", &["audit", "export", "--data", &data], 0),
+    ] {
+        let (reader, writer) = std::io::pipe()?;
+        drop(reader);
+        let mut command = Command::new(binary(name)?);
+        let output = command.args(args).stdout(writer).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("panicked"), "{name} {args:?}: {said}");
+        assert_eq!(output.status.code(), Some(exit), "{name} {args:?}: {said}");
+    }
+    Ok(())
 }
 
 #[test]

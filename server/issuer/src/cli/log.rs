@@ -1,6 +1,6 @@
 //! `audit export | verify | head`: the audit log out of the house, and checked without it.
 
-use super::{Common, Output, open};
+use super::{Common, Output, open, output::stdout};
 use crate::{app::Office, clock::rfc3339};
 use anyhow::{Context, bail, ensure};
 use audit_log::{
@@ -112,7 +112,7 @@ async fn export(args: &Export) -> anyhow::Result<ExitCode> {
             !args.common.json,
             "--json goes with --out: the log itself is no document"
         );
-        let mut out = BufWriter::new(io::stdout().lock());
+        let mut out = BufWriter::new(stdout());
         write(&office, &mut out).await?;
         return Ok(ExitCode::SUCCESS);
     };
@@ -321,7 +321,7 @@ fn read(
 ) -> io::Result<Verdict> {
     let mut verifier = Verifier::new(|id: &[u8; KEY_ID_LEN]| keys.standing(id), known);
     let mut line = Vec::new();
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(stdout());
     let mut position = 0_u64;
     while let Some(ended) = next_line(&mut reader, &mut line)? {
         let Some(record) = verifier.line(&line, ended) else {

@@ -1,7 +1,7 @@
 //! Printing of results: text for people, or one JSON document with a version.
 
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{self, Write};
 
 /// Version of every JSON document this program prints; a changed meaning is a new number.
 const JSON_VERSION: u32 = 1;
@@ -17,9 +17,9 @@ impl Output {
     /// Prints `text`, or the fields of `document` beside `"version"`.
     ///
     /// # Errors
-    /// Standard output is closed.
+    /// Standard output cannot be written.
     pub fn print(self, text: &str, document: Value) -> anyhow::Result<()> {
-        let mut out = std::io::stdout().lock();
+        let mut out = stdout();
         if self.json {
             let mut whole = json!({ "version": JSON_VERSION });
             if let (Value::Object(whole), Value::Object(fields)) = (&mut whole, document) {
@@ -31,6 +31,31 @@ impl Output {
         }
         out.flush()?;
         Ok(())
+    }
+}
+
+/// Standard output; whoever has read enough of it (`| head`) ends nothing.
+pub(super) fn stdout() -> impl Write {
+    UntilClosed(io::stdout().lock())
+}
+
+/// A writer whose reader may leave: what is written then is nobody's.
+struct UntilClosed<W>(W);
+
+fn unless_closed<T>(written: io::Result<T>, then: T) -> io::Result<T> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(then),
+        written => written,
+    }
+}
+
+impl<W: Write> Write for UntilClosed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        unless_closed(self.0.write(bytes), bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        unless_closed(self.0.flush(), ())
     }
 }
 
