@@ -490,9 +490,10 @@ fn escrow_is_entered_and_left_exactly_by_the_steps_that_post() {
                     (false, false, None) => true,
                     (false, false, Some(Posting::Through)) => flow == CARD,
                     (false, false, posting) => {
-                        let from = match status {
-                            Status::Held { .. } => Posting::CardToSender,
-                            _ => Posting::FromCard,
+                        let closed = matches!(status, Status::Held { .. });
+                        let from = match closed {
+                            true => Posting::CardToSender,
+                            false => Posting::FromCard,
                         };
                         matches!(flow, Flow::Debit { .. }) && posting == Some(from)
                     }

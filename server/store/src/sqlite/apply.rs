@@ -415,8 +415,16 @@ pub(super) fn advance(
         let sql = "UPDATE card SET reread = 1, epoch = epoch + 1 WHERE id = ?1";
         rows::write(connection, sql, [escrow.card.as_bytes()], "card")?;
     }
+    match change_of(escrow, step.to) {
+        Some(change) => journal::record(connection, now, change),
+        None => Ok(()),
+    }
+}
+
+/// What the audit log is told of a step; nothing of one that is noted elsewhere.
+const fn change_of(escrow: &Escrow, to: Status) -> Option<Change> {
     let remittance = escrow.remittance;
-    let change = match step.to {
+    Some(match to {
         Status::Returned { reason, .. } => Change::Returned { remittance, reason },
         Status::Refunding { reason } => Change::Refunding { remittance, reason },
         Status::Unfunded { reason, .. } => Change::Unfunded { remittance, reason },
@@ -431,7 +439,7 @@ pub(super) fn advance(
             Flow::Credit(Source::Bank) => Change::BankAsked { remittance },
             // noted of its debit
             Flow::Credit(Source::Account | Source::Card | Source::Payable) | Flow::Debit { .. } => {
-                return Ok(());
+                return None;
             }
         },
         Status::Recovering { .. } => match escrow.status {
@@ -453,9 +461,8 @@ pub(super) fn advance(
         | Status::Credited { .. }
         | Status::CommitSent {
             cancel_asked: false,
-        } => return Ok(()),
-    };
-    journal::record(connection, now, change)
+        } => return None,
+    })
 }
 
 /// Whether a restored database waits to hear of it.
