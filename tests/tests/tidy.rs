@@ -145,6 +145,7 @@ const HOMES: &[(&str, &str)] = &[
     ("landlock", "sandbox"),
     ("seccompiler", "sandbox"),
     ("close_fds", "sandbox"),
+    ("caps", "sandbox"),
     ("axum", "issuer"),
     ("rusqlite", "store"),
     ("lettre", "mailer"),

@@ -132,12 +132,12 @@ fn serve(mut link: Link, workshop: Workshop, budget: Budget) -> Result<(), LinkL
     drop(program);
     let prepared = match prepared {
         Ok(prepared) => prepared,
-        Err(fault) => return link.send(Kind::Outcome, &Outcome::Fault(fault).encode()),
+        Err(fault) => return link.send(Kind::Outcome, &Outcome::Fault(fault).encode(0)),
     };
     link.send(Kind::Ready, &[])?;
     link.expect(Kind::Go)?;
-    let (mut link, outcome) = prepared.run(link, budget);
-    link.send(Kind::Outcome, &outcome.encode())
+    let (mut link, fuel, outcome) = prepared.run(link, budget);
+    link.send(Kind::Outcome, &outcome.encode(fuel))
 }
 
 /// Turns a panic into a fault.
@@ -202,8 +202,8 @@ impl Prepared {
         })
     }
 
-    /// Runs the program once and gives the pipes back.
-    fn run(self, link: Link, budget: Budget) -> (Link, Outcome) {
+    /// Runs the program once and gives the pipes back, with the fuel that it used.
+    fn run(self, link: Link, budget: Budget) -> (Link, u64, Outcome) {
         let time = self.time.clone();
         let host = Host {
             link,
@@ -219,8 +219,11 @@ impl Prepared {
             time.running(false);
             outcome
         });
+        // An engine that cannot say what is left has used nothing of it.
+        let left = store.get_fuel().unwrap_or(budget.fuel);
         (
             store.into_data().link,
+            budget.fuel.saturating_sub(left),
             outcome.unwrap_or_else(Outcome::Fault),
         )
     }

@@ -28,6 +28,17 @@ type Sent = (Kind, Vec<u8>);
 
 /// Serves these frames and returns the runner's, each as kind and payload.
 fn served(frames: &[Sent], budget: Budget) -> (Result<(), LinkLost>, Vec<Sent>) {
+    let (result, mut sent) = served_raw(frames, budget);
+    for (kind, payload) in &mut sent {
+        // The fuel is in front of an outcome; one test looks at it.
+        if *kind == Kind::Outcome {
+            payload.drain(..Outcome::FUEL_LEN);
+        }
+    }
+    (result, sent)
+}
+
+fn served_raw(frames: &[Sent], budget: Budget) -> (Result<(), LinkLost>, Vec<Sent>) {
     let mut input = Vec::new();
     for (kind, payload) in frames {
         frame::write(&mut input, *kind, payload).expect("within limits");
@@ -56,7 +67,7 @@ fn program(bytes: Vec<u8>) -> Vec<Sent> {
 fn ends_with(bytes: Vec<u8>, budget: Budget, outcome: Outcome) {
     let (result, sent) = served(&program(bytes), budget);
     assert_eq!(result, Ok(()));
-    assert_eq!(sent.last(), Some(&(Kind::Outcome, outcome.encode())));
+    assert_eq!(sent.last(), Some(&(Kind::Outcome, outcome.body())));
 }
 
 #[test]
@@ -96,7 +107,7 @@ fn answers_reach_the_program_as_the_terminal_gave_them() {
         let expected = [
             (Kind::Ready, vec![]),
             (Kind::Transmit, vec![0; 3]),
-            (Kind::Outcome, outcome.encode()),
+            (Kind::Outcome, outcome.body()),
         ];
         assert_eq!(sent, expected);
     }
@@ -143,7 +154,7 @@ fn the_host_answers_nobody_during_instantiation() {
     };
     let (result, sent) = served(&program(guest.standalone()), Budget::default());
     assert_eq!(result, Ok(()));
-    let phase = Outcome::Fault(Fault::Phase).encode();
+    let phase = Outcome::Fault(Fault::Phase).body();
     assert_eq!(sent, [(Kind::Ready, vec![]), (Kind::Outcome, phase)]);
 }
 
@@ -159,7 +170,7 @@ fn what_does_not_compile_or_link_ends_before_it_is_ready() {
     ] {
         let (result, sent) = served(&[(Kind::Program, bytes)], Budget::default());
         assert_eq!(result, Ok(()));
-        assert_eq!(sent, [(Kind::Outcome, Outcome::Fault(fault).encode())]);
+        assert_eq!(sent, [(Kind::Outcome, Outcome::Fault(fault).body())]);
     }
     let nothing = component("(component)");
     ends_with(
@@ -186,7 +197,7 @@ fn a_terminal_that_does_not_keep_to_the_protocol_is_left() {
         let mut frames = program(calling.clone());
         frames.push((Kind::Answer, answer));
         let (_, sent) = served(&frames, Budget::default());
-        let internal = Outcome::Fault(Fault::Internal).encode();
+        let internal = Outcome::Fault(Fault::Internal).body();
         assert_eq!(sent.last(), Some(&(Kind::Outcome, internal)));
     }
 }
@@ -216,6 +227,17 @@ fn a_memory_past_the_total_is_refused_at_instantiation() {
     );
 }
 
+/// The fuel that the runner says was used.
+fn reported(guest: &Guest, fuel: u64) -> u64 {
+    let budget = Budget {
+        fuel,
+        ..Budget::default()
+    };
+    let (_, sent) = served_raw(&program(guest.standalone()), budget);
+    let (_, payload) = sent.last().expect("an outcome");
+    Outcome::decode(payload).expect("an outcome").0
+}
+
 #[test]
 fn the_same_program_uses_the_same_fuel() {
     // Exactly enough is found by bisection; one unit less stops the program.
@@ -225,7 +247,7 @@ fn the_same_program_uses_the_same_fuel() {
             ..Budget::default()
         };
         let (_, sent) = served(&program(Guest::done().standalone()), budget);
-        sent.last() == Some(&(Kind::Outcome, Outcome::Receipt(b"done".to_vec()).encode()))
+        sent.last() == Some(&(Kind::Outcome, Outcome::Receipt(b"done".to_vec()).body()))
     };
     let (mut low, mut high) = (0, 1_000);
     while low + 1 < high {
@@ -238,4 +260,14 @@ fn the_same_program_uses_the_same_fuel() {
     }
     assert!(runs(high) && !runs(high - 1), "{high}");
     assert!(high < 200, "{high}");
+
+    // What is reported is what was used, whatever there was; all of it where it was too little. It is
+    // more than the least budget: fuel is compared at loops and calls only.
+    let used = reported(&Guest::done(), 200);
+    assert!((high..200).contains(&used), "{used}");
+    assert_eq!(reported(&Guest::done(), Budget::default().fuel), used);
+    assert_eq!(
+        reported(&Guest::new("(loop (br 0)) (unreachable)"), 500),
+        500
+    );
 }

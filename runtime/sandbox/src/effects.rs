@@ -1,5 +1,7 @@
 //! What a program may cause in the world: a command to the card and a request to the issuer.
 
+use std::time::Duration;
+
 use wasmtime::component::{ComponentType, Lower};
 
 /// Carries out what the policy has allowed; implemented by the terminal.
@@ -25,6 +27,19 @@ pub trait Effects {
     /// Told of every call of the program after it was decided on, also of those that the policy
     /// refused and that no effect saw: for the record of the run.
     fn decided(&mut self, _call: Call) {}
+
+    /// Told once of a run that was begun, when it has ended, however: for the record of the run.
+    fn ended(&mut self, _spent: Spent) {}
+}
+
+/// What a run took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spent {
+    /// Fuel, as the runner counted it: the same for the same program and answers on every machine.
+    /// None from a runner that ended without an outcome.
+    pub fuel: Option<u64>,
+    /// From the start of the program to its end, calls included, by this process's clock.
+    pub time: Duration,
 }
 
 /// One call of a program: sizes and outcome, never contents.

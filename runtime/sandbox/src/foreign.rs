@@ -28,8 +28,8 @@ pub fn frames(mut bytes: &[u8]) {
                 assert!(read.payload.len() <= read.kind.len_max());
                 match read.kind {
                     FrameKind::Outcome => {
-                        if let Some(outcome) = Outcome::decode(&read.payload) {
-                            assert_eq!(outcome.encode(), read.payload);
+                        if let Some((fuel, outcome)) = Outcome::decode(&read.payload) {
+                            assert_eq!(outcome.encode(fuel), read.payload);
                         }
                     }
                     FrameKind::Walls => {

@@ -8,6 +8,7 @@
 use std::io::{self, Read, Write};
 
 use crate::limits;
+use crate::outcome::Outcome;
 use crate::walls::Walls;
 
 /// Bytes before the payload: kind and length.
@@ -30,7 +31,7 @@ pub(crate) enum Kind {
     Transmit,
     /// Runner to terminal: one request to the issuer.
     Exchange,
-    /// Runner to terminal, last: how it ended.
+    /// Runner to terminal, last: the fuel that was used and how it ended.
     Outcome,
 }
 
@@ -66,7 +67,8 @@ impl Kind {
             Self::Go | Self::Ready => 0,
             Self::Walls => Walls::LEN,
             // One byte says whether it is an answer or an error.
-            Self::Answer | Self::Outcome => limits::CALL_LEN_MAX + 1,
+            Self::Answer => limits::CALL_LEN_MAX + 1,
+            Self::Outcome => Outcome::FUEL_LEN + limits::CALL_LEN_MAX + 1,
             Self::Transmit | Self::Exchange => limits::CALL_LEN_MAX,
         }
     }

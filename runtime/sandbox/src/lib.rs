@@ -23,7 +23,7 @@ pub mod walls;
 
 pub use admission::{AdmitError, AdmittedProgram, Rule, admit};
 pub use child::runner_main;
-pub use effects::{Call, Effects, NetworkError, ReaderError};
+pub use effects::{Call, Effects, NetworkError, ReaderError, Spent};
 pub use engine::config as engine_config;
 pub use outcome::{Failure, Fault};
 pub use runner::{Deadlines, RunError, Runner, RunnerCommand};

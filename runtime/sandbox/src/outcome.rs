@@ -199,8 +199,18 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// Payload of the outcome frame: 00 and the receipt, 01 and the failure, 02 and the fault.
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// Bytes of the fuel in front of the outcome.
+    pub(crate) const FUEL_LEN: usize = 8;
+
+    /// Payload of the outcome frame: the fuel used, little-endian, and the outcome.
+    pub(crate) fn encode(&self, fuel: u64) -> Vec<u8> {
+        let mut payload = fuel.to_le_bytes().to_vec();
+        payload.extend_from_slice(&self.body());
+        payload
+    }
+
+    /// The outcome: 00 and the receipt, 01 and the failure, 02 and the fault.
+    pub(crate) fn body(&self) -> Vec<u8> {
         match self {
             Self::Receipt(bytes) => {
                 let mut payload = vec![0];
@@ -212,9 +222,10 @@ impl Outcome {
         }
     }
 
-    /// Reverse of `encode`; `None` if the payload has no known form.
-    pub(crate) fn decode(payload: &[u8]) -> Option<Self> {
-        match payload {
+    /// Reverse of `encode`: fuel and outcome; `None` if the payload has no known form.
+    pub(crate) fn decode(payload: &[u8]) -> Option<(u64, Self)> {
+        let (fuel, body) = payload.split_first_chunk::<{ Self::FUEL_LEN }>()?;
+        let outcome = match body {
             [0, receipt @ ..] => Some(Self::Receipt(receipt.to_vec())),
             [1, number] => Failure::ALL
                 .get(usize::from(*number))
@@ -225,7 +236,8 @@ impl Outcome {
                 .copied()
                 .map(Self::Fault),
             _ => None,
-        }
+        };
+        Some((u64::from_le_bytes(*fuel), outcome?))
     }
 }
 
@@ -259,14 +271,21 @@ mod tests {
             Outcome::Receipt(vec![0xA5; 16 << 10]),
         ];
         for outcome in failures.into_iter().chain(faults).chain(receipts) {
-            assert_eq!(Outcome::decode(&outcome.encode()), Some(outcome));
+            for fuel in [0, 0x0102_0304_0506_0708, u64::MAX] {
+                let back = Outcome::decode(&outcome.encode(fuel));
+                assert_eq!(back, Some((fuel, outcome.clone())));
+            }
         }
     }
 
     #[test]
     fn outcomes_of_no_known_form_are_none() {
-        for payload in [&[][..], &[1], &[1, 6], &[2, 16], &[2, 0, 0], &[3, 0]] {
-            assert_eq!(Outcome::decode(payload), None, "{payload:?}");
+        for body in [&[][..], &[1], &[1, 6], &[2, 16], &[2, 0, 0], &[3, 0]] {
+            let payload = [&[0; Outcome::FUEL_LEN], body].concat();
+            assert_eq!(Outcome::decode(&payload), None, "{payload:?}");
+        }
+        for len in 0..Outcome::FUEL_LEN {
+            assert_eq!(Outcome::decode(&vec![0; len]), None, "{len}");
         }
     }
 

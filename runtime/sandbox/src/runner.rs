@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use program::Kind as OrderKind;
 
 use crate::admission::AdmittedProgram;
-use crate::effects::{Call, Effects, NETWORK_ERRORS, READER_ERRORS, encode_answer};
+use crate::effects::{Call, Effects, NETWORK_ERRORS, READER_ERRORS, Spent, encode_answer};
 use crate::frame::{self, Frame, FrameError, Kind};
 use crate::limits;
 use crate::outcome::{Failure, Fault, Outcome};
@@ -211,19 +211,36 @@ impl Runner {
     ///
     /// [`RunError`]; each one leaves open whether an effect that was begun has happened.
     pub fn run(mut self, effects: &mut dyn Effects) -> Result<Vec<u8>, RunError> {
-        let result = self.converse(effects);
+        let result = self.compiled().and_then(|()| {
+            let (begun, mut fuel) = (Deadline::now(), None);
+            let result = self.converse(effects, &mut fuel);
+            let time = Deadline::now().saturating_duration_since(begun);
+            effects.ended(Spent { fuel, time });
+            result
+        });
         self.child.end();
         result
     }
 
-    fn converse(&self, effects: &mut dyn Effects) -> Result<Vec<u8>, RunError> {
+    /// Waits for the end of the compile. What did not run has a fault and no receipt.
+    fn compiled(&self) -> Result<(), RunError> {
         let compiling = Deadline::after(self.deadlines.compile);
         let frame = self.receive(compiling, RunError::CompileLimit)?;
         match frame.kind {
-            Kind::Ready => {}
-            Kind::Outcome => return finish(&frame.payload),
-            _ => return Err(RunError::Protocol),
+            Kind::Ready => Ok(()),
+            Kind::Outcome => match Outcome::decode(&frame.payload) {
+                Some((_, Outcome::Fault(fault))) => Err(RunError::Fault(fault)),
+                _ => Err(RunError::Protocol),
+            },
+            _ => Err(RunError::Protocol),
         }
+    }
+
+    fn converse(
+        &self,
+        effects: &mut dyn Effects,
+        fuel: &mut Option<u64>,
+    ) -> Result<Vec<u8>, RunError> {
         let deadline = Deadline::after(self.deadlines.wall);
         let mut policy = Policy::new(self.kind);
         self.send(Kind::Go, Vec::new())?;
@@ -258,7 +275,11 @@ impl Runner {
                     });
                     encode_answer(answer.map_err(exhausted)?, &NETWORK_ERRORS)
                 }
-                Kind::Outcome => return finish(&payload),
+                Kind::Outcome => {
+                    let (used, outcome) = Outcome::decode(&payload).ok_or(RunError::Protocol)?;
+                    *fuel = Some(used);
+                    return finish(outcome);
+                }
                 Kind::Program | Kind::Go | Kind::Answer | Kind::Walls | Kind::Ready => {
                     return Err(RunError::Protocol);
                 }
@@ -300,8 +321,8 @@ fn names(walls: Walls) -> String {
     names.join(", ")
 }
 
-fn finish(payload: &[u8]) -> Result<Vec<u8>, RunError> {
-    match Outcome::decode(payload).ok_or(RunError::Protocol)? {
+fn finish(outcome: Outcome) -> Result<Vec<u8>, RunError> {
+    match outcome {
         Outcome::Receipt(receipt) if receipt.len() > wire::exchange::RECEIPT_LEN_MAX => {
             Err(RunError::ResultLength)
         }

@@ -26,7 +26,7 @@ impl Effects for Nobody {
 
 const SHORT: Duration = Duration::from_millis(50);
 /// The frame of a child that has all its walls, as a script says it.
-const WALLED: &str = r"printf '\200\002\000\000\000\377\017'; ";
+const WALLED: &str = r"printf '\200\002\000\000\000\377\037'; ";
 const READY: &str = r"printf '\201\000\000\000\000'; ";
 
 fn command(program: &str, args: &[&str], deadlines: Deadlines) -> RunnerCommand {
@@ -100,7 +100,7 @@ fn a_child_that_speaks_something_else_is_ended() {
         r"printf '\201\000\000\000\000'",
         r"printf '\001\000\000\000\000'",
         r"printf '\204\000\000\000\000'",
-        r"printf '\204\002\000\000\000\001\077'",
+        r"printf '\204\012\000\000\000\000\000\000\000\000\000\000\000\001\077'",
         r"printf '\377'; printf '0000'",
     ] {
         ends_with(
@@ -108,6 +108,18 @@ fn a_child_that_speaks_something_else_is_ended() {
             "E_RUNNER_PROTOCOL",
         );
     }
+}
+
+#[test]
+fn a_receipt_before_the_start_is_no_outcome() {
+    // Nobody has agreed yet: a child may say that it could not compile, and nothing else.
+    let fault = r"printf '\204\012\000\000\000\000\000\000\000\000\000\000\000\002\000'";
+    ends_with(fault, "E_COMPILE");
+    let receipt = r"printf '\204\012\000\000\000\000\000\000\000\000\000\000\000\000\101'";
+    ends_with(
+        &format!("{receipt}; exec /bin/sleep 1000"),
+        "E_RUNNER_PROTOCOL",
+    );
 }
 
 #[test]
@@ -145,11 +157,11 @@ fn a_child_gets_no_program_before_it_has_reported_its_walls() {
         (r"printf '\200\001\000\000\000\377'", "E_RUNNER_PROTOCOL"),
         // A wall that nobody knows.
         (
-            r"printf '\200\002\000\000\000\377\020'",
+            r"printf '\200\002\000\000\000\377\040'",
             "E_RUNNER_PROTOCOL",
         ),
         (
-            r"printf '\200\003\000\000\000\377\017\000'",
+            r"printf '\200\003\000\000\000\377\037\000'",
             "E_RUNNER_PROTOCOL",
         ),
     ] {
@@ -172,8 +184,8 @@ fn a_child_gets_no_program_before_it_has_reported_its_walls() {
 
 #[test]
 fn a_missing_wall_is_an_error_where_walls_are_required() {
-    // All but the one of bit 7.
-    let text = r"printf '\200\002\000\000\000\177\017'; exec /bin/sleep 1000";
+    // All but the one of bit 8.
+    let text = r"printf '\200\002\000\000\000\377\036'; exec /bin/sleep 1000";
     let required = command("/bin/sh", &["-c", text], Deadlines::default());
     let error = started(&required).expect_err("a wall is missing");
     assert_eq!(error.code(), "E_WALLS");

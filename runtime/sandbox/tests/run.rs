@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use sandbox::walls::WallRule;
 use sandbox::{
-    Deadlines, Effects, NetworkError, ReaderError, RunError, Runner, RunnerCommand, admit, limits,
+    Deadlines, Effects, NetworkError, ReaderError, RunError, Runner, RunnerCommand, Spent, admit,
+    limits,
 };
 use support::{Guest, remittance, verified};
 
@@ -19,6 +20,7 @@ struct Scripted {
     commands: Vec<Vec<u8>>,
     requests: Vec<Vec<u8>>,
     card: Option<ReaderError>,
+    spent: Vec<Spent>,
 }
 
 impl Effects for Scripted {
@@ -33,6 +35,10 @@ impl Effects for Scripted {
     fn exchange(&mut self, request: &[u8]) -> Result<Vec<u8>, NetworkError> {
         self.requests.push(request.to_vec());
         Ok(request.iter().rev().copied().collect())
+    }
+
+    fn ended(&mut self, spent: Spent) {
+        self.spent.push(spent);
     }
 }
 
@@ -109,6 +115,27 @@ fn a_program_reaches_card_and_issuer() {
     let reply = run(&one_call("exchange", 3), &mut effects).expect("a reply");
     assert_eq!(reply, [0, 0xCA, 0xFF]);
     assert_eq!(effects.requests, [[0xFF, 0xCA, 0]]);
+}
+
+#[test]
+fn what_a_run_took_is_told_once_however_it_ends() {
+    let mut fuels = Vec::new();
+    for (guest, failed) in [
+        (Guest::done(), false),
+        (Guest::done(), false),
+        (Guest::new("(unreachable)"), true),
+        (Guest::new("(loop (br 0)) (unreachable)"), true),
+    ] {
+        let mut effects = Scripted::default();
+        assert_eq!(run(&guest, &mut effects).is_err(), failed);
+        let [spent] = effects.spent[..] else {
+            panic!("told {} times", effects.spent.len());
+        };
+        assert!(!spent.time.is_zero());
+        fuels.push(spent.fuel.expect("an outcome"));
+    }
+    assert_eq!(fuels[0], fuels[1]);
+    assert!((1..limits::FUEL_MAX).contains(&fuels[2]) && fuels[3] == limits::FUEL_MAX);
 }
 
 #[test]

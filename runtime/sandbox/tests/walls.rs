@@ -57,6 +57,7 @@ const FILTERED: &[Attempt] = &[
     Attempt::Steal,
     Attempt::Signal,
     Attempt::Duplicate,
+    Attempt::Chroot,
     Attempt::Outlive,
 ];
 
@@ -68,6 +69,15 @@ fn each_wall_prevents_alone_what_is_possible_without_it() {
     for attempt in POSSIBLE {
         let tried = try_behind(&command, Behind::Nothing, *attempt);
         assert_eq!(tried, Tried::Allowed, "without walls: {attempt:?}");
+    }
+
+    // Root's rights, where this test has them: what may this process do to its own root folder?
+    let root = try_behind(&command, Behind::Nothing, Attempt::Chroot) == Tried::Allowed;
+    if root {
+        let tried = try_behind(&command, Behind::One(Wall::Capabilities), Attempt::Bound);
+        assert_eq!(tried, Tried::Refused, "an empty bounding set");
+    } else {
+        println!("not run: only root has capabilities to lose");
     }
 
     let examination = examine(&command);
@@ -112,6 +122,16 @@ fn each_wall_prevents_alone_what_is_possible_without_it() {
     for attempt in [Attempt::Variable, Attempt::Reserve] {
         let tried = try_behind(&command, Behind::Everything, attempt);
         assert_eq!(tried, Tried::Refused, "behind all walls: {attempt:?}");
+    }
+    if root {
+        let tried = try_behind(&command, Behind::Nothing, Attempt::Bound);
+        assert_eq!(
+            tried,
+            Tried::Allowed,
+            "without walls root has a bounding set"
+        );
+        let tried = try_behind(&command, Behind::Everything, Attempt::Bound);
+        assert_eq!(tried, Tried::Refused, "behind all walls it is empty");
     }
     let tried = try_behind(&command, Behind::Everything, Attempt::Wait);
     assert_eq!(tried, Tried::Allowed, "reading and writing the two pipes");

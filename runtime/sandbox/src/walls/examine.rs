@@ -106,6 +106,7 @@ const fn attempts(wall: Wall) -> &'static [Attempt] {
         Wall::CoreDump => &[Attempt::Core],
         Wall::Inspection => &[Attempt::Reveal],
         Wall::Privileges => &[Attempt::Gain],
+        Wall::Capabilities => &[Attempt::Chroot, Attempt::Bound],
         Wall::Landlock => &[
             Attempt::Open,
             Attempt::Steal,
@@ -128,11 +129,12 @@ const fn attempts(wall: Wall) -> &'static [Attempt] {
     }
 }
 
-/// What only newer kernels let a wall prevent: TCP ports since Linux 6.7, signals since 6.12.
+/// What only newer kernels let a wall prevent: TCP ports since Linux 6.7, signals since 6.12; and what only
+/// root can do, who alone has need of it: empty the bounding set.
 const fn is_extra(wall: Wall, attempt: Attempt) -> bool {
     matches!(
         (wall, attempt),
-        (Wall::Landlock, Attempt::Bind | Attempt::Signal)
+        (Wall::Landlock, Attempt::Bind | Attempt::Signal) | (Wall::Capabilities, Attempt::Bound)
     )
 }
 
@@ -169,6 +171,13 @@ pub fn try_behind(command: &RunnerCommand, behind: Behind, attempt: Attempt) -> 
         Attempt::Inherit => inherit(command, behind),
         Attempt::Spare => seen(command, behind, attempt, "oom_score_adj", "1000"),
         Attempt::Gain => seen(command, behind, attempt, "status", "NoNewPrivs:\t1"),
+        Attempt::Bound => seen(
+            command,
+            behind,
+            attempt,
+            "status",
+            "CapBnd:\t0000000000000000",
+        ),
         Attempt::Outlive => outlive(command, behind),
         _ => plain(command, behind, attempt),
     };

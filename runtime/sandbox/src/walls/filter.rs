@@ -19,7 +19,6 @@ const FREE: &[i64] = &[
     // Memory: the allocator, the compiler, the guest's memory.
     libc::SYS_munmap,
     libc::SYS_mremap,
-    libc::SYS_madvise,
     libc::SYS_brk,
     // Waiting: locks and the epoch thread's sleep; the last continues a wait after a stop.
     libc::SYS_futex,
@@ -40,6 +39,11 @@ const FREE: &[i64] = &[
     libc::SYS_exit,
     libc::SYS_exit_group,
 ];
+
+/// What the kernel may be advised of memory: that its content is not needed. That is what allocators and
+/// the engine say when they give memory back; others of the many advices reach into parts of the kernel
+/// that nothing here needs.
+const ADVICE: &[libc::c_int] = &[libc::MADV_DONTNEED, libc::MADV_FREE];
 
 /// Installs the filter for every thread of this process; whether it stands.
 pub(super) fn apply() -> bool {
@@ -101,6 +105,8 @@ fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
             rule(&[(2, MaskedEq(write), 0)])?,
         ],
     );
+    let advice = ADVICE.iter().map(|advice| rule(&[(2, Eq, flag(*advice))]));
+    rules.insert(libc::SYS_madvise, advice.collect::<Result<_, _>>()?);
     Ok(rules)
 }
 
@@ -113,4 +119,128 @@ fn rule(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, BackendEr
         })
         .collect::<Result<_, _>>()?;
     SeccompRule::new(conditions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALLOW: u32 = 0x7fff_0000;
+    const KILL_PROCESS: u32 = 0x8000_0000;
+
+    /// One system call as the kernel shows it to a filter: number, architecture, program counter, arguments.
+    fn seen(arch: u32, call: i64, arguments: [u64; 6]) -> Vec<u32> {
+        let mut words = vec![u32::try_from(call).expect("a number"), arch, 0, 0];
+        for argument in arguments {
+            let bytes = argument.to_le_bytes();
+            let (low, high) = bytes.split_at(4);
+            words.push(u32::from_le_bytes(low.try_into().expect("four bytes")));
+            words.push(u32::from_le_bytes(high.try_into().expect("four bytes")));
+        }
+        words
+    }
+
+    /// What the kernel does with a program of this form, by its documentation: one register, jumps ahead.
+    fn run(program: &BpfProgram, data: &[u32]) -> u32 {
+        let (mut at, mut register) = (0, 0_u32);
+        loop {
+            let step = &program[at];
+            at += 1;
+            let k = step.k;
+            let jump = |met: bool| usize::from(if met { step.jt } else { step.jf });
+            match step.code {
+                0x20 => register = data[usize::try_from(k / 4).expect("small")],
+                0x54 => register &= k,
+                0x05 => at += usize::try_from(k).expect("small"),
+                0x15 => at += jump(register == k),
+                0x25 => at += jump(register > k),
+                0x35 => at += jump(register >= k),
+                0x06 => return k,
+                other => panic!("an instruction that this test does not know: {other:#x}"),
+            }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    const ARCH: u32 = 0xC000_003E;
+    #[cfg(target_arch = "aarch64")]
+    const ARCH: u32 = 0xC000_00B7;
+    #[cfg(target_arch = "riscv64")]
+    const ARCH: u32 = 0xC000_00F3;
+
+    #[track_caller]
+    fn expect(call: i64, arguments: [u64; 6], allowed: bool) {
+        let program = program().expect("a filter");
+        let answer = run(&program, &seen(ARCH, call, arguments));
+        let expected = if allowed { ALLOW } else { KILL_PROCESS };
+        assert_eq!(answer, expected, "{call} {arguments:?}");
+        // The same call in the numbers of another architecture.
+        let foreign = run(&program, &seen(0x4000_0003, call, arguments));
+        assert_eq!(foreign, KILL_PROCESS);
+    }
+
+    fn third(value: libc::c_int) -> [u64; 6] {
+        [4096, 4096, u64::from(value.unsigned_abs()), 0, 0, 0]
+    }
+
+    #[test]
+    fn memory_is_given_back_and_no_other_advice_is_taken() {
+        for advice in 0..=200 {
+            let allowed = [libc::MADV_DONTNEED, libc::MADV_FREE].contains(&advice);
+            expect(libc::SYS_madvise, third(advice), allowed);
+        }
+    }
+
+    #[test]
+    fn arguments_decide_where_a_call_can_do_more_than_is_needed() {
+        let (read, write, exec) = (libc::PROT_READ, libc::PROT_WRITE, libc::PROT_EXEC);
+        for (protection, allowed) in [
+            (0, true),
+            (read, true),
+            (read | write, true),
+            (read | exec, true),
+            (read | write | exec, false),
+            (write | exec, false),
+        ] {
+            expect(libc::SYS_mprotect, third(protection), allowed);
+        }
+        let map = |protection: libc::c_int, flags: libc::c_int| {
+            let mut arguments = third(protection);
+            arguments[3] = u64::from(flags.unsigned_abs());
+            arguments
+        };
+        let (private, anonymous) = (libc::MAP_PRIVATE, libc::MAP_ANONYMOUS);
+        expect(libc::SYS_mmap, map(read | write, private | anonymous), true);
+        expect(libc::SYS_mmap, map(0, private | anonymous), true);
+        expect(libc::SYS_mmap, map(read | exec, private | anonymous), false);
+        expect(libc::SYS_mmap, map(read, private), false);
+        for (call, descriptor, allowed) in [
+            (libc::SYS_read, 0, true),
+            (libc::SYS_read, 1, false),
+            (libc::SYS_read, 3, false),
+            (libc::SYS_write, 0, false),
+            (libc::SYS_write, 1, true),
+            (libc::SYS_write, 2, true),
+            (libc::SYS_write, 3, false),
+        ] {
+            expect(call, [descriptor, 4096, 8, 0, 0, 0], allowed);
+        }
+    }
+
+    #[test]
+    fn a_call_outside_the_list_ends_the_process_whatever_its_arguments() {
+        let by_argument = [
+            libc::SYS_read,
+            libc::SYS_write,
+            libc::SYS_mmap,
+            libc::SYS_mprotect,
+            libc::SYS_madvise,
+        ];
+        for call in (0..1_000).filter(|call| !by_argument.contains(call)) {
+            let allowed = FREE.contains(&call);
+            for value in [0, 1, 2, u64::MAX] {
+                expect(call, [value; 6], allowed);
+            }
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::process::CommandExt as _;
 
+use caps::CapSet;
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, Ruleset, RulesetAttr as _, RulesetError, RulesetStatus,
     Scope,
@@ -30,6 +31,7 @@ pub(super) fn raise(wall: Wall) -> bool {
         Wall::CoreDump => limit(Resource::Core, 0, 0),
         Wall::Inspection => set_dumpable_behavior(DumpableBehavior::NotDumpable).is_ok(),
         Wall::Privileges => filter::apply_empty(),
+        Wall::Capabilities => no_capabilities(),
         Wall::Landlock => deny_all().is_ok_and(|status| status != RulesetStatus::NotEnforced),
         Wall::OpenFiles => limit(Resource::Nofile, 0, 0),
         Wall::AddressSpace => limit_space(limits::RUNNER_SPACE_MAX),
@@ -67,6 +69,19 @@ fn only_standard() -> bool {
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .all(|open: i32| open <= lowest_free)
+}
+
+/// Gives up every capability, for good, and reads back that none is left.
+///
+/// The bounding set is emptied by whoever may: for others it holds nothing that they could get, since
+/// what they start gains no rights.
+fn no_capabilities() -> bool {
+    let _emptied = caps::clear(None, CapSet::Bounding);
+    // The effective set goes with the permitted one, and the ambient set with either of the two.
+    let own = [CapSet::Permitted, CapSet::Inheritable];
+    let cleared = own.iter().all(|set| caps::clear(None, *set).is_ok());
+    let mut sets = own.into_iter().chain([CapSet::Effective]);
+    cleared && sets.all(|set| caps::read(None, set).is_ok_and(|left| left.is_empty()))
 }
 
 /// Takes every right that Landlock knows on this kernel, and grants none.

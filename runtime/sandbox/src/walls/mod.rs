@@ -32,6 +32,8 @@ pub enum Wall {
     Inspection,
     /// No program that it might start has more rights than it.
     Privileges,
+    /// None of the rights of root, even when root started it.
+    Capabilities,
     /// No files, no TCP ports, no signals to others, no look into others.
     Landlock,
     /// No descriptor can be opened.
@@ -46,7 +48,7 @@ pub enum Wall {
 
 impl Wall {
     /// All walls.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Environment,
         Self::Descriptors,
         Self::ParentDeath,
@@ -54,6 +56,7 @@ impl Wall {
         Self::CoreDump,
         Self::Inspection,
         Self::Privileges,
+        Self::Capabilities,
         Self::Landlock,
         Self::OpenFiles,
         Self::AddressSpace,
@@ -72,6 +75,7 @@ impl Wall {
             Self::CoreDump => "core-dump",
             Self::Inspection => "inspection",
             Self::Privileges => "privileges",
+            Self::Capabilities => "capabilities",
             Self::Landlock => "landlock",
             Self::OpenFiles => "open-files",
             Self::AddressSpace => "address-space",
@@ -91,6 +95,7 @@ impl Wall {
             Self::CoreDump => "RLIMIT_CORE 0",
             Self::Inspection => "PR_SET_DUMPABLE 0",
             Self::Privileges => "PR_SET_NO_NEW_PRIVS",
+            Self::Capabilities => "all dropped, bounding set too",
             Self::Landlock => "Landlock, nothing allowed",
             Self::OpenFiles => "RLIMIT_NOFILE 0",
             Self::AddressSpace => "RLIMIT_AS",
@@ -209,8 +214,8 @@ mod tests {
             assert_eq!(Walls::decode(&all.encode()), Some(all));
         }
         assert!(all.complete());
-        assert_eq!(all.encode(), [0xFF, 0x0F]);
-        for payload in [&[][..], &[0], &[0, 0, 0], &[0, 0x10], &[0, 0x80]] {
+        assert_eq!(all.encode(), [0xFF, 0x1F]);
+        for payload in [&[][..], &[0], &[0, 0, 0], &[0, 0x20], &[0, 0x80]] {
             assert_eq!(Walls::decode(payload), None, "{payload:?}");
         }
     }

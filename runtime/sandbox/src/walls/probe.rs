@@ -48,6 +48,10 @@ pub enum Attempt {
     Core,
     /// Gain rights by starting a program that has them.
     Gain,
+    /// Make the root folder its root folder, for which one needs a right of root.
+    Chroot,
+    /// Keep rights in the set that bounds what programs it starts may have.
+    Bound,
     /// Keep a descriptor that the parent left open.
     Inherit,
     /// Be spared when memory runs out.
@@ -59,7 +63,7 @@ pub enum Attempt {
 }
 
 impl Attempt {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 21] = [
         Self::Nothing,
         Self::Variable,
         Self::Open,
@@ -75,6 +79,8 @@ impl Attempt {
         Self::Reveal,
         Self::Core,
         Self::Gain,
+        Self::Chroot,
+        Self::Bound,
         Self::Inherit,
         Self::Spare,
         Self::Outlive,
@@ -100,6 +106,8 @@ impl Attempt {
             Self::Reveal => "reveal",
             Self::Core => "core",
             Self::Gain => "gain",
+            Self::Chroot => "chroot",
+            Self::Bound => "bound",
             Self::Inherit => "inherit",
             Self::Spare => "spare",
             Self::Outlive => "outlive",
@@ -137,7 +145,7 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
     say(if allowed { ALLOWED } else { REFUSED });
     if matches!(
         attempt,
-        Attempt::Inherit | Attempt::Spare | Attempt::Outlive | Attempt::Wait
+        Attempt::Inherit | Attempt::Spare | Attempt::Bound | Attempt::Outlive | Attempt::Wait
     ) {
         // To the end of input, or of this process.
         let _end = stdin().read(&mut [0]);
@@ -174,9 +182,12 @@ fn say(byte: u8) {
 fn perform(attempt: Attempt, walls: &str) -> bool {
     match attempt {
         // The parent sees what becomes of these.
-        Attempt::Nothing | Attempt::Inherit | Attempt::Spare | Attempt::Gain | Attempt::Wait => {
-            true
-        }
+        Attempt::Nothing
+        | Attempt::Inherit
+        | Attempt::Spare
+        | Attempt::Gain
+        | Attempt::Bound
+        | Attempt::Wait => true,
         Attempt::Variable => !super::no_environment(),
         Attempt::Open => std::fs::File::open("/").is_ok(),
         Attempt::Bind => std::net::TcpListener::bind(("127.0.0.1", 0)).is_ok(),
@@ -202,11 +213,13 @@ fn perform(attempt: Attempt, walls: &str) -> bool {
         // With the same input and output, on which it says that it lives and has its walls.
         Attempt::Outlive => again(walls, Attempt::Wait).spawn().is_ok(),
         #[cfg(target_os = "linux")]
-        Attempt::Steal | Attempt::Signal | Attempt::Reveal | Attempt::Core => {
+        Attempt::Steal | Attempt::Signal | Attempt::Reveal | Attempt::Core | Attempt::Chroot => {
             perform_linux(attempt)
         }
         #[cfg(not(target_os = "linux"))]
-        Attempt::Steal | Attempt::Signal | Attempt::Reveal | Attempt::Core => true,
+        Attempt::Steal | Attempt::Signal | Attempt::Reveal | Attempt::Core | Attempt::Chroot => {
+            true
+        }
         #[cfg(not(unix))]
         Attempt::Socket | Attempt::Duplicate | Attempt::Exec => true,
     }
@@ -221,6 +234,7 @@ fn perform_linux(attempt: Attempt) -> bool {
     };
     match attempt {
         Attempt::Signal => system::test_kill_process(parent).is_ok(),
+        Attempt::Chroot => system::chroot("/").is_ok(),
         Attempt::Reveal => system::dumpable_behavior() != Ok(system::DumpableBehavior::NotDumpable),
         Attempt::Core => {
             let limit = system::getrlimit(system::Resource::Core);
