@@ -6,7 +6,7 @@ use wire::cbor::DecodeError;
 use wire::descriptor::Descriptor;
 use wire::exchange::{Refusal, Reply, Request};
 use wire::receipt::Receipt;
-use wire::signed::SignerError;
+use wire::signed::{SignedError, SignerError};
 
 use crate::journal::{Facts, Journal, Key, Unanswered};
 use crate::watch::concludes;
@@ -56,6 +56,16 @@ pub fn prove(
         bytes: bytes.to_vec(),
         receipt,
     })
+}
+
+/// Whether it is for want of a newer key that this is no receipt: its key is not in the issuer's list, or by
+/// the list was not valid at that time. Where a newer list may be had, it is worth one look.
+#[must_use]
+pub fn needs_newer_keys(bytes: &[u8], issuer: &Descriptor) -> bool {
+    matches!(
+        Receipt::verify(bytes, &issuer.keys),
+        Err(SignerError::Signed(SignedError::KeyUnknown) | SignerError::KeyTime)
+    )
 }
 
 /// Whether `request` is what the journal may send again: the answers to a step without ticket.

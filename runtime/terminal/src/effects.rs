@@ -4,7 +4,7 @@ use card_reader::Connection;
 use crashpoint::reach;
 use relay::run::{Run, Stop};
 use relay::watch::Watch;
-use sandbox::{Call, Effects, NetworkError, ReaderError};
+use sandbox::{Call, Effects, NetworkError, ReaderError, Spent};
 use wire::exchange::Refusal;
 
 use crate::channel::{Channel, ChannelError};
@@ -35,6 +35,8 @@ pub struct Live<'a> {
     pub card_trouble: Option<Failure>,
     /// Every call of the program, in order, for the run log; the policy bounds their number.
     pub calls: Vec<Call>,
+    /// What the run took; none of one that never began.
+    pub spent: Option<Spent>,
 }
 
 impl Effects for Live<'_> {
@@ -54,6 +56,10 @@ impl Effects for Live<'_> {
 
     fn decided(&mut self, call: Call) {
         self.calls.push(call);
+    }
+
+    fn ended(&mut self, spent: Spent) {
+        self.spent = Some(spent);
     }
 
     fn exchange(&mut self, request: &[u8]) -> Result<Vec<u8>, NetworkError> {

@@ -3,11 +3,12 @@
 //!
 //! The decisions are in modules without I/O: `escape`, `sniff`, `mail`, `origin`, `consent`, `codes`,
 //! the rules of `trust`, `roots` and `told`, and in the crate `relay` what a run may send and must write down. `input`,
-//! `state`, `channel` and `effects` are the edges, `log` and `record` what is remembered of every
+//! `state`, `channel` and `effects` are the edges, `log`, `begun` and `record` what is remembered of every
 //! command; `open`, `settle`, `trust_command`, `receipts`, `inspect`, `log_command` and `cards` are
 //! the commands. Nothing here prints and nothing reads the clock or the environment: the
 //! binary does. See docs/terminal.md.
 
+pub mod begun;
 pub mod cards;
 pub mod channel;
 pub mod codes;

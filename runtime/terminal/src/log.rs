@@ -16,13 +16,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::failure::Failure;
 use crate::hex;
-use crate::state::StateDir;
+use crate::state::{Lock, StateDir};
 
 /// Longest record in bytes, line feed included: one run makes at most some hundred calls of some
 /// forty bytes each.
 pub const RECORD_LEN_MAX: usize = 32 * 1024;
 
-const LINES: &str = "log/runs.log";
+pub(crate) const LINES: &str = "log/runs.log";
 const HEAD: &str = "log/head.json";
 const LOCK: &str = "log/lock";
 const HASH_DIGITS: usize = 64;
@@ -136,7 +136,7 @@ fn check(head: Head, line: &[u8]) -> Result<(Head, Map<String, Value>), Flaw> {
 /// The run log in the state folder.
 #[derive(Debug, Clone)]
 pub struct Log {
-    state: StateDir,
+    pub(crate) state: StateDir,
 }
 
 impl Log {
@@ -151,9 +151,12 @@ impl Log {
     /// # Errors
     /// `E_STATE`.
     pub fn ready(&self) -> Result<(), Failure> {
-        let _lock = self.state.lock(Path::new(LOCK))?;
-        self.head()?;
-        self.state.append(Path::new(LINES)).map(drop)
+        self.append_held(&self.lock()?, None)
+    }
+
+    /// Held while the log is written, and its notes come and go.
+    pub(crate) fn lock(&self) -> Result<Lock, Failure> {
+        self.state.lock(Path::new(LOCK))
     }
 
     /// Adds one record, durably; `seq` is filled in here.
@@ -163,12 +166,23 @@ impl Log {
     ///
     /// # Errors
     /// `E_STATE`, also for a record beyond [`RECORD_LEN_MAX`].
-    pub fn append(&self, mut record: Map<String, Value>) -> Result<(), Failure> {
-        let _lock = self.state.lock(Path::new(LOCK))?;
+    pub fn append(&self, record: Map<String, Value>) -> Result<(), Failure> {
+        self.append_held(&self.lock()?, Some(record))
+    }
+
+    /// Adds one record as [`Log::append`] does; without one, only makes sure that it could.
+    pub(crate) fn append_held(
+        &self,
+        _lock: &Lock,
+        record: Option<Map<String, Value>>,
+    ) -> Result<(), Failure> {
+        let mut head = self.head()?;
         let path = PathBuf::from(LINES);
         let mut file = self.state.append(&path)?;
+        let Some(mut record) = record else {
+            return Ok(());
+        };
         let failed = |error: io::Error| Failure::with("E_STATE", format!("{LINES}: {error}"));
-        let mut head = self.head()?;
         let len = file.metadata().map_err(failed)?.len();
         if len > head.len {
             // Written, but the power went before the head was: go on from what is whole.

@@ -71,10 +71,10 @@ enum Credited {
 pub fn open(terminal: &mut Terminal<'_>, request: &Request) -> Report {
     let mut report = Report::new("open");
     // Without a place for its record nothing is opened.
-    if let Err(failure) = terminal.log.ready() {
-        return report.failed(failure);
-    }
-    let mut record = Record::new("open", terminal.now);
+    let mut record = match Record::begin("open", terminal, &mut report) {
+        Ok(record) => record,
+        Err(failure) => return report.failed(failure),
+    };
     let report = match steps(terminal, request, &mut report, &mut record) {
         Ok((proof, credited)) => {
             show_receipt(terminal, &mut report, &proof, credited);
@@ -107,6 +107,7 @@ fn steps(
     let opened = check_status(terminal, opened)?;
     let admitted = sandbox::admit(opened.program.clone())
         .map_err(|error| Failure::with(error.code(), error).told_as("E_POLICY"))?;
+    record.note()?;
     // The child compiles while the person reads.
     let runner = Runner::spawn(admitted, &runner_command(terminal))
         .map_err(|error| sandbox_failure(&error))?;
@@ -136,7 +137,9 @@ fn still_good(terminal: &mut Terminal<'_>, opened: Opened) -> Result<Opened, Fai
 fn settle_earlier(terminal: &mut Terminal<'_>, report: &mut Report) -> Result<Vec<Key>, Failure> {
     let mut credited = Vec::new();
     let mut documents = Vec::new();
-    for settled in settle::unanswered(&terminal.journal, &terminal.trust)? {
+    let (journal, trust) = (terminal.journal.clone(), terminal.trust.clone());
+    let mut newest = |issuer: &Trusted| refresh(terminal, issuer);
+    for settled in settle::unanswered(&journal, &trust, &mut newest)? {
         let id = hex::id(&settled.key.remittance);
         let outcome = match settled.result {
             Ok(_) => {
@@ -314,11 +317,8 @@ fn remembered(terminal: &Terminal<'_>, opened: &Opened) -> Result<Entry, Failure
 /// is asked again by running the program.
 fn stored_receipt(terminal: &Terminal<'_>, opened: &Opened) -> Result<Option<Proof>, Failure> {
     let stored = terminal.journal.receipt(&opened.key)?;
-    Ok(stored.and_then(|bytes| prove(&bytes, opened).ok()))
-}
-
-fn prove(bytes: &[u8], opened: &Opened) -> Result<Proof, Failure> {
-    settle::prove(bytes, &opened.issuer, &opened.key, &opened.facts)
+    let (issuer, key, facts) = (&opened.issuer, &opened.key, &opened.facts);
+    Ok(stored.and_then(|bytes| settle::prove(&bytes, issuer, key, facts).ok()))
 }
 
 /// Refuses an order whose time is over, or has not come, by more than a clock may be off; in
@@ -397,17 +397,21 @@ fn run(
         trouble: None,
         card_trouble: None,
         calls: Vec::new(),
+        spent: None,
     };
     let ended = runner.run(&mut live);
-    record.run(&live.calls);
+    record.run(&live.calls, live.spent);
     let (watch, trouble, card_trouble) = (live.run.watch, live.trouble, live.card_trouble);
     report.fact("exchanges", watch.exchanges);
     report.fact("apdus", watch.apdus);
     // The receipt as the server sent it counts, whatever the program makes of it.
-    let returned = ended.as_ref().ok();
-    let candidates = watch.receipt.iter().chain(returned);
-    if let Some(proof) = candidates
-        .filter_map(|bytes| prove(bytes, opened).ok())
+    let candidates = || watch.receipt.iter().chain(ended.as_ref().ok());
+    let bytes = candidates().map(Vec::as_slice);
+    let mut newest = |issuer: &Trusted| refresh(terminal, issuer);
+    let newer = settle::renewed(&opened.issuer, bytes, &mut newest);
+    let issuer = newer.as_ref().unwrap_or(&opened.issuer);
+    if let Some(proof) = candidates()
+        .filter_map(|bytes| settle::prove(bytes, issuer, &opened.key, &opened.facts).ok())
         .next()
     {
         terminal.journal.keep_receipt(&opened.key, &proof.bytes)?;

@@ -4,6 +4,7 @@ use crashpoint::reach;
 use relay::journal::Journal as _;
 pub use relay::settle::Proof;
 use relay::settle::Unsettled;
+use wire::exchange::Reply;
 
 use crate::channel::Channel;
 use crate::failure::Failure;
@@ -17,6 +18,22 @@ use crate::trust::{TrustStore, Trusted};
 pub fn prove(bytes: &[u8], issuer: &Trusted, key: &Key, facts: &Facts) -> Result<Proof, Failure> {
     relay::settle::prove(bytes, &issuer.descriptor, key, facts)
         .map_err(|error| Failure::with("E_RECEIPT", error))
+}
+
+/// Fetches an issuer's newest keys.
+pub type Refresh<'a> = &'a mut dyn FnMut(&Trusted) -> Result<Trusted, Failure>;
+
+/// The issuer with its newest keys, if one of these receipts needs them and they can be had: it may have a
+/// new receipt key since its list was fetched. Looked at once, and whatever comes of it, nothing is lost.
+#[must_use]
+pub fn renewed<'a>(
+    issuer: &Trusted,
+    mut receipts: impl Iterator<Item = &'a [u8]>,
+    refresh: Refresh<'_>,
+) -> Option<Trusted> {
+    receipts
+        .any(|receipt| relay::settle::needs_newer_keys(receipt, &issuer.descriptor))
+        .then(|| refresh(issuer).ok())?
 }
 
 /// What became of one unanswered exchange.
@@ -36,14 +53,18 @@ pub struct Settled {
 ///
 /// # Errors
 /// `E_STATE` if the journal cannot be listed.
-pub fn unanswered(journal: &Journal, trust: &TrustStore) -> Result<Vec<Settled>, Failure> {
+pub fn unanswered(
+    journal: &Journal,
+    trust: &TrustStore,
+    refresh: Refresh<'_>,
+) -> Result<Vec<Settled>, Failure> {
     let mut settled = Vec::new();
     let mut unserved: Vec<String> = Vec::new();
     for key in journal.keys()? {
         if unserved.contains(&key.issuer) {
             continue;
         }
-        let result = match one(journal, trust, &key) {
+        let result = match one(journal, trust, &key, refresh) {
             Ok(None) => continue,
             Ok(Some(proof)) => Ok(proof),
             Err(failure) => {
@@ -68,7 +89,12 @@ fn is_no_answer(failure: &Failure) -> bool {
 }
 
 /// Settles one remittance; `None` if there is nothing to do here.
-fn one(journal: &Journal, trust: &TrustStore, key: &Key) -> Result<Option<Proof>, Failure> {
+fn one(
+    journal: &Journal,
+    trust: &TrustStore,
+    key: &Key,
+    refresh: Refresh<'_>,
+) -> Result<Option<Proof>, Failure> {
     if journal
         .entry(key)?
         .is_none_or(|entry| entry.unanswered.is_none())
@@ -89,7 +115,13 @@ fn one(journal: &Journal, trust: &TrustStore, key: &Key) -> Result<Option<Proof>
         reach!("terminal::resend::before-send");
         let answered = channel.exchange(request);
         reach!("terminal::resend::after-answer");
-        Ok::<_, Failure>((issuer.descriptor, answered?))
+        let answer = answered?;
+        let receipt = match Reply::decode(&answer) {
+            Ok(Reply::Receipt(receipt)) => Some(receipt),
+            Ok(Reply::Step(_) | Reply::Refusal(_)) | Err(_) => None,
+        };
+        let newer = renewed(&issuer, receipt.iter().map(Vec::as_slice), refresh);
+        Ok::<_, Failure>((newer.unwrap_or(issuer).descriptor, answer))
     });
     settled.map_err(|unsettled| match unsettled {
         Unsettled::Journal(failure) | Unsettled::Channel(failure) => failure,

@@ -17,6 +17,9 @@ use crate::failure::Failure;
 /// issuers with many keys.
 pub const STATE_FILE_LEN_MAX: usize = 64 * 1024;
 
+/// Characters of a name that is made up, of letters and digits: as good as never the same twice.
+const UNIQUE_LEN: usize = 12;
+
 /// The mode bits by which group and others may write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
@@ -156,6 +159,27 @@ impl StateDir {
                 .open(&path)
         };
         open().map_err(|error: io::Error| failed(&path, &error))
+    }
+
+    /// Makes a new, empty file (mode 0600) below the folder `name`, durably, under a name of its own that
+    /// ends in `.suffix`; the file and that name.
+    ///
+    /// # Errors
+    /// `E_STATE`.
+    pub fn create_new(&self, name: &Path, suffix: &str) -> Result<(File, PathBuf), Failure> {
+        let folder = self.root.join(name);
+        let create = || {
+            make_dir(&folder)?;
+            let file = tempfile::Builder::new()
+                .prefix("")
+                .rand_bytes(UNIQUE_LEN)
+                .suffix(&format!(".{suffix}"))
+                .tempfile_in(&folder)?;
+            let (file, path) = file.keep().map_err(|error| error.error)?;
+            File::open(&folder)?.sync_all()?;
+            Ok((file, name.join(path.file_name().unwrap_or_default())))
+        };
+        create().map_err(|error: io::Error| failed(&folder, &error))
     }
 
     /// Opens the file `name` for reading, whatever its length; `None` if there is none.

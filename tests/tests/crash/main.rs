@@ -81,6 +81,11 @@ const POINTS: &[(&str, Story)] = &[
     ("terminal::receipt::after-write", Story::Open(&[1])),
     ("terminal::settle::before-write", Story::Open(&[1])),
     ("terminal::settle::after-write", Story::Open(&[1])),
+    // That an opening has begun, and with which program.
+    ("terminal::begun::before-write", Story::Open(&[1, 2])),
+    ("terminal::begun::after-write", Story::Open(&[1, 2])),
+    ("terminal::begun::before-remove", Story::Open(&[1])),
+    ("terminal::begun::after-remove", Story::Open(&[1])),
     ("terminal::log-record::before-write", Story::Open(&[1])),
     ("terminal::log-record::after-write", Story::Open(&[1])),
     // Entry, request, receipt, the entry again, and the head of the run log; the very first time what

@@ -3,6 +3,7 @@
 use crate::{AMOUNT, Desk, Story, Told, points};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use tests::world::text;
 
 /// Orders one remittance for every kill and gives the paths of their mails.
@@ -25,7 +26,10 @@ fn terminals_killed(by: Told) -> Result<()> {
     }
     let mut desk = Desk::new()?;
     let mails = mails(&mut desk, kills.len())?;
+    let mut openings = 0;
     for ((point, pass), mail) in kills.into_iter().zip(mails) {
+        // One that is killed, or two, and then two that are not.
+        openings += 3 + usize::from(pass.is_none());
         if let Some(pass) = pass {
             desk.open_killed(&mail, point, pass)?;
         } else {
@@ -36,8 +40,24 @@ fn terminals_killed(by: Told) -> Result<()> {
         desk.credited_by(&mail, &format!("{point}, pass {pass:?}"))?;
         let log = desk.world.terminal(&["log", "verify", "--json"])?;
         assert_eq!(log.exit, 0, "{point}, pass {pass:?}: {log:?}");
+        let recorded = recorded(&desk)?;
+        assert_eq!(recorded, openings, "{point}, pass {pass:?}");
     }
     Ok(())
+}
+
+/// Openings with a record in the terminal's log, each by its name; none has two.
+fn recorded(desk: &Desk) -> Result<usize> {
+    let log = desk
+        .world
+        .terminal(&["log", "--last", "1000", "--json"])?
+        .document;
+    let records = log["records"].as_array().context("records")?;
+    let openings = records.iter().filter(|record| record["command"] == "open");
+    let names: Vec<_> = openings.map(|record| text(record, "opening")).collect();
+    let distinct: BTreeSet<_> = names.iter().flatten().collect();
+    ensure!(distinct.len() == names.len(), "{names:?}");
+    Ok(distinct.len())
 }
 
 #[test]

@@ -248,6 +248,8 @@ fn schema(bench: &Bench) -> Result<usize, String> {
         "consent",
         "granted",
         "calls",
+        "fuel",
+        "time_ms",
     ];
     let missing: Vec<_> = fields
         .iter()

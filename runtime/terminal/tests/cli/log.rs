@@ -52,9 +52,42 @@ fn each_opening_leaves_exactly_one_record_whatever_became_of_it() {
         json!(["reader.transmit", "network.exchange"])
     );
     assert_eq!(ran["calls"][0], json!(["transmit", 5, 9]));
+    let fuel = ran["fuel"].as_u64().unwrap();
+    assert!((1..sandbox::limits::FUEL_MAX).contains(&fuel), "{fuel}");
+    assert!(ran["time_ms"].is_u64());
     // A file is named by its hash as soon as it was read, a program only once it is verified.
     assert_eq!(records[3]["file_sha256"].as_str().unwrap().len(), 64);
     assert_eq!(records[3]["remittance"], Value::Null);
+}
+
+#[test]
+fn an_opening_that_was_cut_off_has_its_record_from_the_next_one() {
+    let world = World::trusting();
+    let order = world.order();
+    let file = world.program("p", &order, 10);
+    world.script([Answer::receipt(&world.receipt(&order))]);
+    world.open(&file).expect_outcome("already-credited");
+    let before = records(&world);
+    let last = before.last().unwrap();
+    // The note that a killed process leaves behind it.
+    let note = json!({ "command": "open", "at": last["at"], "remittance": last["remittance"] });
+    let begun = world.state().join("log/begun");
+    assert_eq!(fs::read_dir(&begun).unwrap().count(), 0);
+    fs::write(begun.join("dead.json"), note.to_string()).unwrap();
+
+    let opened = world.open(&file);
+    opened.expect_outcome("already-credited");
+    let id = last["remittance"].as_str().unwrap();
+    let told = format!("(remittance {id}) was cut off");
+    assert!(opened.talk.contains(&told), "{}", opened.talk);
+    assert_eq!(opened.document["interrupted"][0]["remittance"], id);
+    let added = records(&world).split_off(before.len());
+    let outcomes: Vec<_> = added.iter().map(|r| r["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["interrupted", "already-credited"]);
+    assert_eq!(added[0]["opening"], "dead");
+    assert_eq!(fs::read_dir(&begun).unwrap().count(), 0);
+    world.open(&file).expect_outcome("already-credited");
+    assert_eq!(records(&world).len(), before.len() + 3);
 }
 
 #[test]

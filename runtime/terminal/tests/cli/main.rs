@@ -12,5 +12,6 @@ mod hostile;
 mod log;
 mod open;
 mod person;
+mod receipts;
 mod trust;
 mod world;

@@ -230,6 +230,11 @@ impl World {
     }
 
     pub(crate) fn receipt(&self, order: &Order) -> Vec<u8> {
+        self.receipt_by(order, 11)
+    }
+
+    /// The receipt of `order`, signed by the key made from `seed`.
+    pub(crate) fn receipt_by(&self, order: &Order, seed: u8) -> Vec<u8> {
         let receipt = Receipt {
             issuer: order.issuer.clone(),
             remittance: order.remittance,
@@ -240,7 +245,7 @@ impl World {
             sender: order.sender.clone(),
             credited_at: self.now,
         };
-        receipt.sign(&signing(11)).unwrap()
+        receipt.sign(&signing(seed)).unwrap()
     }
 
     /// What the issuer answers from now on, in this order; then it loses everything.
