@@ -18,10 +18,15 @@ use money::{Amount, Currency};
 use store::{NewHolder, SqliteStore, Store};
 
 const ACCOUNTS: u64 = 100_000;
-/// Callers in a closed loop, and the name of the figure.
-const CALLERS: [(u64, &str); 2] = [(32, "ledger_sqlite_per_s"), (1_024, "ledger_peak_per_s")];
+/// Callers in a closed loop, transfers in each of their calls, and the name of the figure.
+const CALLERS: [(u64, u64, &str); 3] = [
+    (32, 1, "ledger_sqlite_per_s"),
+    (1_024, 1, "ledger_peak_per_s"),
+    (8, 125, "ledger_batch_per_s"),
+];
 const WARM_UP: Duration = Duration::from_secs(1);
-const MEASURE: Duration = Duration::from_secs(6);
+/// How long each figure is measured, unless the first argument says so.
+const MEASURE_S: u64 = 6;
 const NOW: Timestamp = Timestamp::from_unix_s(1_767_225_600);
 
 /// An id of the `count`-th millisecond; `mark` keeps callers apart.
@@ -87,7 +92,12 @@ async fn fill(path: &Path) -> Arc<dyn Store> {
 }
 
 /// Lets so many callers transfer for a while; gives transfers per second.
-async fn measure(store: &Arc<dyn Store>, callers: u64, round: u64, spend: Duration) -> u128 {
+async fn measure(
+    store: &Arc<dyn Store>,
+    (callers, each): (u64, u64),
+    round: u64,
+    spend: Duration,
+) -> u128 {
     let begin = Instant::now();
     let tasks: Vec<_> = (0..callers)
         .map(|caller| {
@@ -96,11 +106,13 @@ async fn measure(store: &Arc<dyn Store>, callers: u64, round: u64, spend: Durati
                 let mut choice = Choice((round << 20 | caller) + 1);
                 let mut done = 0_u64;
                 while begin.elapsed() < spend {
-                    let (from, to) = (choice.account(), choice.account());
-                    if from != to {
-                        transfer(store.as_ref(), from, to, round * 10_000_000 + done, caller).await;
-                        done += 1;
-                    }
+                    let commands: Vec<_> = (done..done + each)
+                        .map(|count| transfer(&mut choice, round * 10_000_000 + count, caller))
+                        .collect();
+                    let answers = store.apply(commands).await.unwrap();
+                    let whole = |answer: &_| *answer == Ok(Outcome::Transferred);
+                    assert!(answers.iter().all(whole), "{answers:?}");
+                    done += each;
                 }
                 done
             })
@@ -113,29 +125,35 @@ async fn measure(store: &Arc<dyn Store>, callers: u64, round: u64, spend: Durati
     done * 1_000_000 / begin.elapsed().as_micros()
 }
 
-async fn transfer(store: &dyn Store, from: HolderId, to: HolderId, count: u64, caller: u64) {
+fn transfer(choice: &mut Choice, count: u64, caller: u64) -> Command {
+    let (from, mut to) = (choice.account(), choice.account());
+    while from == to {
+        to = choice.account();
+    }
     let (ms, random) = id_parts(count, caller);
-    let command = Command::Transfer {
+    Command::Transfer {
         id: TransferId::new(ms, random),
         from: AccountRef::Holder(from),
         to: AccountRef::Holder(to),
         amount: Amount::new(1, Currency::Jpy).unwrap(),
         now: NOW,
-    };
-    let answers = store.apply(vec![command]).await.unwrap();
-    assert_eq!(answers, [Ok(Outcome::Transferred)]);
+    }
 }
 
 fn main() {
+    // cargo adds `--bench`
+    let seconds = std::env::args().nth(1).and_then(|first| first.parse().ok());
+    let spend = Duration::from_secs(seconds.unwrap_or(MEASURE_S));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let store = runtime.block_on(fill(&folder.path().join("ledger.db")));
-    for (round, (callers, name)) in (1_u64..).zip(CALLERS) {
-        runtime.block_on(measure(&store, callers, 2 * round - 1, WARM_UP));
-        let per_s = runtime.block_on(measure(&store, callers, 2 * round, MEASURE));
+    for (round, (callers, each, name)) in (1_u64..).zip(CALLERS) {
+        let load = (callers, each);
+        runtime.block_on(measure(&store, load, 2 * round - 1, WARM_UP.min(spend)));
+        let per_s = runtime.block_on(measure(&store, load, 2 * round, spend));
         println!("BENCH {name} {per_s} 1/s");
     }
     let report = runtime.block_on(store.audit()).unwrap();

@@ -52,6 +52,7 @@ macro_rules! contract_tests {
         $crate::contract_tests! { $open:
             funding_moves_value_from_the_float_to_a_holder
             a_repeated_transfer_changes_nothing
+            a_transfer_repeated_from_an_empty_account_is_not_refused
             a_transfer_is_refused_in_order_of_precedence
             an_account_is_funded_up_to_its_limit_and_not_past_it
             time_never_runs_backwards

@@ -90,6 +90,30 @@ pub async fn a_repeated_transfer_changes_nothing(store: Arc<dyn Store>) {
     world.balanced().await;
 }
 
+/// What was posted stays the answer when the account that gave could not give again.
+pub async fn a_transfer_repeated_from_an_empty_account_is_not_refused(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    let from = AccountRef::Holder(world.holder(Currency::Jpy, 100).await);
+    let to = AccountRef::Holder(world.holder(Currency::Jpy, 0).await);
+    let whole = world.transfer(from, to, 100, Currency::Jpy);
+    for _ in 0..2 {
+        assert_eq!(world.apply(whole.clone()).await, Ok(Outcome::Transferred));
+    }
+    let Command::Transfer { id, now, .. } = whole else {
+        panic!("not a transfer")
+    };
+    let amount = Amount::new(99, Currency::Jpy).unwrap();
+    let other = Command::Transfer {
+        id,
+        from,
+        to,
+        amount,
+        now,
+    };
+    assert_eq!(world.apply(other).await, Err(Refusal::TransferConflict));
+    world.balanced().await;
+}
+
 /// Each line has every fault below it as well.
 pub async fn a_transfer_is_refused_in_order_of_precedence(store: Arc<dyn Store>) {
     let world = World::new(store);

@@ -85,29 +85,38 @@ fn move_funds(
     from: AccountRef,
     to: AccountRef,
 ) -> Result<Answer, Fault> {
-    if let Some(posted) = rows::transfer(connection, transfer.id)? {
-        let same = Transfer {
-            at: posted.at,
-            ..*transfer
-        } == posted;
-        return Ok(if same {
-            Ok(Outcome::Transferred)
-        } else {
-            Err(Refusal::TransferConflict)
-        });
-    }
     let (from, to) = (side(connection, from)?, side(connection, to)?);
     let plan = match rules::transfer(from, to, transfer.amount.money()) {
         Ok(plan) => plan,
-        Err(refusal) => return Ok(Err(refusal)),
+        // a repeat has the answer of its first time, whatever the accounts hold by now
+        Err(refusal) => return Ok(repeated(connection, transfer)?.unwrap_or(Err(refusal))),
     };
+    // inserting finds a repeat as well as looking first would, and saves the look
+    if !rows::insert_new(connection, transfer)? {
+        return repeated(connection, transfer)?.ok_or(Fault::Corrupt("transfer"));
+    }
     for (side, after) in [(from, plan.from_after), (to, plan.to_after)] {
         if let (AccountRef::Holder(holder), Some(after)) = (side.account, after) {
             rows::set_balance(connection, holder.as_bytes(), after)?;
         }
     }
-    rows::post(connection, transfer)?;
     Ok(Ok(Outcome::Transferred))
+}
+
+/// The answer to a transfer whose id was posted already.
+fn repeated(connection: &Connection, transfer: &Transfer) -> Result<Option<Answer>, Fault> {
+    let posted = rows::transfer(connection, transfer.id)?;
+    Ok(posted.map(|posted| {
+        let same = Transfer {
+            at: posted.at,
+            ..*transfer
+        } == posted;
+        if same {
+            Ok(Outcome::Transferred)
+        } else {
+            Err(Refusal::TransferConflict)
+        }
+    }))
 }
 
 fn side(connection: &Connection, account: AccountRef) -> Result<rules::Side, Fault> {

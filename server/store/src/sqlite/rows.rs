@@ -234,9 +234,17 @@ pub(super) fn post(connection: &Connection, transfer: &Transfer) -> Result<(), F
 
 /// Posts a transfer between exactly these accounts.
 pub(super) fn insert(connection: &Connection, transfer: &Transfer) -> Result<(), Fault> {
+    match insert_new(connection, transfer)? {
+        true => Ok(()),
+        false => Err(Fault::Corrupt("transfer")),
+    }
+}
+
+/// The same, unless its id was posted before; whether it was not.
+pub(super) fn insert_new(connection: &Connection, transfer: &Transfer) -> Result<bool, Fault> {
     let sql = "INSERT INTO transfer \
                (id, from_kind, from_id, to_kind, to_id, amount, currency, at) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO NOTHING";
     let (from_kind, from) = account_columns(&transfer.from);
     let (to_kind, to) = account_columns(&transfer.to);
     let (minor, code) = (transfer.amount.minor(), transfer.amount.currency().code());
@@ -251,9 +259,11 @@ pub(super) fn insert(connection: &Connection, transfer: &Transfer) -> Result<(),
         code,
         transfer.at.micros(),
     );
-    write(connection, sql, params, "transfer")?;
-    journal::posted(transfer.id);
-    Ok(())
+    let new = connection.prepare_cached(sql)?.execute(params)? == 1;
+    if new {
+        journal::posted(transfer.id);
+    }
+    Ok(new)
 }
 
 // --- holders ---
