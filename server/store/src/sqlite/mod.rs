@@ -16,6 +16,7 @@ mod debit_tests;
 mod doubt;
 mod fault;
 mod inline;
+mod invitation;
 mod journal;
 mod log;
 #[cfg(test)]

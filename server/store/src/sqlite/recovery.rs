@@ -11,7 +11,7 @@ use crate::record::Incarnated;
 use crate::sqlite::apply::{advance, set_proven};
 use crate::sqlite::fault::Fault;
 use crate::sqlite::read;
-use crate::sqlite::{bank, debit, journal, rows};
+use crate::sqlite::{bank, debit, invitation, journal, rows};
 
 /// The incarnation that a restore gave to this database.
 pub(super) fn incarnation(connection: &Connection) -> Result<Option<[u8; 16]>, Fault> {
@@ -45,6 +45,7 @@ pub(super) fn begin(
             let step = step.map_err(|_| Fault::Corrupt("status"))?;
             advance(connection, &escrow, step, None, now)?;
         }
+        invitation::restore(connection, now)?;
         connection.execute("UPDATE card SET reread = 1", [])?;
         // also what an earlier restore left waiting, which no step above has touched
         bank::ask_recovering(connection, now)?;
@@ -58,6 +59,7 @@ pub(super) fn begin(
     };
     Ok(Incarnated {
         recovering: count("SELECT count(*) FROM remittance WHERE recovering = 1")?,
+        invitations: count("SELECT count(*) FROM invitation WHERE status = 'recovering'")?,
         cards: count("SELECT count(*) FROM card WHERE reread = 1")?,
     })
 }

@@ -92,7 +92,7 @@ pub(super) fn currency(row: &Row<'_>, column: usize) -> Result<Currency, Fault> 
     Currency::from_code(code).map_err(|_| Fault::Corrupt("currency"))
 }
 
-fn amount(row: &Row<'_>, minor: usize, code: usize) -> Result<Amount, Fault> {
+pub(super) fn amount(row: &Row<'_>, minor: usize, code: usize) -> Result<Amount, Fault> {
     Amount::new(row.get(minor)?, currency(row, code)?).map_err(|_| Fault::Corrupt("amount"))
 }
 
