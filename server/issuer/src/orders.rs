@@ -139,7 +139,7 @@ impl NewOrder {
             }
             (
                 Named::Email(_) | Named::Card(_),
-                Payment::Account | Payment::Bank | Payment::Payable,
+                Payment::Account | Payment::Bank | Payment::Payable | Payment::Card(_),
                 InvitePolicy::Hold | InvitePolicy::Refuse,
             ) => None,
         }
