@@ -39,6 +39,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
         &["audit-log", "crashpoint", "ledger", "money", "planted"],
     ),
     ("mailer", &["money"]),
+    ("postgres-server", &[]),
     ("card-reader", &["card-sim", "crashpoint"]),
     ("sandbox", &["card", "program", "relay", "wire"]),
     (
@@ -148,6 +149,7 @@ const HOMES: &[(&str, &str)] = &[
     ("caps", "sandbox"),
     ("axum", "issuer"),
     ("rusqlite", "store"),
+    ("tokio-postgres", "store"),
     ("lettre", "mailer"),
     ("pcsc", "card-reader"),
     ("fail", "crashpoint"),

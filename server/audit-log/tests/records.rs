@@ -194,16 +194,6 @@ fn one_of_each() -> Vec<Change> {
             holder,
             request: mail,
         },
-        Change::Invited {
-            remittance,
-            sender: holder,
-            amount,
-            expires: at,
-        },
-        Change::InvitationClosed {
-            remittance,
-            approval: hash,
-        },
     ]
 }
 

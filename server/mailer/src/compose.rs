@@ -298,8 +298,7 @@ pub(crate) fn mailbox(party: &Party, what: &'static str) -> Result<Mailbox, Comp
         .address
         .parse()
         .map_err(|_| ComposeError::Address(what))?;
-    let name = (!party.name.is_empty()).then(|| party.name.clone());
-    Ok(Mailbox::new(name, address))
+    Ok(Mailbox::new(Some(party.name.clone()), address))
 }
 
 #[cfg(test)]

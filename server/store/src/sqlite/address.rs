@@ -1,8 +1,8 @@
 //! Verified mail addresses, and the cards that they stand for.
 
+use crate::db::Connection;
 use audit_log::Change;
 use ledger::{Card, CardId, CardStatus, HolderId, Language, MailId, Timestamp};
-use rusqlite::Connection;
 
 use crate::error::AdminError;
 use crate::record::{
@@ -43,11 +43,11 @@ pub(super) fn request(connection: &Connection, asked: &AddressRequest) -> Result
     canonical(&asked.email)?;
     let holder = asked.holder.as_bytes();
     let sql = "SELECT 1 FROM holder WHERE id = ?1";
-    if !connection.prepare_cached(sql)?.exists([holder])? {
+    if !connection.exists(sql, [holder])? {
         return Err(AdminError::Unknown { what: "holder" });
     }
     let sql = "SELECT 1 FROM address WHERE email = ?1 AND verified_at IS NOT NULL";
-    if connection.prepare_cached(sql)?.exists([&asked.email])? {
+    if connection.exists(sql, [&asked.email])? {
         return Err(AdminError::Taken { what: WHAT });
     }
     let sql = "SELECT count(*) FROM address WHERE holder = ?1 AND email <> ?2";
@@ -60,9 +60,11 @@ pub(super) fn request(connection: &Connection, asked: &AddressRequest) -> Result
         });
     }
     let now = ledger_time(connection, asked.now)?;
-    let sql = "INSERT OR REPLACE INTO address (holder, email, card, verified_at, request, code_hash, \
+    let sql = "INSERT INTO address (holder, email, card, verified_at, request, code_hash, \
                code_expires, tries_left, mail_due, mail_attempts) \
-               VALUES (?1, ?2, NULL, NULL, ?3, ?4, ?5, ?6, ?7, 0)";
+               VALUES (?1, ?2, NULL, NULL, ?3, ?4, ?5, ?6, ?7, 0) \
+               ON CONFLICT (holder, email) DO UPDATE SET card = NULL, verified_at = NULL, request = ?3, \
+               code_hash = ?4, code_expires = ?5, tries_left = ?6, mail_due = ?7, mail_attempts = 0";
     let params = (
         holder,
         &asked.email,
@@ -116,7 +118,7 @@ pub(super) fn verify(
         return Ok(None);
     };
     let sql = "SELECT 1 FROM address WHERE email = ?1 AND verified_at IS NOT NULL";
-    if connection.prepare_cached(sql)?.exists([email])? {
+    if connection.exists(sql, [email])? {
         return Err(AdminError::Taken { what: WHAT });
     }
     let holder = found.holder;
@@ -216,7 +218,7 @@ pub(super) fn card(connection: &Connection, email: &str) -> Result<Option<Card>,
     let sql = "SELECT holder, card FROM address WHERE email = ?1 AND verified_at IS NOT NULL";
     let found = rows::one(connection, sql, [email], |row| {
         let holder = rows::id(row, 0, HolderId::from_bytes)?;
-        Ok((holder, row.get::<_, Option<[u8; 16]>>(1)?))
+        Ok((holder, row.get::<Option<[u8; 16]>>(1)?))
     })?;
     let Some((holder, chosen)) = found else {
         return Ok(None);
@@ -290,6 +292,6 @@ pub(super) fn mail_done(
     // a request that was verified, removed or replaced meanwhile has no mail to come
     let sql = "UPDATE address SET mail_due = ?2 WHERE request = ?1 AND mail_due IS NOT NULL";
     let params = (request.as_bytes(), retry_at.map(Timestamp::micros));
-    connection.prepare_cached(sql)?.execute(params)?;
+    connection.execute(sql, params)?;
     Ok(())
 }

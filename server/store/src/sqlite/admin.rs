@@ -1,10 +1,10 @@
 //! What administrators write: holders, cards being issued, templates.
 
+use crate::db::Connection;
 use audit_log::{Change, digest};
 use ledger::{
     CARD_VALUE_MAX, Card, CardId, CardStatus, CaseKind, EVIDENCE_LEN_MAX, HolderId, Timestamp,
 };
-use rusqlite::Connection;
 
 use crate::error::AdminError;
 use crate::record::{EMAIL_LEN_MAX, NewCard, NewHolder, TEMPLATE_LEN_MAX};
@@ -91,11 +91,7 @@ pub(super) fn set_email(
 ) -> Result<(), AdminError> {
     check_email(email)?;
     let sql = "UPDATE holder SET email = ?2 WHERE id = ?1";
-    if connection
-        .prepare_cached(sql)?
-        .execute((holder.as_bytes(), email))?
-        == 0
-    {
+    if connection.execute(sql, (holder.as_bytes(), email))? == 0 {
         return Err(AdminError::Unknown { what: "holder" });
     }
     let now = rows::time_floor(connection)?;
@@ -117,10 +113,7 @@ pub(super) fn begin_issue(connection: &Connection, card: &NewCard) -> Result<(),
         return resume_issue(card, &begun);
     }
     let sql = "SELECT 1 FROM holder WHERE id = ?1";
-    if !connection
-        .prepare_cached(sql)?
-        .exists([card.holder.as_bytes()])?
-    {
+    if !connection.exists(sql, [card.holder.as_bytes()])? {
         return Err(AdminError::Unknown { what: "holder" });
     }
     let now = ledger_time(connection, card.now)?;
@@ -128,7 +121,7 @@ pub(super) fn begin_issue(connection: &Connection, card: &NewCard) -> Result<(),
     rows::add_account(connection, id, rows::KIND_CARD, card.currency).map_err(taken("card id"))?;
     let sql = "INSERT INTO card (id, number_ref, masked, uid, holder, status, currency, value_max, \
                epoch, proven_id, proven_remittance_seq, proven_payment_seq, proven_value) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, zeroblob(16), 0, 0, 0)";
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, 0, 0, 0)";
     let params = (
         id,
         card.number_ref.0,
@@ -138,6 +131,7 @@ pub(super) fn begin_issue(connection: &Connection, card: &NewCard) -> Result<(),
         CardStatus::Issuing.code(),
         card.currency.code(),
         card.value_max,
+        [0; 16],
     );
     rows::write(connection, sql, params, "card").map_err(taken("card number or chip"))?;
     let change = Change::CardIssuing {
@@ -235,7 +229,7 @@ pub(super) fn put_template(
         connection,
         "SELECT bytes FROM template WHERE hash = ?1",
         [hash],
-        |row| Ok(row.get::<_, Vec<u8>>(0)?),
+        |row| Ok(row.get::<Vec<u8>>(0)?),
     )?;
     match kept {
         Some(kept) if kept == bytes => Ok(()),

@@ -1,18 +1,17 @@
 //! The audit: every promise of the books against all rows, at one instant.
 
 mod debit;
-mod invitation;
 mod log;
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::db::Connection;
 use ledger::{
     Account, AuditCheck, AuditLine, AuditReport, AuditTotals, CardAccounts, CardId, CardStatus,
     Escrow, Flow, HolderId, Language, Leg, MailId, RemittanceId, ReturnReason, Source, Status,
     Transfer,
 };
 use money::Currency;
-use rusqlite::Connection;
 
 use crate::sqlite::fault::Fault;
 use crate::sqlite::pool;
@@ -66,7 +65,6 @@ pub(super) fn audit(connection: &Connection) -> Result<AuditReport, Fault> {
     books.closed_debits()?;
     books.accounts()?;
     books.remittances()?;
-    books.invitations()?;
     books.in_flight()?;
     books.pools()?;
     books.payouts()?;
@@ -93,24 +91,22 @@ impl Books<'_> {
     fn each(
         &mut self,
         sql: &str,
-        mut each: impl FnMut(&mut Self, &rusqlite::Row<'_>) -> Result<(), Fault>,
+        mut each: impl FnMut(&mut Self, &crate::db::Row<'_>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut found = statement.query([])?;
-        while let Some(row) = found.next()? {
+        self.connection.each(sql, [], |row| {
             match each(self, row) {
                 Err(Fault::Corrupt(what)) => {
-                    let subject = match row.get::<_, [u8; 16]>(0) {
+                    let subject = match row.get::<[u8; 16]>(0) {
                         Ok(id) => ledger::TransferId::from_stored(id).to_string(),
-                        Err(_) => format!("{:?}", row.get_ref(0)?),
+                        Err(_) => format!("{:?}", row.value(0)?),
                     };
                     let detail = format!("unreadable {what}");
                     self.fail(AuditCheck::RowsAreReadable, subject, detail);
                 }
                 done => done?,
             }
-        }
-        Ok(())
+            Ok(true)
+        })
     }
 
     fn transfers(&mut self) -> Result<(), Fault> {
@@ -144,7 +140,7 @@ impl Books<'_> {
         // a receipt moved the account, and the card has not been read yet
         let sql = "SELECT account.id, kind, account.currency, balance, \
                    card.proven_value - card.paid_out + coalesce((SELECT \
-                   sum(CASE flow WHEN 'debit' THEN -amount ELSE amount END) FROM receipt_shown \
+                   CAST(sum(CASE flow WHEN 'debit' THEN -amount ELSE amount END) AS BIGINT) FROM receipt_shown \
                    JOIN remittance ON remittance.id = receipt_shown.remittance \
                    WHERE receipt_shown.card = card.id), 0) \
                    FROM account LEFT JOIN card ON card.id = account.id";
@@ -152,7 +148,7 @@ impl Books<'_> {
             let currency = rows::currency(row, 2)?;
             let balance: i64 = row.get(3)?;
             let mut proven: Option<i64> = row.get(4)?;
-            let account = match row.get::<_, i64>(1)? {
+            let account = match row.get::<i64>(1)? {
                 rows::KIND_CARD => {
                     let card = rows::id(row, 0, CardId::from_bytes)?;
                     let overtaken = books.overtaken.get(&card).copied().unwrap_or(0);

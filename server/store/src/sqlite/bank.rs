@@ -1,11 +1,11 @@
 //! What stands beside a remittance that the bank pays for: the account there, and when to ask next.
 
+use crate::db::Connection;
 use audit_log::Change;
 use ledger::{
     BANK_ACCOUNT_LEN_MAX, BankAnswer, BankTask, Escrow, Flow, HolderId, Outcome, Refusal,
     RemittanceId, Source, Status, Timestamp, rules,
 };
-use rusqlite::Connection;
 
 use crate::error::AdminError;
 use crate::sqlite::apply::advance;
@@ -52,7 +52,7 @@ pub(super) fn answered(
         // what was in flight in the backup ended before the bank was asked for its money
         let sql = "DELETE FROM in_flight WHERE remittance = ?1";
         let id = remittance.as_bytes();
-        connection.prepare_cached(sql)?.execute([id])?;
+        connection.execute(sql, [id])?;
     }
     let (reason, retry_at) = match answer {
         BankAnswer::Refused { reason } => (Some(reason), None),
@@ -72,14 +72,14 @@ pub(super) fn answered(
 pub(super) fn is_asked(connection: &Connection, remittance: RemittanceId) -> Result<bool, Fault> {
     let sql = "SELECT 1 FROM bank_debit WHERE remittance = ?1 AND due IS NOT NULL";
     let id = remittance.as_bytes();
-    Ok(connection.prepare_cached(sql)?.exists([id])?)
+    Ok(connection.exists(sql, [id])?)
 }
 
 /// Asks the bank, at once, about everything that a restored database waits for.
 pub(super) fn ask_recovering(connection: &Connection, now: Timestamp) -> Result<(), Fault> {
     let sql = "UPDATE bank_debit SET due = ?1, attempts = 0 WHERE remittance IN \
                (SELECT id FROM remittance WHERE recovering = 1)";
-    connection.prepare_cached(sql)?.execute([now.micros()])?;
+    connection.execute(sql, [now.micros()])?;
     Ok(())
 }
 
@@ -182,7 +182,7 @@ pub(super) fn lease(
                WHERE due <= ?1 ORDER BY due, remittance LIMIT ?2";
     let due = rows::all(connection, sql, (now.micros(), limit), |row| {
         let remittance = rows::id(row, 0, RemittanceId::from_bytes)?;
-        Ok((remittance, row.get::<_, String>(1)?, row.get::<_, u32>(2)?))
+        Ok((remittance, row.get::<String>(1)?, row.get::<u32>(2)?))
     })?;
     let sql = "UPDATE bank_debit SET due = ?2, attempts = ?3 WHERE remittance = ?1";
     let mut tasks = Vec::with_capacity(due.len());
@@ -225,11 +225,11 @@ pub(super) fn set_account(
     }
     let id = holder.as_bytes();
     let sql = "SELECT 1 FROM holder WHERE id = ?1";
-    if !connection.prepare_cached(sql)?.exists([id])? {
+    if !connection.exists(sql, [id])? {
         return Err(AdminError::Unknown { what: "holder" });
     }
     let sql = "DELETE FROM bank_account WHERE holder = ?1";
-    connection.prepare_cached(sql)?.execute([id])?;
+    connection.execute(sql, [id])?;
     if let Some(account) = account {
         let sql = "INSERT INTO bank_account (holder, account) VALUES (?1, ?2)";
         rows::write(connection, sql, (id, account), "bank account")?;

@@ -1,18 +1,18 @@
 //! What stands beside an order that a card of its sender pays for: the debit, a remittance of its own.
 //! Until the order is funded, its fate is its debit's, and both move in one transaction.
 
+use crate::db::{Connection, Row};
 use audit_log::{Change, digest};
 use ledger::{
     Account, CardId, CardStatus, Escrow, Flow, Holder, HolderId, Leg, NewDebit, PlaceOrder,
     Remittance, RemittanceId, Source, Status, Timestamp, Transfer, order_event, rules,
 };
 use money::Money;
-use rusqlite::{Connection, Row};
 
 use crate::sqlite::apply::advance;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::rows::remittance_select;
-use crate::sqlite::{journal, order as orders, read, rows};
+use crate::sqlite::{journal, read, rows};
 
 /// The card that shall pay, with its holder.
 pub(super) struct Payer {
@@ -56,26 +56,26 @@ pub(super) fn place(
                ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, NULL, ?10, ?11, ?12, ?13, ?14, ?15, ?16, NULL, \
                ?17, ?18, 0)";
     let funds = order.remittance;
-    let params = rusqlite::params![
+    let params = (
         debit.remittance.as_bytes(),
         order.revision,
         order.sender.as_bytes(),
-        order.sender_name,
+        &order.sender_name,
         payer.card.as_bytes(),
         order.amount.currency().code(),
         order.amount.minor(),
-        order.note,
+        &order.note,
         Status::Open.code(),
         now.micros(),
         order.expires.micros(),
-        debit.order_bytes,
-        debit.signature,
+        &debit.order_bytes,
+        &debit.signature,
         order.program_key,
         order.template_hash,
         debit.claim.0,
         Flow::Debit { funds }.code(),
         funds.as_bytes(),
-    ];
+    );
     rows::write(connection, sql, params, "debit")?;
     let sender = read::holder(connection, order.sender)?.ok_or(Fault::Corrupt("holder"))?;
     queue_mail(connection, debit, &sender, now)?;
@@ -125,7 +125,7 @@ pub(super) fn is_taken(
     order: RemittanceId,
     debit: &NewDebit,
 ) -> Result<bool, Fault> {
-    Ok(debit.remittance == order || orders::is_taken(connection, debit.remittance)?)
+    Ok(debit.remittance == order || rows::escrow(connection, debit.remittance)?.is_some())
 }
 
 /// The debit that pays for an order.

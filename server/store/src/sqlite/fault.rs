@@ -1,14 +1,21 @@
-//! Errors of SQLite, and what they mean for a batch.
+//! What goes wrong below the rules, and what it means for a batch.
 
 use rusqlite::ErrorCode;
+use tokio_postgres::error::SqlState;
 
 use crate::error::{AdminError, StoreError};
 
 /// Something failed below the rules.
 #[derive(Debug)]
-pub(super) enum Fault {
-    /// A statement or a commit.
-    Sql(rusqlite::Error),
+pub(crate) enum Fault {
+    /// A statement or a commit of SQLite.
+    Sqlite(rusqlite::Error),
+    /// A statement or a commit of PostgreSQL.
+    Postgres(tokio_postgres::Error),
+    /// PostgreSQL could not be reached, or not as it must be.
+    Unreachable(String),
+    /// The connection was lost while PostgreSQL committed the transaction of this number.
+    CommitUnknown(String),
     /// A stored value that this program does not write.
     Corrupt(&'static str),
 }
@@ -16,23 +23,38 @@ pub(super) enum Fault {
 impl Fault {
     /// Whether the fault belongs to one command's own rows, so that the commands which shared its
     /// batch are carried out without it. A full or failing disk belongs to all of them.
-    pub(super) fn is_of_one_command(&self) -> bool {
+    pub(crate) fn is_of_one_command(&self) -> bool {
         match self {
             Self::Corrupt(_) => true,
-            Self::Sql(error) => error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation),
+            Self::Sqlite(error) => {
+                error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+            }
+            // class 23, "integrity constraint violation"; ours are raised by triggers
+            Self::Postgres(error) => error
+                .code()
+                .is_some_and(|code| code.code().starts_with("23") || *code == RAISED),
+            Self::Unreachable(_) | Self::CommitUnknown(_) => false,
         }
     }
 
     /// Whether a `UNIQUE` or primary key stands against a write.
-    pub(super) fn is_duplicate(&self) -> bool {
-        matches!(self, Self::Sql(rusqlite::Error::SqliteFailure(error, _))
-        if matches!(
-            error.extended_code,
-            rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
-                | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY
-        ))
+    pub(crate) fn is_duplicate(&self) -> bool {
+        match self {
+            Self::Sqlite(rusqlite::Error::SqliteFailure(error, _)) => matches!(
+                error.extended_code,
+                rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
+                    | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+            ),
+            Self::Postgres(error) => error.code() == Some(&SqlState::UNIQUE_VIOLATION),
+            Self::Sqlite(_) | Self::Unreachable(_) | Self::CommitUnknown(_) | Self::Corrupt(_) => {
+                false
+            }
+        }
     }
 }
+
+/// What `RAISE EXCEPTION` of a trigger gives.
+const RAISED: SqlState = SqlState::RAISE_EXCEPTION;
 
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
@@ -40,19 +62,32 @@ impl From<rusqlite::Error> for Fault {
             rusqlite::Error::FromSqlConversionFailure(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
             | rusqlite::Error::InvalidColumnType(..) => Self::Corrupt("column"),
-            other => Self::Sql(other),
+            other => Self::Sqlite(other),
         }
+    }
+}
+
+impl From<tokio_postgres::Error> for Fault {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Postgres(error)
     }
 }
 
 impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Corrupt(what) => Self::Corrupt { what },
-            Fault::Sql(error) => Self::Unavailable {
-                reason: error.to_string(),
+        let reason = match fault {
+            Fault::Corrupt(what) => return Self::Corrupt { what },
+            Fault::Sqlite(error) => error.to_string(),
+            Fault::Postgres(error) => match error.as_db_error() {
+                Some(said) => said.to_string(),
+                None => error.to_string(),
             },
-        }
+            Fault::Unreachable(reason) => reason,
+            Fault::CommitUnknown(_) => {
+                "the connection was lost during a commit: ask by id whether it happened".to_owned()
+            }
+        };
+        Self::Unavailable { reason }
     }
 }
 

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
+use rusqlite::OpenFlags;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
 
+use crate::db::Connection;
 use crate::error::StoreError;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::writer::Writer;
@@ -79,13 +80,13 @@ pub(super) struct Inline {
 /// meanwhile, which take longer to make than a history takes to run.
 #[derive(Debug)]
 struct Copier {
-    connection: Connection,
+    connection: rusqlite::Connection,
     tables: Vec<String>,
 }
 
 impl Copier {
     fn new(name: &str) -> Result<Self, Fault> {
-        let connection = Connection::open_with_flags(name, flags())?;
+        let connection = rusqlite::Connection::open_with_flags(name, flags())?;
         connection.pragma_update(None, "foreign_keys", false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
         connection.set_prepared_statement_cache_capacity(super::STATEMENTS_MAX * 2);
@@ -149,10 +150,10 @@ impl SqliteStore {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("file:ledger-{number}?mode=memory&cache=shared");
-        let mut connection = prepare(Connection::open_with_flags(&name, flags()))?;
+        let mut connection = prepare(rusqlite::Connection::open_with_flags(&name, flags()))?;
         migrate::migrate(&mut connection)?;
         let inline = Arc::new(Inline {
-            connection: Mutex::new(connection),
+            connection: Mutex::new(Connection::Sqlite(connection)),
             gate,
             copier: Mutex::new(Copier::new(&name)?),
         });

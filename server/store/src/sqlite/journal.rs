@@ -5,9 +5,9 @@
 
 use std::cell::RefCell;
 
+use crate::db::Connection;
 use audit_log::{Change, Record, Side};
 use ledger::{Timestamp, Transfer, TransferId};
-use rusqlite::Connection;
 
 use crate::sqlite::fault::Fault;
 use crate::sqlite::rows;
@@ -72,14 +72,13 @@ pub(super) fn each<T>(
     mut take: impl FnMut(&mut T, Noted) -> Result<(), Fault>,
 ) -> Result<i64, Fault> {
     let sql = "SELECT seq, record, transfers FROM journal WHERE seq > ?1 ORDER BY seq";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut found = statement.query([after])?;
     let mut through = after;
-    while more(state)
-        && let Some(row) = found.next()?
-    {
+    connection.each(sql, [after], |row| {
+        if !more(state) {
+            return Ok(false);
+        }
         through = row.get(0)?;
-        match (row.get(1)?, row.get::<_, Option<Vec<u8>>>(2)?) {
+        match (row.get(1)?, row.get::<Option<Vec<u8>>>(2)?) {
             (Some(record), None) => take(state, Noted::Record(record))?,
             (None, Some(ids)) => {
                 for id in ids.as_chunks::<16>().0 {
@@ -88,7 +87,8 @@ pub(super) fn each<T>(
             }
             (Some(_), Some(_)) | (None, None) => return Err(Fault::Corrupt("journal row")),
         }
-    }
+        Ok(true)
+    })?;
     Ok(through)
 }
 

@@ -1,8 +1,8 @@
 //! The audit log's rows: sealed segments, who seals, and the signing keys it knows.
 
+use crate::db::{Connection, Row};
 use audit_log::{Change, Link};
 use ledger::Timestamp;
-use rusqlite::{Connection, Row};
 
 use crate::error::AdminError;
 use crate::record::{LogKey, LogSegment, Logged, Seal, Unsealed};
@@ -100,7 +100,7 @@ pub(super) fn append(connection: &Connection, seal: &Seal) -> Result<bool, Fault
         connection,
         "SELECT owner, until FROM log_lease WHERE id = 1",
         [],
-        |row| Ok((row.get::<_, [u8; 16]>(0)?, rows::at(row, 1)?)),
+        |row| Ok((row.get::<[u8; 16]>(0)?, rows::at(row, 1)?)),
     )?;
     if lease.is_some_and(|(owner, until)| owner != seal.owner && until > seal.now) {
         return Ok(false);
@@ -127,7 +127,7 @@ pub(super) fn append(connection: &Connection, seal: &Seal) -> Result<bool, Fault
     );
     rows::write(connection, sql, params, "log segment")?;
     let sql = "DELETE FROM journal WHERE seq <= ?1";
-    connection.prepare_cached(sql)?.execute([seal.through])?;
+    connection.execute(sql, [seal.through])?;
     Ok(true)
 }
 
@@ -140,7 +140,7 @@ pub(super) fn note_keys(
     for key in keys {
         let sql = "SELECT revoked_at FROM signing_key WHERE public = ?1";
         let known = rows::one(connection, sql, [key.public], |row| {
-            Ok(row.get::<_, Option<i64>>(0)?)
+            Ok(row.get::<Option<i64>>(0)?)
         })?;
         if known.is_none() {
             let now = ledger_time(connection, now)?;

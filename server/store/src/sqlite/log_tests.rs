@@ -148,7 +148,7 @@ async fn what_was_rolled_back_leaves_no_note() {
         amount: Amount::new(1, Currency::Jpy).unwrap(),
         at: world.at(0),
     };
-    let refused = move |connection: &Connection| -> Result<(), StoreError> {
+    let refused = move |connection: &crate::db::Connection| -> Result<(), StoreError> {
         rows::post(connection, &transfer).map_err(StoreError::from)?;
         Err(StoreError::TooManyCommands)
     };
@@ -309,12 +309,7 @@ const COVERED: &[(&str, &[&str])] = &[
     ),
     (
         "decision",
-        &[
-            "closed-in-doubt",
-            "invitation-closed",
-            "case-adopted",
-            "case-blocked",
-        ],
+        &["closed-in-doubt", "case-adopted", "case-blocked"],
     ),
     (
         "freeze_case",
@@ -322,7 +317,7 @@ const COVERED: &[(&str, &[&str])] = &[
     ),
     ("officer", &["officer-added", "officer-withdrawn"]),
     ("holder", &["holder-added", "holder-address"]),
-    ("idempotency", &["ordered", "invited", "order-refused"]),
+    ("idempotency", &["ordered", "order-refused"]),
     ("in_flight", &["commit-sent", "proven-absent", "credited"]),
     ("receipt_shown", &["receipt-shown", "card-reread"]),
     ("pool_entry", &["posted", "accounts-switched"]),
@@ -345,19 +340,6 @@ const COVERED: &[(&str, &[&str])] = &[
             "credited-by-log",
             "revised",
             "closed-in-doubt",
-        ],
-    ),
-    (
-        "invitation",
-        &[
-            "invited",
-            "ordered",
-            "cancel-asked",
-            "recovering",
-            "returned",
-            "invitation-closed",
-            "mail-sent",
-            "mail-failed",
         ],
     ),
     ("signing_key", &["key-added", "key-revoked"]),

@@ -14,9 +14,8 @@ mod debit;
 #[cfg(test)]
 mod debit_tests;
 mod doubt;
-mod fault;
+pub(crate) mod fault;
 mod inline;
-mod invitation;
 mod journal;
 mod log;
 #[cfg(test)]
@@ -31,6 +30,7 @@ mod read;
 mod recovery;
 mod revise;
 mod rows;
+mod schema;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -43,12 +43,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tokio::sync::Semaphore;
 
 pub use copy::{close, copy};
 
+use crate::db::postgres::Server;
+use crate::db::{Connection, Mode};
 use crate::error::StoreError;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::inline::Inline;
@@ -88,9 +89,16 @@ enum Reading {
     Inline(Arc<Inline>),
 }
 
+/// Where connections come from.
+#[derive(Debug, Clone)]
+enum Origin {
+    File(PathBuf),
+    Server(Server),
+}
+
 #[derive(Debug)]
 struct Readers {
-    path: PathBuf,
+    origin: Origin,
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
 }
@@ -107,13 +115,34 @@ impl SqliteStore {
         let mut connection = connect(path)?;
         migrate::migrate(&mut connection)?;
         prepare_writer(&connection)?;
+        Self::start(
+            Connection::Sqlite(connection),
+            Origin::File(path.to_owned()),
+        )
+    }
+
+    /// Opens a database of a PostgreSQL server, and brings its schema up to date.
+    ///
+    /// `url`: `postgres://USER:PASSWORD@HOST/DATABASE`. Blocks, and not in a task; call it before
+    /// serving.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`], [`StoreError::NotOurs`], [`StoreError::SchemaTooNew`].
+    pub fn connect(url: &str) -> Result<Self, StoreError> {
+        let server = Server::new(url).map_err(|reason| StoreError::Unavailable { reason })?;
+        let connection = Connection::Postgres(Box::new(server.connect()?));
+        schema::migrate(&connection)?;
+        Self::start(connection, Origin::Server(server))
+    }
+
+    fn start(connection: Connection, origin: Origin) -> Result<Self, StoreError> {
         let readers = Readers {
-            path: path.to_owned(),
+            origin: origin.clone(),
             idle: Mutex::new(Vec::new()),
             permits: Arc::new(Semaphore::new(READERS)),
         };
         Ok(Self {
-            writer: Writer::start(connection)?,
+            writer: Writer::start(connection, origin)?,
             readers: Reading::Threads(Arc::new(readers)),
         })
     }
@@ -125,7 +154,7 @@ impl SqliteStore {
     pub fn life(&self) -> Result<Option<[u8; 16]>, StoreError> {
         match &self.readers {
             Reading::Threads(readers) => readers.run(recovery::incarnation),
-            Reading::Inline(inline) => snapshot(&mut inline.connection(), recovery::incarnation),
+            Reading::Inline(inline) => snapshot(&inline.connection(), recovery::incarnation),
         }
     }
 
@@ -148,7 +177,7 @@ impl SqliteStore {
             Reading::Threads(readers) => Arc::clone(readers),
             Reading::Inline(inline) => {
                 inline.pass(Access::Read, Side::Before).await?;
-                let value = snapshot(&mut inline.connection(), read)?;
+                let value = snapshot(&inline.connection(), read)?;
                 inline.pass(Access::Read, Side::After).await?;
                 return Ok(value);
             }
@@ -173,35 +202,51 @@ impl Readers {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => self.open()?,
+        let connection = match idle {
+            Some(connection) if !connection.is_lost() => connection,
+            Some(_) | None => self.origin.reader()?,
         };
-        let value = snapshot(&mut connection, read)?;
+        let value = snapshot(&connection, read)?;
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(connection);
         Ok(value)
     }
+}
 
-    fn open(&self) -> Result<Connection, StoreError> {
-        let connection = connect(&self.path)?;
-        connection
-            .pragma_update(None, "query_only", true)
-            .map_err(Fault::from)?;
-        Ok(connection)
+impl Origin {
+    /// Another connection that reads.
+    fn reader(&self) -> Result<Connection, StoreError> {
+        match self {
+            Self::File(path) => {
+                let connection = connect(path)?;
+                connection
+                    .pragma_update(None, "query_only", true)
+                    .map_err(Fault::from)?;
+                Ok(Connection::Sqlite(connection))
+            }
+            Self::Server(server) => Ok(Connection::Postgres(Box::new(server.connect()?))),
+        }
+    }
+
+    /// Another connection that writes, where the one before was lost. A file loses none.
+    fn writer(&self) -> Result<Connection, Fault> {
+        match self {
+            Self::File(_) => Err(Fault::Unreachable("the file was closed".to_owned())),
+            Self::Server(server) => Ok(Connection::Postgres(Box::new(server.connect()?))),
+        }
     }
 }
 
 /// One read of one instant.
 fn snapshot<T>(
-    connection: &mut Connection,
+    connection: &Connection,
     read: impl FnOnce(&Connection) -> Result<T, Fault>,
 ) -> Result<T, StoreError> {
-    let snapshot = connection.transaction().map_err(Fault::from)?;
+    let snapshot = connection.begin(Mode::Read)?;
     let value = read(&snapshot)?;
-    snapshot.finish().map_err(Fault::from)?;
+    snapshot.commit()?;
     Ok(value)
 }
 
@@ -218,12 +263,14 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, StoreError> {
-    prepare(Connection::open(path))
+fn connect(path: &Path) -> Result<rusqlite::Connection, StoreError> {
+    prepare(rusqlite::Connection::open(path))
 }
 
-fn prepare(opened: rusqlite::Result<Connection>) -> Result<Connection, StoreError> {
-    let open = || -> Result<Connection, Fault> {
+fn prepare(
+    opened: rusqlite::Result<rusqlite::Connection>,
+) -> Result<rusqlite::Connection, StoreError> {
+    let open = || -> Result<rusqlite::Connection, Fault> {
         let connection = opened?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
@@ -236,7 +283,7 @@ fn prepare(opened: rusqlite::Result<Connection>) -> Result<Connection, StoreErro
     open().map_err(StoreError::from)
 }
 
-fn prepare_writer(connection: &Connection) -> Result<(), StoreError> {
+fn prepare_writer(connection: &rusqlite::Connection) -> Result<(), StoreError> {
     let prepare = || -> Result<bool, Fault> {
         let mode: String =
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;

@@ -1,12 +1,12 @@
 //! Placing an order: funds to escrow, remittance, mail and answer, in one transaction.
 
+use crate::db::{Connection, Row};
 use audit_log::{Change, digest};
 use ledger::{
-    Account, CardId, CardStatus, ContentHash, HolderId, IdempotencyScope, Language, Leg, Outcome,
-    Payment, PlaceOrder, Refusal, RemittanceId, Timestamp, Transfer, rules,
+    Account, CardId, CardStatus, ContentHash, HolderId, Language, Leg, Outcome, Payment,
+    PlaceOrder, Refusal, RemittanceId, Timestamp, Transfer, rules,
 };
 use planted::Bug;
-use rusqlite::{Connection, Row};
 
 use crate::sqlite::fault::Fault;
 use crate::sqlite::{bank, debit, journal, rows};
@@ -26,7 +26,7 @@ pub(super) fn place_order(
     order: &PlaceOrder,
     now: Timestamp,
 ) -> Result<Answer, Fault> {
-    if let Some((content, answer)) = recorded(connection, &order.scope)?
+    if let Some((content, answer)) = recorded(connection, order)?
         && !planted::on(Bug::KeyIgnored)
     {
         let same = content == order.content;
@@ -48,7 +48,7 @@ pub(super) fn place_order(
         ),
         Payment::Account | Payment::Payable | Payment::Bank => (None, false),
     };
-    let taken = is_taken(connection, order.remittance)?;
+    let taken = rows::escrow(connection, order.remittance)?.is_some();
     let facts = rules::OrderFacts {
         remittance_taken: taken || debit_taken,
         sender: match rows::account_columns(&account_of(order)) {
@@ -76,8 +76,7 @@ pub(super) fn place_order(
         (Err(refusal), _) => Err(refusal),
     };
     if !planted::on(Bug::KeyIgnored) {
-        let asked = (&order.scope, order.content, order.remittance);
-        remember(connection, asked, &answer, now)?;
+        remember(connection, order, &answer, now)?;
     }
     Ok(answer)
 }
@@ -90,19 +89,13 @@ const fn account_of(order: &PlaceOrder) -> Account {
     }
 }
 
-/// Whether a remittance or an invitation has this id.
-pub(super) fn is_taken(connection: &Connection, id: RemittanceId) -> Result<bool, Fault> {
-    let sql =
-        "SELECT 1 FROM remittance WHERE id = ?1 UNION ALL SELECT 1 FROM invitation WHERE id = ?1";
-    Ok(connection.prepare_cached(sql)?.exists([id.as_bytes()])?)
-}
-
-pub(super) fn recorded(
+fn recorded(
     connection: &Connection,
-    scope: &IdempotencyScope,
+    order: &PlaceOrder,
 ) -> Result<Option<(ContentHash, Answer)>, Fault> {
     let sql = "SELECT content, remittance, refusal FROM idempotency \
                WHERE principal = ?1 AND operation = ?2 AND key = ?3";
+    let scope = &order.scope;
     let params = (
         scope.principal.as_bytes(),
         scope.operation.code(),
@@ -121,9 +114,9 @@ pub(super) fn recorded(
     })
 }
 
-pub(super) fn remember(
+fn remember(
     connection: &Connection,
-    (scope, content, remittance): (&IdempotencyScope, ContentHash, RemittanceId),
+    order: &PlaceOrder,
     answer: &Answer,
     now: Timestamp,
 ) -> Result<(), Fault> {
@@ -131,14 +124,15 @@ pub(super) fn remember(
                (principal, operation, key, content, remittance, refusal, at) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let (remittance, refusal) = match answer {
-        Ok(_) => (Some(remittance.as_bytes()), None),
+        Ok(_) => (Some(order.remittance.as_bytes()), None),
         Err(refusal) => (None, Some(refusal.code())),
     };
+    let scope = &order.scope;
     let params = (
         scope.principal.as_bytes(),
         scope.operation.code(),
         scope.key.as_str(),
-        content.0,
+        order.content.0,
         remittance,
         refusal,
         now.micros(),
@@ -146,8 +140,8 @@ pub(super) fn remember(
     rows::write(connection, sql, params, "answer")?;
     let Err(refusal) = *answer else { return Ok(()) };
     let change = Change::OrderRefused {
-        sender: scope.principal,
-        content: content.0,
+        sender: order.sender,
+        content: order.content.0,
         refusal,
     };
     journal::record(connection, now, change)
@@ -158,11 +152,7 @@ fn recipient(connection: &Connection, order: &PlaceOrder) -> Result<Option<Found
                FROM card JOIN holder ON holder.id = card.holder WHERE number_ref = ?1";
     rows::one(connection, sql, [order.card.0], |row: &Row<'_>| {
         let email: Option<String> = row.get(1)?;
-        let status = row
-            .get_ref(4)?
-            .as_str()
-            .ok()
-            .and_then(CardStatus::from_code);
+        let status = CardStatus::from_code(row.text(4, "card status")?);
         let facts = rules::Recipient {
             holder: rows::id(row, 3, HolderId::from_bytes)?,
             status: status.ok_or(Fault::Corrupt("card status"))?,
@@ -234,26 +224,26 @@ fn insert(
                ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, NULL, ?10, ?11, ?12, ?13, ?14, ?15, ?16, NULL, \
                ?17, NULL, ?18)";
     let (flow, payable) = rows::flow_columns(plan.flow);
-    let params = rusqlite::params![
+    let params = (
         order.remittance.as_bytes(),
         order.revision,
         order.sender.as_bytes(),
-        order.sender_name,
+        &order.sender_name,
         found.card,
         order.amount.currency().code(),
         order.amount.minor(),
-        order.note,
+        &order.note,
         plan.status.code(),
         now.micros(),
         order.expires.micros(),
-        order.order_bytes,
+        &order.order_bytes,
         order.signature,
         order.program_key,
         order.template_hash,
         order.claim.0,
         flow,
         payable,
-    ];
+    );
     rows::write(connection, sql, params, "remittance")
 }
 

@@ -1,8 +1,8 @@
 //! Leases of mails.
 
+use crate::db::{Connection, Row};
 use audit_log::Change;
 use ledger::{Language, MailId, OutboxMail, RemittanceId, Timestamp};
-use rusqlite::{Connection, Row};
 
 use crate::sqlite::fault::Fault;
 use crate::sqlite::{journal, rows};
@@ -21,7 +21,7 @@ pub(super) fn lease(
     let sql = "SELECT id, remittance, message_id, to_address, language, attempts FROM outbox \
                WHERE status = 'queued' AND due <= ?1 ORDER BY due, id LIMIT ?2";
     let read = |row: &Row<'_>| {
-        let language = row.get_ref(4)?.as_str().ok().and_then(Language::from_code);
+        let language = Language::from_code(row.text(4, "language")?);
         Ok(OutboxMail {
             id: rows::id(row, 0, MailId::from_bytes)?,
             remittance: rows::id(row, 1, RemittanceId::from_bytes)?,
@@ -34,7 +34,7 @@ pub(super) fn lease(
     // A row that nobody can read must not stop the others: it waits as long as a lease, and the audit
     // names it.
     let found = rows::all(connection, sql, (now.micros(), limit), |row| {
-        Ok((row.get::<_, rusqlite::types::Value>(0)?, read(row)))
+        Ok((row.get::<Vec<u8>>(0)?, read(row)))
     })?;
     let mut due = Vec::with_capacity(found.len());
     for (id, mail) in found {
@@ -64,12 +64,12 @@ pub(super) fn lease(
 /// Whether the row still names this mail, and it has not ended.
 pub(super) fn waits(connection: &Connection, id: MailId) -> Result<bool, Fault> {
     let sql = "SELECT 1 FROM outbox WHERE id = ?1 AND status = 'queued'";
-    Ok(connection.prepare_cached(sql)?.exists([id.as_bytes()])?)
+    Ok(connection.exists(sql, [id.as_bytes()])?)
 }
 
 pub(super) fn sent(connection: &Connection, id: MailId) -> Result<(), Fault> {
     let sql = "UPDATE outbox SET status = 'sent', error = NULL WHERE id = ?1 AND status <> 'sent'";
-    if connection.prepare_cached(sql)?.execute([id.as_bytes()])? == 0 {
+    if connection.execute(sql, [id.as_bytes()])? == 0 {
         return Ok(());
     }
     let now = rows::time_floor(connection)?;
@@ -89,9 +89,7 @@ pub(super) fn failed(
     };
     let sql = "UPDATE outbox SET status = ?2, due = coalesce(?3, due), error = ?4 \
                WHERE id = ?1 AND status <> 'sent'";
-    let changed = connection
-        .prepare_cached(sql)?
-        .execute((id.as_bytes(), status, due, error))?;
+    let changed = connection.execute(sql, (id.as_bytes(), status, due, error))?;
     if changed == 0 || retry_at.is_some() {
         return Ok(());
     }

@@ -3,10 +3,10 @@
 //! A transfer to or from a card names the pool while the setting says so, and a `pool_entry` names
 //! the card. Read back, such a transfer names its card again; the pool is summed from the rows.
 
+use crate::db::Connection;
 use audit_log::{Change, digest};
 use ledger::{Account, CardAccounts, CardId, RemittanceId, Timestamp, Transfer, TransferId};
 use money::{Amount, Currency, Money};
-use rusqlite::Connection;
 
 use crate::error::AdminError;
 use crate::sqlite::fault::Fault;
@@ -61,8 +61,8 @@ pub(super) fn enter(
 
 /// What the pool of a currency holds: what its transfers brought, less what they took.
 pub(super) fn balance(connection: &Connection, currency: Currency) -> Result<Money, Fault> {
-    let sql = "SELECT coalesce(sum(amount) FILTER (WHERE to_id = ?1), 0) - \
-               coalesce(sum(amount) FILTER (WHERE from_id = ?1), 0) \
+    let sql = "SELECT CAST(coalesce(sum(amount) FILTER (WHERE to_id = ?1), 0) - \
+               coalesce(sum(amount) FILTER (WHERE from_id = ?1), 0) AS BIGINT) \
                FROM transfer WHERE to_id = ?1 OR from_id = ?1";
     let found = rows::one(connection, sql, [id_of(currency)], |row| {
         Ok(Money::new(row.get(0)?, currency))

@@ -1,17 +1,17 @@
 //! A restored backup: marking what it has forgotten, and taking in what cards and receipts say.
 
+use crate::db::Connection;
 use audit_log::{Change, digest};
 use ledger::{
     CardId, Escrow, Event, Outcome, Refusal, Remittance, RemittanceId, RereadPlan, Settlement,
     Status, Timestamp,
 };
-use rusqlite::Connection;
 
 use crate::record::Incarnated;
 use crate::sqlite::apply::{advance, set_proven};
 use crate::sqlite::fault::Fault;
 use crate::sqlite::read;
-use crate::sqlite::{bank, debit, invitation, journal, rows};
+use crate::sqlite::{bank, debit, journal, rows};
 
 /// The incarnation that a restore gave to this database.
 pub(super) fn incarnation(connection: &Connection) -> Result<Option<[u8; 16]>, Fault> {
@@ -45,7 +45,6 @@ pub(super) fn begin(
             let step = step.map_err(|_| Fault::Corrupt("status"))?;
             advance(connection, &escrow, step, None, now)?;
         }
-        invitation::restore(connection, now)?;
         connection.execute("UPDATE card SET reread = 1", [])?;
         // also what an earlier restore left waiting, which no step above has touched
         bank::ask_recovering(connection, now)?;
@@ -54,12 +53,11 @@ pub(super) fn begin(
         connection.execute(sql, [now.micros()])?;
     }
     let count = |sql| {
-        let found = rows::one(connection, sql, [], |row| Ok(row.get::<_, i64>(0)?))?;
+        let found = rows::one(connection, sql, [], |row| Ok(row.get::<i64>(0)?))?;
         u64::try_from(found.unwrap_or(0)).map_err(|_| Fault::Corrupt("count"))
     };
     Ok(Incarnated {
         recovering: count("SELECT count(*) FROM remittance WHERE recovering = 1")?,
-        invitations: count("SELECT count(*) FROM invitation WHERE status = 'recovering'")?,
         cards: count("SELECT count(*) FROM card WHERE reread = 1")?,
     })
 }
@@ -98,7 +96,7 @@ pub(super) fn reread(
         "DELETE FROM in_flight WHERE card = ?1",
         "DELETE FROM receipt_shown WHERE card = ?1",
     ] {
-        connection.prepare_cached(sql)?.execute([card.as_bytes()])?;
+        connection.execute(sql, [card.as_bytes()])?;
     }
     let logged = match settle {
         Some(Settlement::Reread { credited, .. }) => credited.as_slice(),
@@ -135,7 +133,7 @@ pub(super) fn reread(
 /// Whether a receipt was shown for this card that the card has not confirmed.
 pub(super) fn is_shown(connection: &Connection, card: CardId) -> Result<bool, Fault> {
     let sql = "SELECT 1 FROM receipt_shown WHERE card = ?1";
-    Ok(connection.prepare_cached(sql)?.exists([card.as_bytes()])?)
+    Ok(connection.exists(sql, [card.as_bytes()])?)
 }
 
 /// Takes in a receipt whose signature the caller has verified.
@@ -161,9 +159,7 @@ pub(super) fn show_receipt(
         return Ok(Err(Refusal::Recovering));
     }
     let sql = "DELETE FROM in_flight WHERE remittance = ?1";
-    connection
-        .prepare_cached(sql)?
-        .execute([remittance.as_bytes()])?;
+    connection.execute(sql, [remittance.as_bytes()])?;
     let sql = "INSERT INTO receipt_shown (remittance, card, at) VALUES (?1, ?2, ?3)";
     let params = (remittance.as_bytes(), escrow.card.as_bytes(), now.micros());
     rows::write(connection, sql, params, "shown receipt")?;

@@ -1,9 +1,9 @@
 //! A new program for an open remittance, and what is withdrawn.
 
+use crate::db::Connection;
 use audit_log::{Change, digest};
 use ledger::rules::{self, ReviseFacts};
 use ledger::{Outcome, Refusal, RemittanceId, Revise, Timestamp};
-use rusqlite::Connection;
 
 use crate::error::AdminError;
 use crate::sqlite::fault::Fault;
@@ -23,7 +23,7 @@ pub(super) fn revise(
                WHERE remittance.id = ?1";
     let found = rows::one(connection, sql, [id], |row| {
         let email: Option<String> = row.get(1)?;
-        Ok((row.get::<_, u32>(0)?, email, row.get::<_, String>(2)?))
+        Ok((row.get::<u32>(0)?, email, row.get::<String>(2)?))
     })?;
     let facts = ReviseFacts {
         escrow: escrow.as_ref(),
@@ -38,15 +38,15 @@ pub(super) fn revise(
     };
     let sql = "UPDATE remittance SET revision = ?2, order_bytes = ?3, signature = ?4, \
                program_key = ?5, template_hash = ?6, claim_ref = ?7 WHERE id = ?1";
-    let params = rusqlite::params![
+    let params = (
         id,
         revise.revision,
-        revise.order_bytes,
+        &revise.order_bytes,
         revise.signature,
         revise.program_key,
         revise.template_hash,
         revise.claim.0,
-    ];
+    );
     rows::write(connection, sql, params, "remittance")?;
     let sql = "UPDATE card SET epoch = epoch + 1 WHERE id = ?1";
     rows::write(connection, sql, [escrow.card.as_bytes()], "card")?;
@@ -80,9 +80,12 @@ pub(super) fn withdraw_template(
     now: Timestamp,
 ) -> Result<(), AdminError> {
     let sql = "SELECT withdrawn FROM template WHERE hash = ?1";
-    let known = rows::one(connection, sql, [hash], |row| {
-        Ok(row.get::<_, Option<i64>>(0)?)
-    })?;
+    let known = rows::one(
+        connection,
+        sql,
+        [hash],
+        |row| Ok(row.get::<Option<i64>>(0)?),
+    )?;
     match known {
         None => Err(AdminError::Unknown { what: "template" }),
         Some(Some(_)) => Ok(()),

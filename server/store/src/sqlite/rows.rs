@@ -1,12 +1,12 @@
 //! Rows to records and back: the stored forms, in one place.
 
+use crate::db::{Connection, Params, Row};
 use ledger::{
     Account, Card, CardId, CardStatus, Escrow, Flow, Holder, HolderId, IdError, InFlight, Language,
     MailStatus, NumberRef, Proven, Remittance, RemittanceId, ReturnReason, Source, Status,
     Timestamp, Transfer, TransferId, Uid, UnfundedReason,
 };
 use money::{Amount, Currency, Money};
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 
 use crate::sqlite::fault::Fault;
 use crate::sqlite::{journal, pool};
@@ -28,9 +28,12 @@ pub(super) fn one<T>(
     params: impl Params,
     read: impl FnOnce(&Row<'_>) -> Result<T, Fault>,
 ) -> Result<Option<T>, Fault> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params)?;
-    rows.next()?.map(read).transpose()
+    let (mut found, mut read) = (None, Some(read));
+    connection.each(sql, params, |row| {
+        found = read.take().map(|read| read(row)).transpose()?;
+        Ok(false)
+    })?;
+    Ok(found)
 }
 
 /// Runs a query for all its rows.
@@ -40,12 +43,11 @@ pub(super) fn all<T>(
     params: impl Params,
     mut read: impl FnMut(&Row<'_>) -> Result<T, Fault>,
 ) -> Result<Vec<T>, Fault> {
-    let mut statement: CachedStatement<'_> = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params)?;
     let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
+    connection.each(sql, params, |row| {
         found.push(read(row)?);
-    }
+        Ok(true)
+    })?;
     Ok(found)
 }
 
@@ -56,7 +58,7 @@ pub(super) fn write(
     params: impl Params,
     what: &'static str,
 ) -> Result<(), Fault> {
-    match connection.prepare_cached(sql)?.execute(params)? {
+    match connection.execute(sql, params)? {
         1 => Ok(()),
         _ => Err(Fault::Corrupt(what)),
     }
@@ -77,7 +79,7 @@ pub(super) fn stored(counter: u64) -> Result<i64, Fault> {
 }
 
 pub(super) fn counter(row: &Row<'_>, column: usize) -> Result<u64, Fault> {
-    u64::try_from(row.get::<_, i64>(column)?).map_err(|_| Fault::Corrupt("counter"))
+    u64::try_from(row.get::<i64>(column)?).map_err(|_| Fault::Corrupt("counter"))
 }
 
 pub(super) fn at(row: &Row<'_>, column: usize) -> Result<Timestamp, Fault> {
@@ -85,14 +87,11 @@ pub(super) fn at(row: &Row<'_>, column: usize) -> Result<Timestamp, Fault> {
 }
 
 pub(super) fn currency(row: &Row<'_>, column: usize) -> Result<Currency, Fault> {
-    let code = row
-        .get_ref(column)?
-        .as_str()
-        .map_err(|_| Fault::Corrupt("currency"))?;
+    let code = row.text(column, "currency")?;
     Currency::from_code(code).map_err(|_| Fault::Corrupt("currency"))
 }
 
-pub(super) fn amount(row: &Row<'_>, minor: usize, code: usize) -> Result<Amount, Fault> {
+fn amount(row: &Row<'_>, minor: usize, code: usize) -> Result<Amount, Fault> {
     Amount::new(row.get(minor)?, currency(row, code)?).map_err(|_| Fault::Corrupt("amount"))
 }
 
@@ -102,10 +101,7 @@ pub(super) fn coded<T>(
     decode: fn(&str) -> Option<T>,
     what: &'static str,
 ) -> Result<T, Fault> {
-    let code = row
-        .get_ref(column)?
-        .as_str()
-        .map_err(|_| Fault::Corrupt(what))?;
+    let code = row.text(column, what)?;
     decode(code).ok_or(Fault::Corrupt(what))
 }
 
@@ -178,7 +174,7 @@ fn account(row: &Row<'_>, kind: usize, currency: Currency) -> Result<Account, Fa
         KIND_FLOAT => Ok(Account::Float(currency)),
         KIND_BANK => Ok(Account::Bank(currency)),
         KIND_HOLDER => Ok(Account::Holder(id(row, at, HolderId::from_bytes)?)),
-        KIND_CARD if row.get::<_, [u8; 16]>(at)? == pool::id_of(currency) => {
+        KIND_CARD if row.get::<[u8; 16]>(at)? == pool::id_of(currency) => {
             Ok(Account::Pool(currency))
         }
         KIND_CARD => Ok(Account::Card(id(row, at, CardId::from_bytes)?)),
@@ -259,7 +255,7 @@ pub(super) fn insert_new(connection: &Connection, transfer: &Transfer) -> Result
         code,
         transfer.at.micros(),
     );
-    let new = connection.prepare_cached(sql)?.execute(params)? == 1;
+    let new = connection.execute(sql, params)? == 1;
     if new {
         journal::posted(transfer.id);
     }
@@ -317,7 +313,7 @@ pub(super) fn read_card(row: &Row<'_>) -> Result<Card, Fault> {
             value: row.get(12)?,
         },
         reread: row.get(13)?,
-        lost: row.get::<_, Option<i64>>(14)?.map(Timestamp::from_micros),
+        lost: row.get::<Option<i64>>(14)?.map(Timestamp::from_micros),
         payouts: row.get(15)?,
         paid_out: row.get(16)?,
     })
@@ -422,10 +418,7 @@ pub(super) const fn status_columns(status: Status) -> StatusColumns {
 
 /// Reads the five columns of a status, the first of them at `column`.
 fn status(row: &Row<'_>, column: usize) -> Result<Status, Fault> {
-    let code = row
-        .get_ref(column)?
-        .as_str()
-        .map_err(|_| Fault::Corrupt("status"))?;
+    let code = row.text(column, "status")?;
     let cancel_asked = row.get(column + 1)?;
     let ended: Option<i64> = row.get(column + 2)?;
     let recovering: bool = row.get(column + 3)?;
@@ -476,10 +469,7 @@ pub(super) const fn flow_columns(flow: Flow) -> (&'static str, bool) {
 
 /// Reads the three columns of a flow, the first of them at `column`.
 fn flow(row: &Row<'_>, column: usize) -> Result<Flow, Fault> {
-    let code = row
-        .get_ref(column)?
-        .as_str()
-        .map_err(|_| Fault::Corrupt("flow"))?;
+    let code = row.text(column, "flow")?;
     let funds: Option<[u8; 16]> = row.get(column + 1)?;
     let funds = funds.map(RemittanceId::from_bytes).transpose();
     let funds = funds.map_err(|_| Fault::Corrupt("id"))?;
@@ -550,9 +540,7 @@ pub(super) fn read_remittance(row: &Row<'_>) -> Result<Remittance, Fault> {
 /// Whether two persons closed it, now or ever.
 pub(super) fn is_held(connection: &Connection, remittance: RemittanceId) -> Result<bool, Fault> {
     let sql = "SELECT 1 FROM remittance WHERE id = ?1 AND held IS NOT NULL";
-    Ok(connection
-        .prepare_cached(sql)?
-        .exists([remittance.as_bytes()])?)
+    Ok(connection.exists(sql, [remittance.as_bytes()])?)
 }
 
 pub(super) fn receipt(
@@ -560,9 +548,6 @@ pub(super) fn receipt(
     remittance: RemittanceId,
 ) -> Result<Option<Vec<u8>>, Fault> {
     let sql = "SELECT receipt FROM remittance WHERE id = ?1";
-    let row = connection
-        .prepare_cached(sql)?
-        .query_row([remittance.as_bytes()], |row| row.get(0))
-        .optional()?;
+    let row = one(connection, sql, [remittance.as_bytes()], |row| row.get(0))?;
     Ok(row.flatten())
 }

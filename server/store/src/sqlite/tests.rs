@@ -12,9 +12,10 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use crate::contract::{Funded, World};
+use crate::db::{self, FromColumn as _};
 use crate::error::StoreError;
 use crate::sqlite::fault::Fault;
-use crate::sqlite::{READERS, SqliteStore, migrate};
+use crate::sqlite::{READERS, SqliteStore, migrate, rows};
 use crate::traits::Store;
 
 struct Case {
@@ -40,11 +41,9 @@ fn case() -> Case {
 impl Case {
     /// Runs a statement on the writer's own connection, outside of any transaction it needs.
     async fn pragma(&self, name: &'static str, value: i64) {
-        let set = move |connection: &Connection| -> Result<(), StoreError> {
+        let set = move |connection: &db::Connection| -> Result<(), StoreError> {
             let sql = format!("PRAGMA {name} = {value}");
-            let mut statement = connection.prepare(&sql).unwrap();
-            let mut rows = statement.query([]).unwrap();
-            while rows.next().unwrap().is_some() {}
+            connection.each(&sql, [], |_| Ok(true)).unwrap();
             Ok(())
         };
         // `query_only` also forbids the commit that carries it; the setting stays
@@ -59,7 +58,7 @@ impl Case {
             std::sync::Mutex::new((wait, Some(entered)));
         let sqlite = Arc::clone(&self.sqlite);
         let task = tokio::spawn(async move {
-            let held = move |_: &Connection| -> Result<(), StoreError> {
+            let held = move |_: &db::Connection| -> Result<(), StoreError> {
                 let mut wait = wait.lock().unwrap();
                 if let Some(entered) = wait.1.take() {
                     entered.send(()).unwrap();
@@ -132,16 +131,15 @@ async fn a_thousand_callers_share_one_commit() {
 #[tokio::test]
 async fn the_writer_flushes_each_commit_and_checks_foreign_keys() {
     let case = case();
-    let settings = |connection: &Connection| -> Result<[String; 3], StoreError> {
+    let settings = |connection: &db::Connection| -> Result<[String; 3], StoreError> {
         Ok(["journal_mode", "synchronous", "foreign_keys"].map(|name| {
-            let value = connection.pragma_query_value(None, name, |row| {
-                Ok(row
-                    .get_ref(0)?
-                    .as_str()
-                    .map_or_else(|_| String::new(), str::to_owned))
+            let value = rows::one(connection, &format!("PRAGMA {name}"), [], |row| {
+                Ok(match row.value(0)? {
+                    db::Value::Text(text) => text.to_owned(),
+                    other => i64::from_column(other)?.to_string(),
+                })
             });
-            let number = connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-            number.map_or_else(|_| value.unwrap(), |number| number.to_string())
+            value.unwrap().unwrap()
         }))
     };
     let found = case.sqlite.writer.write(settings).await.unwrap();
@@ -363,7 +361,7 @@ fn a_file_of_a_newer_version_or_of_another_program_is_refused() {
 async fn a_call_that_panics_is_rolled_back_and_the_next_one_is_carried_out() {
     let case = case();
     let of = case.world.funded().await;
-    let broken = |connection: &Connection| -> Result<(), StoreError> {
+    let broken = |connection: &db::Connection| -> Result<(), StoreError> {
         connection.execute("DELETE FROM outbox", []).unwrap();
         connection
             .execute("UPDATE account SET balance = 0", [])
@@ -398,7 +396,7 @@ async fn callers_who_hang_up_start_no_more_reads_than_callers_who_wait() {
         going.push(go);
         let (sqlite, entered) = (Arc::clone(&case.sqlite), entered.clone());
         let caller = tokio::spawn(async move {
-            let read = move |_: &Connection| -> Result<(), Fault> {
+            let read = move |_: &db::Connection| -> Result<(), Fault> {
                 entered.send(()).unwrap();
                 // ends when the test lets go of the other side
                 let _ = wait.recv();

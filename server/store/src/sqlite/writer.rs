@@ -4,28 +4,31 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use ledger::{Command, Outcome, Refusal, Timestamp};
 use planted::Bug;
-use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::db::{Connection, Mode};
 use crate::error::StoreError;
 use crate::sqlite::apply;
 use crate::sqlite::crash::{self, Moment};
 use crate::sqlite::fault::{Fault, gone};
 use crate::sqlite::inline::{Access, Inline, Side};
-use crate::sqlite::{journal, rows};
+use crate::sqlite::{Origin, journal, rows};
 use crate::traits::COMMANDS_MAX;
+
+/// How often a batch is begun on a connection that is lost each time.
+const TRIES_MAX: u32 = 3;
+
+/// How often, and with what pause, a lost database is looked for before callers hear that it is gone:
+/// some ten seconds, in which a standby is promoted or a server restarts.
+const RECONNECTS_MAX: u32 = 100;
+const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Calls that may wait for the writer; further callers wait for a place.
 const QUEUE_MAX: usize = 4_096;
-
-/// How often the writer looks again for callers before it commits fewer commands than last time. Those
-/// whom the last commit answered are about to call again: without the wait they would miss this commit,
-/// and commits of many and of few would alternate. One that is alone does not wait.
-const LOOKS_MAX: u32 = 32;
 
 type Answer = Result<Outcome, Refusal>;
 type Jobs = Vec<Box<dyn Job>>;
@@ -57,13 +60,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+    pub(super) fn start(connection: Connection, origin: Origin) -> Result<Self, StoreError> {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let commits = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&commits);
         let thread = std::thread::Builder::new()
             .name("ledger-writer".to_owned())
-            .spawn(move || serve(connection, jobs, &counter))
+            .spawn(move || serve(connection, &origin, jobs, &counter))
             .map_err(|error| StoreError::Unavailable {
                 reason: error.to_string(),
             })?;
@@ -142,7 +145,7 @@ impl Writer {
 
     async fn send(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
         if let Some(inline) = &self.inline {
-            commit(&mut inline.connection(), vec![job], &self.commits);
+            commit(&inline.connection(), vec![job], &self.commits);
             return Ok(());
         }
         let queue = self.queue.as_ref().ok_or_else(gone)?;
@@ -218,15 +221,15 @@ where
     fn run(&mut self, connection: &Connection, now: &mut Timestamp) -> Result<(), Fault> {
         // writes that are no commands read and raise the stored floor themselves
         rows::raise_time_floor(connection, *now)?;
-        connection.prepare_cached("SAVEPOINT job")?.execute([])?;
+        connection.execute("SAVEPOINT job", [])?;
         let mark = journal::mark();
         let result = (self.write)(connection);
         if result.is_err() {
             // a failing disk may have ended the whole transaction; then this fails as well
-            connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
+            connection.execute("ROLLBACK TO job", [])?;
             journal::back_to(mark);
         }
-        connection.prepare_cached("RELEASE job")?.execute([])?;
+        connection.execute("RELEASE job", [])?;
         self.done = Some(result);
         *now = rows::time_floor(connection)?;
         Ok(())
@@ -245,16 +248,20 @@ where
     }
 }
 
-fn serve(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Job>>, commits: &AtomicU64) {
+fn serve(
+    mut connection: Connection,
+    origin: &Origin,
+    mut queue: mpsc::Receiver<Box<dyn Job>>,
+    commits: &AtomicU64,
+) {
     let mut next = queue.blocking_recv();
-    let mut last = 0;
     while let Some(first) = next.take() {
-        let (jobs, left) = gather(first, &mut queue, last);
-        last = jobs.len();
+        let (jobs, left) = gather(first, &mut queue);
         // A defect in one call must not end the writer: its unwinding rolled the batch back, and its
         // callers hear that nothing is known. Without this the process would live on and refuse
         // every order, proof and return until somebody restarts it.
-        let whole = AssertUnwindSafe(|| commit(&mut connection, jobs, commits));
+        let whole =
+            AssertUnwindSafe(|| commit_or_reconnect(&mut connection, origin, jobs, commits));
         if catch_unwind(whole).is_err() {
             tracing::error!("a call met a broken invariant: its batch was rolled back");
         }
@@ -262,16 +269,13 @@ fn serve(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Job>>, co
     }
 }
 
-/// Takes what waits in the queue, up to one commit's worth; gives the job that no longer fits. `last`:
-/// how many jobs the last commit had.
+/// Takes what waits in the queue, up to one commit's worth; gives the job that no longer fits.
 fn gather(
     first: Box<dyn Job>,
     queue: &mut mpsc::Receiver<Box<dyn Job>>,
-    last: usize,
 ) -> (Jobs, Option<Box<dyn Job>>) {
     let mut count = first.len();
     let mut jobs = vec![first];
-    let mut looks = 0;
     while count < COMMANDS_MAX {
         match queue.try_recv() {
             Ok(job) if count + job.len() > COMMANDS_MAX => return (jobs, Some(job)),
@@ -279,19 +283,81 @@ fn gather(
                 count += job.len();
                 jobs.push(job);
             }
-            Err(TryRecvError::Empty) if jobs.len() < last && looks < LOOKS_MAX => {
-                looks += 1;
-                std::thread::yield_now();
-            }
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            Err(_) => break,
         }
     }
     (jobs, None)
 }
 
+/// As [`commit`]; a connection that is lost is opened anew, and what was not committed is done again.
+fn commit_or_reconnect(
+    connection: &mut Connection,
+    origin: &Origin,
+    mut jobs: Jobs,
+    commits: &AtomicU64,
+) {
+    for _ in 0..TRIES_MAX {
+        let done = if connection.is_lost() {
+            Ok(())
+        } else {
+            batch(connection, &mut jobs)
+        };
+        if !connection.is_lost() {
+            return finish(connection, done, jobs, commits);
+        }
+        tracing::warn!("the connection to the database was lost: opening another");
+        match reopen(connection, origin, done) {
+            Ok(true) => return finish(connection, Ok(()), jobs, commits),
+            Ok(false) => {}
+            Err(fault) => return finish(connection, Err(fault), jobs, commits),
+        }
+    }
+    let fault = Fault::Unreachable("the connection was lost again and again".to_owned());
+    finish(connection, Err(fault), jobs, commits);
+}
+
+/// Opens another connection; gives whether what was done on the lost one is committed.
+fn reopen(
+    connection: &mut Connection,
+    origin: &Origin,
+    done: Result<(), Fault>,
+) -> Result<bool, Fault> {
+    let mut last = Fault::Unreachable("the database did not say".to_owned());
+    for _ in 0..RECONNECTS_MAX {
+        match origin.writer() {
+            Ok(opened) => *connection = opened,
+            Err(fault) => {
+                last = fault;
+                std::thread::sleep(RECONNECT_PAUSE);
+                continue;
+            }
+        }
+        let Err(Fault::CommitUnknown(number)) = &done else {
+            return Ok(false);
+        };
+        match connection.was_committed(number) {
+            Ok(Some(committed)) => return Ok(committed),
+            // the server has not noticed yet that nobody listens
+            Ok(None) => {}
+            Err(fault) => last = fault,
+        }
+        std::thread::sleep(RECONNECT_PAUSE);
+    }
+    match done {
+        Err(unknown @ Fault::CommitUnknown(_)) => Err(unknown),
+        Ok(()) | Err(_) => Err(last),
+    }
+}
+
 /// Carries out all jobs in one commit and answers them after it.
-fn commit(connection: &mut Connection, mut jobs: Jobs, commits: &AtomicU64) {
-    match batch(connection, &mut jobs) {
+fn commit(connection: &Connection, mut jobs: Jobs, commits: &AtomicU64) {
+    let done = batch(connection, &mut jobs);
+    finish(connection, done, jobs, commits);
+}
+
+/// Answers all jobs of a commit.
+fn finish(connection: &Connection, done: Result<(), Fault>, jobs: Jobs, commits: &AtomicU64) {
+    match done {
         Ok(()) => {
             commits.fetch_add(1, Ordering::Relaxed);
             jobs.iter().for_each(|job| job.reach(Moment::AfterCommit));
@@ -316,8 +382,8 @@ fn commit(connection: &mut Connection, mut jobs: Jobs, commits: &AtomicU64) {
     }
 }
 
-fn batch(connection: &mut Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+fn batch(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
+    let transaction = connection.begin(Mode::Write)?;
     journal::begin();
     let floor = rows::time_floor(&transaction)?;
     let mut now = floor;
@@ -329,5 +395,5 @@ fn batch(connection: &mut Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), F
     }
     journal::end(&transaction)?;
     jobs.iter().for_each(|job| job.reach(Moment::BeforeCommit));
-    Ok(transaction.commit()?)
+    transaction.commit()
 }

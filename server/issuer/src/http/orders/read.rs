@@ -3,13 +3,13 @@
 use crate::{
     app::App,
     http::{principal::Principal, problem::Refused},
-    invitations::Ordered,
+    orders,
 };
 use axum::{
     Json,
     extract::{Path, State},
 };
-use ledger::{HolderId, RemittanceId};
+use ledger::{HolderId, Remittance, RemittanceId};
 use std::sync::Arc;
 use wire::api::{OrderView, ProblemCode};
 
@@ -22,14 +22,15 @@ pub async fn read(
     Principal(holder): Principal,
     Path(id): Path<String>,
 ) -> Result<Json<OrderView>, Refused> {
-    Ok(Json(own(&app, holder.id, &id).await?.view()))
+    let remittance = own(&app, holder.id, &id).await?;
+    Ok(Json(orders::view(&remittance)))
 }
 
-/// The order of this id, if it is this sender's.
-pub(crate) async fn own(app: &App, sender: HolderId, id: &str) -> Result<Ordered, Refused> {
+/// The remittance of this id that this sender ordered.
+pub(crate) async fn own(app: &App, sender: HolderId, id: &str) -> Result<Remittance, Refused> {
     let id: RemittanceId = id.parse().map_err(|_| ProblemCode::OrderUnknown)?;
-    let found = Ordered::find(&app.office, id).await?;
+    let found = app.office.store.remittance(id).await?;
     found
-        .filter(|ordered| ordered.sender() == sender)
+        .filter(|r| r.sender == sender)
         .ok_or_else(|| ProblemCode::OrderUnknown.into())
 }

@@ -1,0 +1,183 @@
+//! One connection to a database, whichever it is.
+//!
+//! Every statement of this crate goes through here, in the words that both databases share:
+//! parameters are `?1`, `?2`, ...; truth values, counters, times and money are 64-bit integers. What a
+//! database needs for itself (its schema, how a transaction begins, which errors are a caller's) is
+//! in its own module.
+
+pub(crate) mod postgres;
+mod sqlite;
+mod value;
+
+use std::cell::Cell;
+
+pub(crate) use self::value::{FromColumn, Params, Value};
+
+use crate::sqlite::fault::Fault;
+
+/// A connection, used by one thread at a time.
+#[derive(Debug)]
+pub(crate) enum Connection {
+    Sqlite(rusqlite::Connection),
+    Postgres(Box<postgres::Session>),
+}
+
+/// What a transaction may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Reads one instant.
+    Read,
+    /// Writes; nobody else writes before it ends.
+    Write,
+}
+
+impl Connection {
+    /// Runs a statement; gives how many rows it touched.
+    pub(crate) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, Fault> {
+        params.with(|values| match self {
+            Self::Sqlite(connection) => sqlite::execute(connection, sql, values),
+            Self::Postgres(session) => session.execute(sql, values),
+        })
+    }
+
+    /// Runs a query and gives `each` its rows, until it says no.
+    pub(crate) fn each(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut each: impl FnMut(&Row<'_>) -> Result<bool, Fault>,
+    ) -> Result<(), Fault> {
+        params.with(|values| match self {
+            Self::Sqlite(connection) => sqlite::each(connection, sql, values, &mut each),
+            Self::Postgres(session) => session.each(sql, values, &mut each),
+        })
+    }
+
+    /// Whether a query finds a row.
+    pub(crate) fn exists(&self, sql: &str, params: impl Params) -> Result<bool, Fault> {
+        let found = Cell::new(false);
+        self.each(sql, params, |_| {
+            found.set(true);
+            Ok(false)
+        })?;
+        Ok(found.get())
+    }
+
+    /// Begins a transaction. Dropping what it gives takes back what was written.
+    pub(crate) fn begin(&self, mode: Mode) -> Result<Transaction<'_>, Fault> {
+        match self {
+            Self::Sqlite(connection) => sqlite::begin(connection, mode)?,
+            Self::Postgres(session) => session.begin(mode)?,
+        }
+        Ok(Transaction {
+            connection: self,
+            ended: false,
+        })
+    }
+
+    /// Runs several statements that take nothing and give nothing.
+    pub(crate) fn run_script(&self, script: &str) -> Result<(), Fault> {
+        match self {
+            Self::Sqlite(connection) => Ok(connection.execute_batch(script)?),
+            Self::Postgres(session) => session.run_script(script),
+        }
+    }
+
+    /// Whether the transaction of this number was committed; none while it runs.
+    pub(crate) fn was_committed(&self, number: &str) -> Result<Option<bool>, Fault> {
+        match self {
+            Self::Sqlite(_) => Ok(Some(false)),
+            Self::Postgres(session) => session.was_committed(number),
+        }
+    }
+
+    /// Whether it is lost for good, so that another one must be opened.
+    pub(crate) fn is_lost(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(session) => session.is_lost(),
+        }
+    }
+}
+
+/// A transaction that ends with [`Transaction::commit`], or not at all.
+#[derive(Debug)]
+pub(crate) struct Transaction<'c> {
+    connection: &'c Connection,
+    ended: bool,
+}
+
+impl Transaction<'_> {
+    /// Commits it; an error leaves nothing behind, except [`Fault::CommitUnknown`].
+    pub(crate) fn commit(mut self) -> Result<(), Fault> {
+        match self.connection {
+            Connection::Sqlite(connection) => sqlite::run(connection, "COMMIT")?,
+            Connection::Postgres(session) => {
+                self.ended = true;
+                session.commit()?;
+            }
+        }
+        self.ended = true;
+        Ok(())
+    }
+}
+
+impl core::ops::Deref for Transaction<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        // what cannot be taken back now ends with the connection
+        let _ = match self.connection {
+            // a failing disk may have ended it already
+            Connection::Sqlite(connection) if connection.is_autocommit() => Ok(()),
+            Connection::Sqlite(connection) => sqlite::run(connection, "ROLLBACK"),
+            Connection::Postgres(session) => session.rollback(),
+        };
+    }
+}
+
+/// A row of an answer, while it is being read.
+pub(crate) enum Row<'r> {
+    Sqlite(&'r rusqlite::Row<'r>),
+    Postgres(&'r tokio_postgres::Row),
+}
+
+impl Row<'_> {
+    /// A column, counted from 0.
+    ///
+    /// # Errors
+    /// [`Fault::Corrupt`] where it holds something else.
+    pub(crate) fn get<T: FromColumn>(&self, column: usize) -> Result<T, Fault> {
+        T::from_column(self.value(column)?)
+    }
+
+    /// A column as it stands there.
+    pub(crate) fn value(&self, column: usize) -> Result<Value<'_>, Fault> {
+        match self {
+            Self::Sqlite(row) => sqlite::value(row, column),
+            Self::Postgres(row) => postgres::value(row, column),
+        }
+    }
+
+    /// A column of text, without copying it.
+    ///
+    /// # Errors
+    /// [`Fault::Corrupt`] with `what` where it is none.
+    pub(crate) fn text(&self, column: usize, what: &'static str) -> Result<&str, Fault> {
+        match self.value(column)? {
+            Value::Text(text) => Ok(text),
+            Value::Null | Value::Int(_) | Value::Bool(_) | Value::Blob(_) => {
+                Err(Fault::Corrupt(what))
+            }
+        }
+    }
+}

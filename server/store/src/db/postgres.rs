@@ -1,0 +1,340 @@
+//! PostgreSQL's side of a connection.
+//!
+//! One transaction writes at a time, over all processes: it begins by waiting for one advisory lock.
+//! Whoever holds it commits the commands of all its callers at once, so that the wait is for a commit
+//! and not for a caller; and no two writers can meet in a row, so that nothing is ever retried.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut};
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Statement};
+
+use super::{Mode, Row, Value};
+use crate::sqlite::fault::Fault;
+
+/// The advisory lock of the one writer: `TGTA`, then 1.
+const WRITER_LOCK: i64 = 0x5447_5441_0000_0001;
+
+/// Rows of a long reading that are in memory at once.
+const FETCH: usize = 1_000;
+
+/// Where a PostgreSQL is and how to log in.
+#[derive(Clone)]
+pub(crate) struct Server {
+    config: Config,
+}
+
+impl core::fmt::Debug for Server {
+    // the configuration holds a password
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Server")
+            .field("hosts", &self.config.get_hosts())
+            .field("database", &self.config.get_dbname())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One session of PostgreSQL. Its calls block: they belong on a thread that may.
+pub(crate) struct Session {
+    /// None only while dropping.
+    runtime: Option<Runtime>,
+    client: Client,
+    statements: RefCell<HashMap<String, Statement>>,
+    /// The number of the transaction that writes.
+    transaction: RefCell<Option<String>>,
+    lost: Cell<bool>,
+}
+
+impl core::fmt::Debug for Session {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Session")
+            .field("lost", &self.is_lost())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Reads `postgres://USER@HOST/DATABASE?...`.
+    ///
+    /// # Errors
+    /// A sentence without the password.
+    pub(crate) fn new(url: &str) -> Result<Self, String> {
+        let mut config = Config::from_str(url).map_err(|error| error.to_string())?;
+        config
+            .application_name("tegata-server")
+            .connect_timeout(Duration::from_secs(10))
+            .options(
+                "-c lock_timeout=10s -c statement_timeout=60s \
+                 -c idle_in_transaction_session_timeout=60s -c client_min_messages=warning",
+            );
+        Ok(Self { config })
+    }
+
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// [`Fault::Unreachable`].
+    pub(crate) fn connect(&self) -> Result<Session, Fault> {
+        let unreachable = |error: &dyn std::error::Error| {
+            let mut reason = error.to_string();
+            let mut source = error.source();
+            while let Some(inner) = source {
+                reason = format!("{reason}: {inner}");
+                source = inner.source();
+            }
+            Fault::Unreachable(reason)
+        };
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| unreachable(&error))?;
+        let (client, connection) = runtime
+            .block_on(self.config.connect(NoTls))
+            .map_err(|error| unreachable(&error))?;
+        runtime.spawn(async move {
+            // every call that waits gets the error as well
+            if let Err(error) = connection.await {
+                tracing::warn!(%error, "a connection to the database ended");
+            }
+        });
+        Ok(Session {
+            runtime: Some(runtime),
+            client,
+            statements: RefCell::new(HashMap::new()),
+            transaction: RefCell::new(None),
+            lost: Cell::new(false),
+        })
+    }
+}
+
+impl Session {
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.get() || self.client.is_closed()
+    }
+
+    fn run<T>(
+        &self,
+        call: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Fault> {
+        let runtime = self.runtime.as_ref();
+        let done = runtime.ok_or_else(gone)?.block_on(call);
+        if done
+            .as_ref()
+            .is_err_and(|error| error.as_db_error().is_none())
+        {
+            self.lost.set(true);
+        }
+        done.map_err(Fault::from)
+    }
+
+    fn prepared(&self, sql: &str) -> Result<Statement, Fault> {
+        if let Some(statement) = self.statements.borrow().get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.run(self.client.prepare(&numbered(sql)))?;
+        let mut statements = self.statements.borrow_mut();
+        statements.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    pub(super) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, Fault> {
+        let statement = self.prepared(sql)?;
+        let count = self.run(self.client.execute_raw(&statement, values.iter()))?;
+        usize::try_from(count).map_err(|_| Fault::Corrupt("count"))
+    }
+
+    pub(super) fn each(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+        each: &mut dyn FnMut(&Row<'_>) -> Result<bool, Fault>,
+    ) -> Result<(), Fault> {
+        if values.is_empty() && sql.starts_with("SELECT") {
+            return self.scan(sql, each);
+        }
+        for row in self.rows(sql, values)? {
+            if !each(&Row::Postgres(&row))? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<tokio_postgres::Row>, Fault> {
+        let statement = self.prepared(sql)?;
+        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|v| v as _).collect();
+        self.run(self.client.query(&statement, &values))
+    }
+
+    /// A query without parameters may be one over a whole table: it is fetched in pieces.
+    fn scan(
+        &self,
+        sql: &str,
+        each: &mut dyn FnMut(&Row<'_>) -> Result<bool, Fault>,
+    ) -> Result<(), Fault> {
+        let name = format!("scan_{:p}", core::ptr::from_ref(&each));
+        self.run(
+            self.client
+                .batch_execute(&format!("DECLARE {name} NO SCROLL CURSOR FOR {sql}")),
+        )?;
+        let mut more = true;
+        while more {
+            let fetch = format!("FETCH {FETCH} FROM {name}");
+            let rows = self.run(self.client.query(&fetch, &[]))?;
+            more = rows.len() == FETCH;
+            for row in &rows {
+                if !each(&Row::Postgres(row))? {
+                    more = false;
+                    break;
+                }
+            }
+        }
+        self.run(self.client.batch_execute(&format!("CLOSE {name}")))
+    }
+
+    pub(super) fn begin(&self, mode: Mode) -> Result<(), Fault> {
+        match mode {
+            Mode::Read => self.run(
+                self.client
+                    .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
+            ),
+            Mode::Write => {
+                let begin = format!(
+                    "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({WRITER_LOCK}); \
+                     SELECT pg_current_xact_id()"
+                );
+                let said = self.run(self.client.simple_query(&begin))?;
+                let number = said.iter().rev().find_map(|message| match message {
+                    SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+                    _ => None,
+                });
+                *self.transaction.borrow_mut() = number;
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn commit(&self) -> Result<(), Fault> {
+        let number = self.transaction.take();
+        match (self.run(self.client.batch_execute("COMMIT")), number) {
+            (Err(_), Some(number)) if self.is_lost() => Err(Fault::CommitUnknown(number)),
+            (done, _) => done,
+        }
+    }
+
+    pub(super) fn rollback(&self) -> Result<(), Fault> {
+        self.transaction.take();
+        self.run(self.client.batch_execute("ROLLBACK"))
+    }
+
+    /// Whether a transaction was committed; none while it is still running.
+    pub(super) fn was_committed(&self, number: &str) -> Result<Option<bool>, Fault> {
+        let sql = "SELECT pg_xact_status(CAST(CAST(?1 AS text) AS xid8))";
+        let rows = self.rows(sql, &[Value::Text(number)])?;
+        let said: Option<&str> = match rows.first() {
+            Some(row) => row.try_get(0)?,
+            None => None,
+        };
+        match said {
+            Some("committed") => Ok(Some(true)),
+            Some("in progress") => Ok(None),
+            // aborted, or so long ago that it is not known: neither can be ours a moment ago
+            Some(_) | None => Ok(Some(false)),
+        }
+    }
+
+    pub(super) fn run_script(&self, script: &str) -> Result<(), Fault> {
+        self.run(self.client.batch_execute(script))
+    }
+}
+
+fn gone() -> Fault {
+    Fault::Unreachable("the session has ended".to_owned())
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // without waiting, since this may be a task's thread
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// `?1` in the words of PostgreSQL. No text in our statements holds a question mark.
+fn numbered(sql: &str) -> String {
+    sql.replace('?', "$")
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(
+        &self,
+        to: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        let int = match self {
+            Value::Null => return Ok(IsNull::Yes),
+            Value::Text(text) => return text.to_sql(to, out),
+            Value::Blob(blob) => return blob.to_sql(to, out),
+            Value::Int(int) => *int,
+            Value::Bool(bool) => i64::from(*bool),
+        };
+        match *to {
+            Type::BOOL => (int != 0).to_sql(to, out),
+            Type::INT4 => i32::try_from(int)?.to_sql(to, out),
+            _ => int.to_sql(to, out),
+        }
+    }
+
+    fn accepts(to: &Type) -> bool {
+        [Type::BOOL, Type::INT4, Type::INT8, Type::TEXT, Type::BYTEA].contains(to)
+    }
+
+    fn to_sql_checked(
+        &self,
+        to: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        let fits = match self {
+            Value::Null => true,
+            Value::Int(_) | Value::Bool(_) => [Type::BOOL, Type::INT4, Type::INT8].contains(to),
+            Value::Text(_) => *to == Type::TEXT,
+            Value::Blob(_) => *to == Type::BYTEA,
+        };
+        if !fits {
+            return Err(format!("{self:?} does not go into {to}").into());
+        }
+        self.to_sql(to, out)
+    }
+}
+
+/// A column as PostgreSQL sends it.
+struct Column<'a>(Value<'a>);
+
+impl<'a> FromSql<'a> for Column<'a> {
+    fn from_sql(
+        from: &Type,
+        raw: &'a [u8],
+    ) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(match *from {
+            Type::BOOL => Value::Bool(bool::from_sql(from, raw)?),
+            Type::INT4 => Value::Int(i32::from_sql(from, raw)?.into()),
+            Type::INT8 => Value::Int(i64::from_sql(from, raw)?),
+            Type::BYTEA => Value::Blob(raw),
+            _ => Value::Text(core::str::from_utf8(raw)?),
+        }))
+    }
+
+    fn accepts(from: &Type) -> bool {
+        [Type::BOOL, Type::INT4, Type::INT8, Type::TEXT, Type::BYTEA].contains(from)
+    }
+}
+
+pub(super) fn value(row: &tokio_postgres::Row, column: usize) -> Result<Value<'_>, Fault> {
+    let found: Option<Column<'_>> = row.try_get(column).map_err(|_| Fault::Corrupt("column"))?;
+    Ok(found.map_or(Value::Null, |column| column.0))
+}

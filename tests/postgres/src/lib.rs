@@ -1,0 +1,98 @@
+//! A PostgreSQL server for the tests of this process, and a new database for each that asks.
+//!
+//! Nothing to set up: the server is Debian's, installed by `.ci/setup test`; it lives in a folder of its
+//! own behind a Unix socket, and ends with the process.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A server of its own; it ends when this is dropped, or with the process.
+#[derive(Debug)]
+pub struct Server {
+    folder: PathBuf,
+    // its standard input is what keeps the server alive
+    script: Child,
+}
+
+impl Server {
+    /// Starts a server and waits until it answers. `options`: of `.ci/postgres` and then of `postgres`.
+    ///
+    /// # Panics
+    /// Where PostgreSQL is not installed, or does not start.
+    #[must_use]
+    pub fn start(options: &[&str]) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut script = Command::new(root.join(".ci/postgres"))
+            .args(options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect(".ci/postgres");
+        let mut line = String::new();
+        let output = script.stdout.take().expect("a pipe");
+        BufReader::new(output).read_line(&mut line).expect("a line");
+        let folder = PathBuf::from(line.trim_end());
+        assert!(
+            folder.is_absolute(),
+            "PostgreSQL did not start; it said why above"
+        );
+        Self { folder, script }
+    }
+
+    /// A new, empty database, as `--database` takes it.
+    ///
+    /// # Panics
+    /// Where the server does not make it.
+    #[must_use]
+    pub fn database(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        self.url(&name)
+    }
+
+    /// The address of a database by its name.
+    #[must_use]
+    pub fn url(&self, name: &str) -> String {
+        let folder = self.folder.to_str().expect("UTF-8").replace('/', "%2F");
+        format!("postgres://tegata@{folder}/{name}")
+    }
+
+    /// Runs SQL in a database; gives what it answers, a row a line.
+    ///
+    /// # Panics
+    /// Where the server refuses it.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        let output = Command::new("psql")
+            .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "tegata", "-h"])
+            .arg(&self.folder)
+            .args(["-d", database, "-c", sql])
+            .output()
+            .expect("psql");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{sql}: {error}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.script.stdin.take());
+        let _ = self.script.wait();
+    }
+}
+
+/// A new, empty database on the one server of this process, which does not wait for its disk.
+///
+/// # Panics
+/// As [`Server::start`].
+#[must_use]
+pub fn database() -> String {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER
+        .get_or_init(|| Server::start(&["--no-sync"]))
+        .database()
+}
