@@ -98,3 +98,76 @@ fn money_sent_to_a_verified_address_reaches_the_card_of_its_time() -> Result<()>
     world.audit()?;
     Ok(())
 }
+
+/// Sets `invite` in `issuer.json`.
+fn hold(world: &World) -> Result<()> {
+    let file = std::path::Path::new(&world.data).join("issuer.json");
+    let mut issuer: serde_json::Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+    issuer["invite"] = "hold".into();
+    std::fs::write(&file, issuer.to_string())?;
+    Ok(())
+}
+
+#[test]
+fn an_order_to_a_person_without_a_card_is_held_until_there_is_one() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let world = World::new(dir.path())?;
+    hold(&world)?;
+    let server = world.serve()?;
+    let token = &world.alice.token;
+    let (status, first) = order(&world, &server, "first")?;
+    assert_eq!((status, &first["status"]), (201, &json!("invited")));
+    assert_eq!(first["recipient_masked"], EMAIL);
+    assert_eq!(order(&world, &server, "first")?.1["id"], first["id"]);
+    let mail = std::fs::read(world.mail(1)?)?;
+    let parsed = mail_parser::MessageParser::default().parse(&mail);
+    let letter = parsed
+        .context("no mail")?
+        .body_text(0)
+        .context("no text")?
+        .into_owned();
+    for fact in ["for a card", "カード", "/address", "Alice", "JPY 700"] {
+        assert!(letter.contains(fact), "{fact} missing in {letter}");
+    }
+
+    // listed with the others, taken back at once, and only once
+    let (_, second) = order(&world, &server, "second")?;
+    world.mail(2)?;
+    world.order(&server, "by-card", 100, None)?;
+    world.mail(3)?;
+    let page = world.get(&server, token, "/v1/orders")?.body;
+    let items = page["items"].as_array().context("no items")?;
+    let listed: Vec<_> = items.iter().map(|item| item["status"].as_str()).collect();
+    assert_eq!(listed, [Some("open"), Some("invited"), Some("invited")]);
+    let cancel = format!("/v1/orders/{}/cancel", text(&second, "id")?);
+    for _ in 0..2 {
+        let answer = world.post(&server, token, &cancel, "", "")?;
+        let seen = (answer.status, &answer.body["status"]);
+        assert_eq!(seen, (200, &json!("cancelled")));
+    }
+    assert_eq!(world.balances()?.sender, SENDER_START - AMOUNT - 100);
+
+    let id = text(&first, "id")?;
+    let shown = world.admin(&["order", "show", &id])?;
+    assert_eq!(shown["order"]["status"], "invited");
+    let holder = world.hanako.id.clone();
+    world.admin(&["holder", "email", &holder, "--set", EMAIL])?;
+    let typed = json!({ "email": EMAIL, "code": code_of(&world, 4)? }).to_string();
+    let verified = world.post(&server, "", "/v1/address/verify", "", &typed)?;
+    assert_eq!(verified.status, 204);
+    let program = world.program(5)?;
+    let mut recipient = Recipient::new(&program, &server.base, &world.card)?;
+    recipient.run().map_err(|f| anyhow::anyhow!("{f:?}"))?;
+    drop(recipient);
+    world.wait_for_status(&server, &id, "credited")?;
+    assert_eq!(order(&world, &server, "first")?.1["status"], "credited");
+
+    // nobody came for this one
+    let short = json!({ "recipient_email": "nobody@cards.example", "amount_minor": 1,
+        "currency": "JPY", "expires_in_s": 1 });
+    let short = world.post(&server, token, "/v1/orders", "short", &short.to_string())?;
+    world.wait_for_status(&server, &text(&short.body, "id")?, "expired")?;
+    assert_eq!(world.balances()?.sender, SENDER_START - AMOUNT - 100);
+    world.audit()?;
+    Ok(())
+}

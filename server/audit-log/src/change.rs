@@ -438,6 +438,24 @@ changes! {
         /// The verification of the address.
         request: MailId,
     }
+    /// An order to an address that nobody has verified is held; `ordered` follows once it has a card.
+    45 "invited" Invited {
+        /// Its id, and that of the remittance that it becomes.
+        remittance: RemittanceId,
+        /// Who pays.
+        sender: HolderId,
+        /// How much.
+        amount: Amount,
+        /// From when on it goes back.
+        expires: Timestamp,
+    }
+    /// Two persons gave back an invitation that waited since a restore.
+    46 "invitation-closed" InvitationClosed {
+        /// Which.
+        remittance: RemittanceId,
+        /// SHA-256 of both names and the reason, each ended by a zero byte.
+        approval: [u8; 32],
+    }
 }
 
 /// One change with the ledger's time of its transaction.

@@ -194,6 +194,16 @@ fn one_of_each() -> Vec<Change> {
             holder,
             request: mail,
         },
+        Change::Invited {
+            remittance,
+            sender: holder,
+            amount,
+            expires: at,
+        },
+        Change::InvitationClosed {
+            remittance,
+            approval: hash,
+        },
     ]
 }
 

@@ -21,6 +21,26 @@ pub struct Config {
     pub incarnation: Incarnation,
     /// How long after its report a lost card is paid out, in seconds.
     pub settle_window_s: u32,
+    /// What becomes of an order to an address that stands for no card.
+    pub invite: InvitePolicy,
+}
+
+/// What becomes of an order to an address that stands for no card.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum InvitePolicy {
+    /// It is refused
+    #[default]
+    Refuse,
+    /// The amount is held, and a mail tells the person how to get a card
+    Hold,
+}
+
+impl InvitePolicy {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+    fn is_refuse(&self) -> bool {
+        *self == Self::Refuse
+    }
 }
 
 /// Two weeks: terminals that were off for a holiday have sent the proofs that they journalled.
@@ -37,6 +57,8 @@ struct ConfigFile {
     incarnation: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     settle_window_s: Option<u32>,
+    #[serde(default, skip_serializing_if = "InvitePolicy::is_refuse")]
+    invite: InvitePolicy,
 }
 
 impl Config {
@@ -81,6 +103,7 @@ impl Config {
             incarnation: HEXLOWER_PERMISSIVE.encode(&self.incarnation.0),
             settle_window_s: (self.settle_window_s != SETTLE_WINDOW_DEFAULT_S)
                 .then_some(self.settle_window_s),
+            invite: self.invite,
         };
         let path = data.join("issuer.json");
         ensure!(
@@ -127,6 +150,7 @@ impl Config {
             currency: Currency::from_code(&file.currency).with_context(name)?,
             incarnation: Incarnation(incarnation),
             settle_window_s,
+            invite: file.invite,
         })
     }
 }
@@ -143,6 +167,7 @@ mod tests {
             currency: Currency::Jpy,
             incarnation: Incarnation([5; 16]),
             settle_window_s: SETTLE_WINDOW_DEFAULT_S,
+            invite: InvitePolicy::Refuse,
         };
         assert!(config.create(dir.path()).is_err());
     }
@@ -174,12 +199,14 @@ mod tests {
             currency: Currency::Jpy,
             incarnation: Incarnation([5; 16]),
             settle_window_s: SETTLE_WINDOW_DEFAULT_S,
+            invite: InvitePolicy::Hold,
         };
         config.create(dir.path()).unwrap();
         assert!(config.create(dir.path()).is_err());
         let loaded = Config::load(dir.path()).unwrap();
         assert_eq!(loaded.issuer, "money.example");
         assert_eq!(loaded.incarnation.0, [5; 16]);
+        assert_eq!(loaded.invite, InvitePolicy::Hold);
         assert!(Config::load(&dir.path().join("elsewhere")).is_err());
     }
 }

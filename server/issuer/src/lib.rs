@@ -14,6 +14,7 @@ pub mod examine;
 pub mod files;
 pub mod front;
 pub mod http;
+pub mod invitations;
 pub mod issuing;
 pub mod jobs;
 pub mod keys;

@@ -4,7 +4,9 @@
 use crate::{
     app::{App, Office},
     clock::{id_parts, rfc3339, unix_seconds},
+    config::InvitePolicy,
     http::problem::Refused,
+    invitations::{self, Ordered},
 };
 use anyhow::Context;
 use ledger::{
@@ -36,7 +38,7 @@ pub const EXPIRES_IN_MAX_S: u64 = 366 * 86_400;
 pub const EXPIRES_IN_DEFAULT_S: u64 = 30 * 86_400;
 
 /// The first program of a remittance.
-const FIRST_REVISION: u32 = 0;
+pub(crate) const FIRST_REVISION: u32 = 0;
 
 /// Stands for a card that is none: no keyed hash of a number has this value. An order to an address
 /// that nobody has verified is put to the ledger with it, so that its key gets its first answer.
@@ -126,6 +128,23 @@ impl NewOrder {
         })
     }
 
+    /// The address that this order would be held for: it stands for no card, the issuer's policy is to
+    /// invite, and the amount is here.
+    fn held_for(&self, app: &App, bound: &Bound) -> Option<&str> {
+        match (&self.recipient, &self.payment, app.office.config.invite) {
+            (Named::Email(email), Payment::Account, InvitePolicy::Hold)
+                if bound.number_ref == NO_CARD =>
+            {
+                Some(email)
+            }
+            (
+                Named::Email(_) | Named::Card(_),
+                Payment::Account | Payment::Bank | Payment::Payable | Payment::Card(_),
+                InvitePolicy::Hold | InvitePolicy::Refuse,
+            ) => None,
+        }
+    }
+
     /// SHA-256 over what the caller asked for: the same order sent again has the same hash.
     ///
     /// An address counts as it was asked for, not the card that it stands for: that may change, and
@@ -209,22 +228,21 @@ pub async fn place(
     sender: &Holder,
     key: IdempotencyKey,
     order: NewOrder,
-) -> Result<Remittance, Refused> {
+) -> Result<Ordered, Refused> {
     let now = app.office.ledger_now().await?;
     let bound = bind(app, &order).await?;
     let command = compile(app, sender, key, &order, &bound, now)?;
-    let placed = match app
-        .office
-        .store
-        .apply_one(Command::PlaceOrder(Box::new(command)))
-        .await
-    {
+    let command = match order.held_for(app, &bound) {
+        Some(email) => Command::Invite(Box::new(invitations::invite(command, email))),
+        None => Command::PlaceOrder(Box::new(command)),
+    };
+    let placed = match app.office.store.apply_one(command).await {
         Ok(Outcome::Placed { remittance }) => remittance,
         Ok(other) => return Err(anyhow::anyhow!("an order was answered by {other:?}").into()),
         Err(ApplyError::Refused(refusal)) => return Err(problem_for(&order, refusal)),
         Err(error) => return Err(anyhow::Error::from(error).into()),
     };
-    let stored = app.office.store.remittance(placed).await?;
+    let stored = Ordered::find(&app.office, placed).await?;
     Ok(stored.context("a placed order is not stored")?)
 }
 
@@ -257,10 +275,10 @@ pub async fn send_payable(
 /// What an order would do, for its sender to confirm.
 #[derive(Clone, Debug)]
 pub struct Preview {
-    /// Display name of the recipient.
+    /// Display name of the recipient; the address where there is no card yet.
     pub recipient: String,
-    /// The recipient's card number without its middle.
-    pub card_masked: String,
+    /// The recipient's card number without its middle; none for an order that would be held.
+    pub card_masked: Option<String>,
     /// What would be sent.
     pub amount: Amount,
     /// Until when it could be picked up, if it were ordered now.
@@ -277,6 +295,9 @@ pub async fn preview(app: &App, sender: &Holder, order: &NewOrder) -> Result<Pre
     let key = IdempotencyKey::new("preview").context("a key of letters")?;
     let bound = bind(app, order).await?;
     let command = compile(app, sender, key, order, &bound, now)?;
+    if let Some(email) = order.held_for(app, &bound) {
+        return invitations::preview(sender, command, email, now).map_err(problem_of);
+    }
     let card = app.office.store.card_by_number(command.card).await?;
     let holder = match &card {
         Some(card) => app.office.store.holder(card.holder).await?,
@@ -301,7 +322,7 @@ pub async fn preview(app: &App, sender: &Holder, order: &NewOrder) -> Result<Pre
     };
     Ok(Preview {
         recipient: holder.name,
-        card_masked: card.masked,
+        card_masked: Some(card.masked),
         amount: order.amount,
         expires: command.expires,
     })
@@ -350,35 +371,26 @@ fn compile(
     let number_ref = bound.number_ref;
     let created = u64::try_from(now.unix_s()).unwrap_or(0);
     let expires = created.saturating_add(order.expires_in_s);
-    let signer = office
-        .keys
-        .signer(Purpose::Program, created, expires)
-        .context("no program key is valid until this order expires")?;
-    let bytes = Order {
-        kind: Kind::Credit,
-        issuer: office.config.issuer.clone(),
-        remittance: remittance.to_bytes(),
-        revision: FIRST_REVISION,
-        card_masked: bound.masked.clone(),
-        card_binding: office.keys.card_binding(remittance, &number_ref),
-        amount: order.amount,
-        sender: sender.name.clone(),
-        note: order.note.clone(),
-        created,
-        expires,
-        template_hash: app.template.hash(),
-        claim_token: office
-            .keys
-            .claim_token(remittance.as_bytes(), FIRST_REVISION),
-    }
-    .encode()
-    .map_err(|e| order_problem(&e))?;
-    let signature = program::sign(&program::body(&app.template, &bytes), &signer.key);
-    let code = office.keys.claim_code(remittance, FIRST_REVISION);
-    let claim = office
-        .keys
-        .claim_code_ref(&code)
-        .context("our own claim code is read back")?;
+    let programmed = program_for(
+        app,
+        Order {
+            kind: Kind::Credit,
+            issuer: office.config.issuer.clone(),
+            remittance: remittance.to_bytes(),
+            revision: FIRST_REVISION,
+            card_masked: bound.masked.clone(),
+            card_binding: office.keys.card_binding(remittance, &number_ref),
+            amount: order.amount,
+            sender: sender.name.clone(),
+            note: order.note.clone(),
+            created,
+            expires,
+            template_hash: app.template.hash(),
+            claim_token: office
+                .keys
+                .claim_token(remittance.as_bytes(), FIRST_REVISION),
+        },
+    )?;
     Ok(PlaceOrder {
         scope: IdempotencyScope {
             principal: sender.id,
@@ -399,16 +411,42 @@ fn compile(
         note: order.note.clone(),
         expires: Timestamp::from_unix_s(i64::try_from(expires).unwrap_or(i64::MAX)),
         revision: FIRST_REVISION,
-        order_bytes: bytes.as_bytes().to_vec(),
-        signature,
-        program_key: signer.key.verifying_key().to_bytes(),
+        order_bytes: programmed.order_bytes,
+        signature: programmed.signature,
+        program_key: programmed.program_key,
         template_hash: app.template.hash(),
-        claim: ClaimRef(claim),
+        claim: programmed.claim,
         mail: NewMail {
             id: mail,
             message_id: format!("{mail}@{}", office.config.issuer),
         },
         now,
+    })
+}
+
+/// The first program of a remittance, without its template.
+pub(crate) struct Programmed {
+    pub(crate) order_bytes: Vec<u8>,
+    pub(crate) signature: [u8; 64],
+    pub(crate) program_key: [u8; 32],
+    pub(crate) claim: ClaimRef,
+}
+
+/// Writes and signs the first program of an order.
+pub(crate) fn program_for(app: &App, order: Order) -> Result<Programmed, Refused> {
+    let keys = &app.office.keys;
+    let remittance = RemittanceId::from_bytes(order.remittance).context("an order's id")?;
+    let signer = keys
+        .signer(Purpose::Program, order.created, order.expires)
+        .context("no program key is valid until this order expires")?;
+    let bytes = order.encode().map_err(|e| order_problem(&e))?;
+    let code = keys.claim_code(remittance, FIRST_REVISION);
+    let claim = keys.claim_code_ref(&code);
+    Ok(Programmed {
+        signature: program::sign(&program::body(&app.template, &bytes), &signer.key),
+        order_bytes: bytes.as_bytes().to_vec(),
+        program_key: signer.key.verifying_key().to_bytes(),
+        claim: ClaimRef(claim.context("our own claim code is read back")?),
     })
 }
 

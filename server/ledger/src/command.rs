@@ -12,6 +12,7 @@ use crate::approval::{CaseResolved, CloseInDoubt, ResolveCase};
 use crate::bank::BankAnswer;
 use crate::card::{CardState, NumberRef};
 use crate::id::{CardId, HolderId, MailId, RemittanceId, TransferId};
+use crate::invitation::{BindInvitation, InvitationStatus, Invite};
 use crate::refusal::Refusal;
 use crate::remittance::{ClaimRef, Status};
 use crate::time::Timestamp;
@@ -376,6 +377,10 @@ pub enum Command {
     },
     /// Places an order.
     PlaceOrder(Box<PlaceOrder>),
+    /// Holds an order whose recipient has no card yet.
+    Invite(Box<Invite>),
+    /// Makes a remittance of an invitation.
+    BindInvitation(Box<BindInvitation>),
     /// Replaces the program of an open remittance.
     Revise(Box<Revise>),
     /// Takes an order back, or notes the wish while it is in flight.
@@ -468,6 +473,8 @@ impl Command {
             | Self::ReportLost { now, .. }
             | Self::PayOut { now, .. } => *now,
             Self::PlaceOrder(order) => order.now,
+            Self::Invite(invite) => invite.now,
+            Self::BindInvitation(bind) => bind.now,
             Self::Revise(revise) => revise.now,
             Self::Decide(decide) => decide.now,
             Self::Settle(settle) => settle.now,
@@ -513,6 +520,10 @@ pub enum Outcome {
     },
     /// The new program is the one that counts.
     Revised,
+    /// The invitation is a remittance, now or before.
+    Bound,
+    /// What became of an invitation that was cancelled, expired or closed.
+    Invitation(InvitationStatus),
     /// Returned, or noted: the status says which.
     CancelNoted(Status),
     /// Returned for its time.

@@ -25,6 +25,7 @@ mod escrow;
 mod flow;
 mod holder;
 mod id;
+mod invitation;
 mod ordering;
 mod outbox;
 mod refusal;
@@ -58,6 +59,10 @@ pub use escrow::{Escrow, Event, Posting, Transition};
 pub use flow::{Flow, Source, order_event};
 pub use holder::{Holder, Language, TokenHash};
 pub use id::{CardId, HolderId, IdError, MailId, RemittanceId, TransferId};
+pub use invitation::{
+    BindFacts, BindInvitation, INVITED_LEN_MAX, Invitation, InvitationEvent, InvitationMail,
+    InvitationStatus, Invite, InviteFacts, bind, fits, invite,
+};
 pub use outbox::{MailStatus, OutboxMail};
 pub use refusal::Refusal;
 pub use remittance::{
@@ -65,7 +70,7 @@ pub use remittance::{
 };
 pub use reread::{RereadPlan, RereadStep};
 pub use resolve::{
-    Adopted, PayOutFacts, PayOutPlan, ResolveFacts, ResolvePlan, close_in_doubt, pay_out,
-    resolve_case,
+    Adopted, PayOutFacts, PayOutPlan, ResolveFacts, ResolvePlan, close_in_doubt, close_invitation,
+    pay_out, resolve_case,
 };
 pub use time::Timestamp;

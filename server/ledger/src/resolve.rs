@@ -11,6 +11,7 @@ use crate::card::{Card, CardStatus, CaseKind, FreezeCase, Proven};
 use crate::command::{LoggedCredit, Settlement};
 use crate::escrow::{Escrow, Event, Transition};
 use crate::flow::Flow;
+use crate::invitation::{Invitation, InvitationEvent, InvitationStatus};
 use crate::refusal::Refusal;
 use crate::remittance::Status;
 use crate::reread::{RereadStep, credits_first};
@@ -53,6 +54,21 @@ pub fn close_in_doubt(
         return Err(Refusal::Recovering);
     }
     Ok(step)
+}
+
+/// Decides whether two persons may give an invitation back: only what waits since a restore.
+///
+/// # Errors
+/// Those of the approval, then those of [`InvitationStatus::on`].
+pub fn close_invitation(
+    approval: &Approval,
+    known: (bool, bool),
+    invitation: &Invitation,
+    now: Timestamp,
+) -> Result<InvitationStatus, Refusal> {
+    approved(approval, known)?;
+    let expires = invitation.expires;
+    (invitation.status).on(InvitationEvent::Close, expires, now)
 }
 
 /// The card's status and the kind of the case, where the step brings evidence.

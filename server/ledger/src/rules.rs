@@ -54,6 +54,8 @@ pub fn within_bounds(command: &Command) -> Result<(), Refusal> {
                     }
                 }
         }
+        Command::Invite(invite) => invite.is_within_bounds(),
+        Command::BindInvitation(bind) => bind.is_within_bounds(),
         Command::Revise(revise) => {
             revise.revision <= REVISION_MAX
                 && revise.order_bytes.len() <= ORDER_LEN_MAX

@@ -298,7 +298,8 @@ pub(crate) fn mailbox(party: &Party, what: &'static str) -> Result<Mailbox, Comp
         .address
         .parse()
         .map_err(|_| ComposeError::Address(what))?;
-    Ok(Mailbox::new(Some(party.name.clone()), address))
+    let name = (!party.name.is_empty()).then(|| party.name.clone());
+    Ok(Mailbox::new(name, address))
 }
 
 #[cfg(test)]

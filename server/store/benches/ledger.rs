@@ -52,8 +52,8 @@ impl Choice {
     }
 }
 
-async fn fill(path: &Path) -> Arc<dyn Store> {
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(path).unwrap());
+async fn fill(path: &Path) -> Arc<SqliteStore> {
+    let store = Arc::new(SqliteStore::open(path).unwrap());
     let mut tasks = Vec::new();
     for number in 0..ACCOUNTS {
         let store = Arc::clone(&store);
@@ -93,7 +93,7 @@ async fn fill(path: &Path) -> Arc<dyn Store> {
 
 /// Lets so many callers transfer for a while; gives transfers per second.
 async fn measure(
-    store: &Arc<dyn Store>,
+    store: &Arc<SqliteStore>,
     (callers, each): (u64, u64),
     round: u64,
     spend: Duration,
@@ -153,8 +153,12 @@ fn main() {
     for (round, (callers, each, name)) in (1_u64..).zip(CALLERS) {
         let load = (callers, each);
         runtime.block_on(measure(&store, load, 2 * round - 1, WARM_UP.min(spend)));
+        let commits = store.commits();
         let per_s = runtime.block_on(measure(&store, load, 2 * round, spend));
+        let commits = u128::from(store.commits() - commits);
         println!("BENCH {name} {per_s} 1/s");
+        let shared = per_s * u128::from(spend.as_secs()) / commits.max(1);
+        println!("BENCH {name}_commit {shared} transfers");
     }
     let report = runtime.block_on(store.audit()).unwrap();
     assert!(report.is_balanced(), "{report:?}");

@@ -17,9 +17,10 @@ pub mod sqlite;
 
 pub use error::{AdminError, ApplyError, StoreError};
 pub use record::{
-    ADDRESS_TRIES, ADDRESSES_MAX, AddressEvent, AddressMail, AddressRequest, CODE_LIFETIME_S,
-    Decision, DoubtRow, EMAIL_LEN_MAX, Incarnated, LogKey, LogSegment, Logged, NewCard, NewHolder,
-    OfficerRow, OrderPage, Payable, Seal, Standing, TEMPLATE_LEN_MAX, Unsealed, canonical_email,
+    ADDRESS_TRIES, ADDRESSES_MAX, AddressEvent, AddressMail, AddressRequest, AnsweredPage,
+    CODE_LIFETIME_S, Decision, DoubtRow, EMAIL_LEN_MAX, Incarnated, LogKey, LogSegment, Logged,
+    NewCard, NewHolder, OfficerRow, OrderPage, Payable, Seal, Standing, TEMPLATE_LEN_MAX, Unsealed,
+    canonical_email,
 };
 pub use sqlite::{Access, Gate, Saved, Side, SqliteStore};
 pub use traits::{COMMANDS_MAX, LEASES_MAX, PAGE_MAX, Store};

@@ -2,8 +2,8 @@
 
 use audit_log::Link;
 use ledger::{
-    Card, CardId, Escrow, HolderId, InFlight, Language, MailId, NumberRef, OfficerName, Remittance,
-    RemittanceId, Timestamp, TokenHash, Uid,
+    Card, CardId, Escrow, Holder, HolderId, InFlight, Invitation, Language, MailId, NumberRef,
+    OfficerName, Remittance, RemittanceId, Timestamp, TokenHash, Uid,
 };
 use money::{Currency, Money};
 
@@ -73,6 +73,8 @@ pub struct Standing {
 pub struct Incarnated {
     /// Remittances that may have been credited after the backup was made.
     pub recovering: u64,
+    /// Invitations that may have become remittances after it.
+    pub invitations: u64,
     /// Cards that are to be read again.
     pub cards: u64,
 }
@@ -123,6 +125,15 @@ pub struct Payable {
     pub holder: HolderId,
     /// How much; may be zero.
     pub balance: Money,
+}
+
+/// A page of invitations whose address stands for a card now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnsweredPage {
+    /// Each with the card and its holder.
+    pub items: Vec<(Invitation, Card, Holder)>,
+    /// The last row that was looked at; none at the end.
+    pub next: Option<RemittanceId>,
 }
 
 /// One page of a sender's orders, newest first.

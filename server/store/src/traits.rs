@@ -3,15 +3,17 @@
 use async_trait::async_trait;
 use ledger::{
     Account, AuditReport, BankTask, Card, CardAccounts, CardId, ClaimRef, Command, FreezeCase,
-    Holder, HolderId, InFlight, MailId, NumberRef, OfficerName, OutboxMail, Outcome, Refusal,
-    Remittance, RemittanceId, Timestamp, TokenHash, Transfer, TransferId, Uid,
+    Holder, HolderId, InFlight, Invitation, InvitationMail, MailId, MailStatus, NumberRef,
+    OfficerName, OutboxMail, Outcome, Refusal, Remittance, RemittanceId, Timestamp, TokenHash,
+    Transfer, TransferId, Uid,
 };
 use money::Money;
 
 use crate::error::{AdminError, ApplyError, StoreError};
 use crate::record::{
-    AddressEvent, AddressMail, AddressRequest, Decision, DoubtRow, Incarnated, LogKey, LogSegment,
-    NewCard, NewHolder, OfficerRow, OrderPage, Payable, Seal, Standing, Unsealed,
+    AddressEvent, AddressMail, AddressRequest, AnsweredPage, Decision, DoubtRow, Incarnated,
+    LogKey, LogSegment, NewCard, NewHolder, OfficerRow, OrderPage, Payable, Seal, Standing,
+    Unsealed,
 };
 
 /// Most commands in one [`Store::apply`] and in one shared commit: past it a commit takes so long
@@ -282,6 +284,53 @@ pub trait Store: Send + Sync {
     async fn address_mail_done(
         &self,
         request: MailId,
+        retry_at: Option<Timestamp>,
+    ) -> Result<(), StoreError>;
+
+    // --- orders to addresses that nobody has verified ---
+
+    /// One invitation, whatever became of it.
+    async fn invitation(&self, id: RemittanceId) -> Result<Option<Invitation>, StoreError>;
+
+    /// A sender's invitations that have not become remittances, newest first. `before`: only older
+    /// ones; `limit`: cut to [`PAGE_MAX`].
+    async fn invitations(
+        &self,
+        sender: HolderId,
+        before: Option<RemittanceId>,
+        limit: u32,
+    ) -> Result<Vec<Invitation>, StoreError>;
+
+    /// Those that wait since a restore, of all senders, in order of id, after `after`. `limit`: cut to
+    /// [`PAGE_MAX`].
+    async fn recovering_invitations(
+        &self,
+        after: Option<RemittanceId>,
+        limit: u32,
+    ) -> Result<Vec<Invitation>, StoreError>;
+
+    /// Invitations that [`Command::BindInvitation`] would accept at `now`, in order of id, after
+    /// `after`. `limit`: of the rows looked at, cut to [`PAGE_MAX`].
+    async fn answered_invitations(
+        &self,
+        after: Option<RemittanceId>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<AnsweredPage, StoreError>;
+
+    /// Takes mails that invite, oldest first, as [`Store::lease_mail`] does.
+    async fn lease_invitation_mail(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<InvitationMail>, StoreError>;
+
+    /// Notes what became of a mail that invites; with [`MailStatus::Queued`], when to try again.
+    async fn invitation_mail_done(
+        &self,
+        id: RemittanceId,
+        done: MailStatus,
         retry_at: Option<Timestamp>,
     ) -> Result<(), StoreError>;
 

@@ -76,7 +76,7 @@ pub struct OrderView {
     pub amount_minor: i64,
     /// The currency's code (ISO 4217).
     pub currency: String,
-    /// The recipient's card number without its middle.
+    /// The recipient's card number without its middle; while the order is held, the address.
     pub recipient_masked: String,
     /// When the order was accepted, RFC 3339, UTC.
     pub created_at: String,

@@ -55,6 +55,9 @@ impl Server {
     }
 
     /// The address of a database by its name.
+    ///
+    /// # Panics
+    /// Where the folder's name is no UTF-8.
     #[must_use]
     pub fn url(&self, name: &str) -> String {
         let folder = self.folder.to_str().expect("UTF-8").replace('/', "%2F");

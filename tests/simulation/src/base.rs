@@ -92,6 +92,7 @@ pub(crate) fn config() -> Config {
         currency: CURRENCY,
         incarnation: Incarnation([1; 16]),
         settle_window_s: issuer::config::SETTLE_WINDOW_DEFAULT_S,
+        invite: issuer::config::InvitePolicy::Refuse,
     }
 }
 

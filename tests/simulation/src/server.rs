@@ -145,7 +145,7 @@ impl World<'_> {
                 (Err(refused), _) => Err(refused),
                 (_, Err(error)) => Err(anyhow::Error::from(error).into()),
             };
-            Out::Placed(placed.map(|remittance| remittance.id))
+            Out::Placed(placed.map(|ordered| ordered.id()))
         };
         self.begin(What::Order, client, Vec::new(), Box::pin(future));
     }

@@ -1,6 +1,7 @@
 //! kill -9 at every journal and commit point of terminal, card file and server, each by a failpoint of
 //! its own; then restart and resume: the money adds up and the person comes to the same end.
 
+mod address;
 mod many;
 mod office;
 mod plain;
@@ -53,6 +54,14 @@ enum Story {
     Receipt(&'static str),
     /// `order revise` dies; afterwards the order has this revision.
     Revise(u32),
+    /// The server dies while it holds an order for an address.
+    Invite,
+    /// The server dies after it mailed an invitation.
+    InvitationMail,
+    /// The server dies after it mailed the code for an address.
+    CodeMail,
+    /// The server dies while it makes a remittance of an invitation.
+    Bind,
 }
 
 /// The commands to the card of a plain redemption, by their numbers.
@@ -108,6 +117,12 @@ const POINTS: &[(&str, Story)] = &[
     ("store::cancel::after-commit", Story::Cancel),
     ("store::expire::before-commit", Story::Expire),
     ("store::expire::after-commit", Story::Expire),
+    ("store::invite::before-commit", Story::Invite),
+    ("store::invite::after-commit", Story::Invite),
+    ("store::bind::before-commit", Story::Bind),
+    ("store::bind::after-commit", Story::Bind),
+    ("issuer::invitation::handed-over", Story::InvitationMail),
+    ("issuer::code::handed-over", Story::CodeMail),
     ("store::lease-mail::before-commit", Story::Mail(1)),
     ("store::lease-mail::after-commit", Story::Mail(1)),
     ("issuer::mail::handed-over", Story::Mail(2)),
@@ -155,6 +170,7 @@ enum Told {
     Revision,
     Mail,
     Restore,
+    Address,
 }
 
 fn told(point: &str, story: Story) -> Told {
@@ -172,6 +188,7 @@ fn told(point: &str, story: Story) -> Told {
         Story::Revise(_) => Told::Revision,
         Story::Mail(_) | Story::MailFailed => Told::Mail,
         Story::Restore | Story::Receipt(_) => Told::Restore,
+        Story::Invite | Story::InvitationMail | Story::CodeMail | Story::Bind => Told::Address,
     }
 }
 

@@ -93,11 +93,14 @@ fn told(done: &Restored) -> String {
         format!("before       kept in {}\n", folder.display())
     });
     format!(
-        "transfers    {}\nrecovering   {} remittances\nto be read   {} cards\n{kept}\n\
+        "transfers    {}\nrecovering   {} remittances, {} invitations\nto be read   {} cards\n{kept}\n\
          Start the server. A recovering remittance is not returned, sent or expired until its card is\n\
          read, a receipt of ours is shown (`order receipt FILE`), or two persons close it. A card is read\n\
          by its next visit with any mail.",
-        done.report.transfers, done.waiting.recovering, done.waiting.cards
+        done.report.transfers,
+        done.waiting.recovering,
+        done.waiting.invitations,
+        done.waiting.cards
     )
 }
 
@@ -105,6 +108,7 @@ fn document(done: &Restored) -> Value {
     json!({
         "transfers": done.report.transfers,
         "recovering": done.waiting.recovering,
+        "recovering_invitations": done.waiting.invitations,
         "cards_to_read": done.waiting.cards,
         "replaced": done.replaced.as_ref().map(|folder| folder.to_string_lossy()),
     })

@@ -3,7 +3,7 @@
 use super::{Common, Output, accounts::Setting, open};
 use crate::{
     clock::{Clock, SystemClock, SystemRandom, random, unix_seconds},
-    config::Config,
+    config::{Config, InvitePolicy},
     files,
     keys::Keys,
 };
@@ -35,6 +35,10 @@ pub struct Args {
         env = "TEGATA_ACCOUNTS"
     )]
     accounts: Setting,
+    /// What becomes of an order to an address that stands for no card; later it is `invite` in
+    /// `issuer.json`
+    #[arg(long, value_enum, default_value_t = InvitePolicy::Refuse)]
+    invite: InvitePolicy,
 }
 
 /// The codes of all currencies.
@@ -50,6 +54,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("--currency {}; one of {}", args.currency, currencies()))?,
         incarnation: Incarnation(random(&SystemRandom)),
         settle_window_s: crate::config::SETTLE_WINDOW_DEFAULT_S,
+        invite: args.invite,
     };
     files::create_private_dir(data).with_context(|| data.display().to_string())?;
     config.create(data)?;

@@ -1,7 +1,7 @@
 //! `order list | show | cancel | revise | receipt`.
 
 use super::{Common, Output, open, output::table};
-use crate::{app::Office, clock::unix_seconds, orders};
+use crate::{app::Office, clock::unix_seconds, invitations::Ordered, orders};
 use anyhow::{Context, ensure};
 use clap::Subcommand;
 use ledger::{Command, HolderId, Refusal, Remittance, RemittanceId};
@@ -90,12 +90,12 @@ pub(super) async fn run(command: Order) -> anyhow::Result<ExitCode> {
 async fn list(sender: &str, common: &Common) -> anyhow::Result<()> {
     let sender: HolderId = sender.parse().context("--sender")?;
     let office = open(common)?;
-    let mut orders: Vec<Remittance> = Vec::new();
+    let mut orders: Vec<Ordered> = Vec::new();
     loop {
-        let before = orders.last().map(|order| order.id);
-        let page = office.store.orders(sender, before, PAGE_MAX).await?;
-        let end = page.next.is_none();
-        orders.extend(page.items);
+        let before = orders.last().map(Ordered::id);
+        let (items, next) = Ordered::list(&office, sender, before, PAGE_MAX).await?;
+        let end = next.is_none();
+        orders.extend(items);
         if end {
             break;
         }
@@ -103,36 +103,33 @@ async fn list(sender: &str, common: &Common) -> anyhow::Result<()> {
     let rows: Vec<Vec<String>> = orders
         .iter()
         .map(|o| {
+            let view = o.view();
             vec![
-                o.id.to_string(),
-                o.status.code().to_owned(),
-                o.amount.to_string(),
-                o.card_masked.clone(),
-                o.mail.code().to_owned(),
+                view.id,
+                view.status,
+                o.amount().to_string(),
+                view.recipient_masked,
+                view.mail,
             ]
         })
         .collect();
     let documents: Vec<Value> = orders.iter().map(document).collect();
-    let text = table(&["order", "status", "amount", "card", "mail"], &rows);
+    let text = table(&["order", "status", "amount", "to", "mail"], &rows);
     Output { json: common.json }.print(&text, json!({ "orders": documents }))
 }
 
 async fn show(id: &str, common: &Common) -> anyhow::Result<()> {
     let id: RemittanceId = id.parse().context("the order's id")?;
     let office = open(common)?;
-    let order = office.store.remittance(id).await?.context(UNKNOWN)?;
+    let order = Ordered::find(&office, id).await?.context(UNKNOWN)?;
     print(common, &order)
 }
 
 async fn cancel(id: &str, common: &Common) -> anyhow::Result<()> {
     let remittance: RemittanceId = id.parse().context("the order's id")?;
     let office = open(common)?;
-    let order = office
-        .store
-        .remittance(remittance)
-        .await?
-        .context(UNKNOWN)?;
-    let (sender, now) = (order.sender, office.clock.now());
+    let order = Ordered::find(&office, remittance).await?.context(UNKNOWN)?;
+    let (sender, now) = (order.sender(), office.clock.now());
     office
         .store
         .apply_one(Command::Cancel {
@@ -141,11 +138,7 @@ async fn cancel(id: &str, common: &Common) -> anyhow::Result<()> {
             now,
         })
         .await?;
-    let order = office
-        .store
-        .remittance(remittance)
-        .await?
-        .context(UNKNOWN)?;
+    let order = Ordered::find(&office, remittance).await?.context(UNKNOWN)?;
     print(common, &order)
 }
 
@@ -175,7 +168,7 @@ async fn receipt(file: &Path, common: &Common) -> anyhow::Result<()> {
         ),
         other => other?,
     };
-    let order = office.store.remittance(id).await?.context(UNKNOWN)?;
+    let order = Ordered::find(&office, id).await?.context(UNKNOWN)?;
     print(common, &order)
 }
 
@@ -185,7 +178,7 @@ async fn revise(id: &str, common: &Common) -> anyhow::Result<()> {
     let order = office.store.remittance(id).await?.context(UNKNOWN)?;
     let template = office.built_in_template().await?;
     orders::revise(&office, &template, &order).await?;
-    let order = office.store.remittance(id).await?.context(UNKNOWN)?;
+    let order = Ordered::find(&office, id).await?.context(UNKNOWN)?;
     print(common, &order)
 }
 
@@ -214,14 +207,14 @@ async fn order_of(
     Ok((order, id))
 }
 
-fn print(common: &Common, order: &Remittance) -> anyhow::Result<()> {
-    let view = orders::view(order);
+fn print(common: &Common, order: &Ordered) -> anyhow::Result<()> {
+    let view = order.view();
     let text = format!(
-        "order    {}\nstatus   {}\namount   {}\nfrom     {}\nto card  {}\nordered  {}\nuntil    {}\nmail     {}",
+        "order    {}\nstatus   {}\namount   {}\nfrom     {}\nto       {}\nordered  {}\nuntil    {}\nmail     {}",
         view.id,
         view.status,
-        order.amount,
-        order.sender_name,
+        order.amount(),
+        order.sender_name(),
         view.recipient_masked,
         view.created_at,
         view.expires_at,
@@ -230,12 +223,14 @@ fn print(common: &Common, order: &Remittance) -> anyhow::Result<()> {
     Output { json: common.json }.print(&text, json!({ "order": document(order) }))
 }
 
-fn document(order: &Remittance) -> Value {
-    let mut document = serde_json::to_value(orders::view(order)).unwrap_or_default();
+fn document(order: &Ordered) -> Value {
+    let mut document = serde_json::to_value(order.view()).unwrap_or_default();
     if let Value::Object(fields) = &mut document {
-        fields.insert("sender".to_owned(), json!(order.sender.to_string()));
-        fields.insert("card".to_owned(), json!(order.card.to_string()));
-        fields.insert("revision".to_owned(), json!(order.revision));
+        fields.insert("sender".to_owned(), json!(order.sender().to_string()));
+        if let Ordered::Remittance(order) = order {
+            fields.insert("card".to_owned(), json!(order.card.to_string()));
+            fields.insert("revision".to_owned(), json!(order.revision));
+        }
     }
     document
 }

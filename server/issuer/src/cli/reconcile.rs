@@ -137,14 +137,18 @@ async fn close(id: &str, decision: Decision, common: &Common) -> anyhow::Result<
         now: office.clock.now(),
     };
     let command = Command::CloseInDoubt(Box::new(close));
-    let Outcome::Closed(status) = office.store.apply_one(command).await? else {
-        bail!("closing was answered by something else");
+    let (status, what) = match office.store.apply_one(command).await? {
+        Outcome::Closed(status) => (
+            status.code(),
+            "its sender was paid, its card is blocked; a late proof still counts",
+        ),
+        Outcome::Invitation(status) => (
+            status.code(),
+            "its sender got it back; if a card shows it later, that card is frozen",
+        ),
+        _ => bail!("closing was answered by something else"),
     };
-    let status = status.code();
-    let text = format!(
-        "remittance {remittance} is {status}: its sender was paid, its card is blocked; \
-         a late proof still counts"
-    );
+    let text = format!("remittance {remittance} is {status}: {what}");
     let document = json!({ "remittance": remittance.to_string(), "status": status });
     Output { json: common.json }.print(&text, document)
 }

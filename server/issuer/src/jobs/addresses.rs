@@ -5,6 +5,7 @@
 
 use super::outbox::{ATTEMPTS_MAX, BATCH_MAX, LEASE_S, chain, system_time, wait_s};
 use crate::app::App;
+use crashpoint::reach;
 use mailer::{CodeMail, Language, Party, SendError, Transport, compose_code};
 use store::{AddressMail, CODE_LIFETIME_S};
 
@@ -26,6 +27,7 @@ pub async fn drain(app: &App, transport: &Transport) -> anyhow::Result<usize> {
         for mail in leased {
             let retry_at = match deliver(app, transport, &mail).await {
                 Ok(()) => {
+                    reach!("issuer::code::handed-over");
                     tracing::info!(mail.id = %mail.request, "code mailed");
                     sent = sent.saturating_add(1);
                     None

@@ -4,6 +4,7 @@
 pub mod addresses;
 pub mod bank;
 pub mod expiry;
+pub mod invitations;
 pub mod outbox;
 pub mod sealer;
 

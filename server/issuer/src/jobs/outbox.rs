@@ -3,7 +3,7 @@
 //! A row is leased, the mail is composed from the stored order and handed over, and only then the
 //! row is marked; a crash in between sends it again after the lease, with the same Message-ID.
 
-use super::{addresses, pause};
+use super::{addresses, invitations, pause};
 use crate::{app::App, orders};
 use anyhow::Context;
 use crashpoint::reach;
@@ -38,6 +38,12 @@ pub async fn run(app: Arc<App>, transport: Transport, mut stopped: watch::Receiv
         }
         if let Err(error) = addresses::drain(&app, &transport).await {
             tracing::error!(error = %format!("{error:#}"), "the codes to mail could not be read");
+        }
+        if let Err(error) = crate::invitations::bind_answered(&app).await {
+            tracing::error!(error = %format!("{error:#}"), "invitations could not be bound");
+        }
+        if let Err(error) = invitations::drain(&app, &transport).await {
+            tracing::error!(error = %format!("{error:#}"), "invitations could not be mailed");
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::{
         orders::cancel as api_cancel, orders::create::admit, orders::list::PAGE_LEN,
         orders::read::own, principal::Principal, problem::Refused,
     },
+    invitations::Ordered,
     orders::{self, NewOrder},
 };
 use askama::Template;
@@ -25,7 +26,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use data_encoding::BASE64URL_NOPAD;
-use ledger::{Holder, IdempotencyKey, Remittance, ReturnReason, Status, UnfundedReason};
+use ledger::{Holder, IdempotencyKey, InvitationStatus, ReturnReason, Status, UnfundedReason};
 use money::{Amount, AmountError};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -45,9 +46,40 @@ struct Row {
 }
 
 impl Row {
-    fn new(remittance: &Remittance, t: &'static texts::Texts) -> Self {
-        let view = orders::view(remittance);
-        let (status, cancellable) = match &remittance.status {
+    fn new(ordered: &Ordered, t: &'static texts::Texts) -> Self {
+        let view = ordered.view();
+        let (status, cancellable) = match ordered {
+            Ordered::Remittance(remittance) => Self::status(remittance.status, t),
+            Ordered::Invitation(held) => match held.status {
+                InvitationStatus::Invited => (t.invited, true),
+                InvitationStatus::Recovering { cancel_asked } => (t.recovering, !cancel_asked),
+                InvitationStatus::Bound { .. } => (t.open, true),
+                InvitationStatus::Returned { at, reason } => {
+                    Self::status(Status::Returned { at, reason }, t)
+                }
+            },
+        };
+        let mail = match view.mail.as_str() {
+            "sent" => t.mail_sent,
+            "failed" => t.mail_failed,
+            _ => t.mail_queued,
+        };
+        Self {
+            amount: ordered.amount().to_string(),
+            recipient: view.recipient_masked,
+            note: view.note.unwrap_or_default(),
+            created: minute(&view.created_at),
+            expires: minute(&view.expires_at),
+            id: view.id,
+            status,
+            mail,
+            cancellable,
+        }
+    }
+
+    /// What a status is called, and whether the sender is offered to cancel.
+    const fn status(status: Status, t: &'static texts::Texts) -> (&'static str, bool) {
+        match status {
             Status::Ordered => (t.ordered, true),
             Status::FundingUnknown { cancel_asked, .. } => (t.funding_unknown, !cancel_asked),
             Status::Refunding { .. } => (t.refunding, false),
@@ -80,22 +112,6 @@ impl Row {
                 reason: ReturnReason::Closed,
                 ..
             } => (t.held, false),
-        };
-        let mail = match view.mail.as_str() {
-            "sent" => t.mail_sent,
-            "failed" => t.mail_failed,
-            _ => t.mail_queued,
-        };
-        Self {
-            amount: remittance.amount.to_string(),
-            recipient: view.recipient_masked,
-            note: view.note.unwrap_or_default(),
-            created: minute(&view.created_at),
-            expires: minute(&view.expires_at),
-            id: view.id,
-            status,
-            mail,
-            cancellable,
         }
     }
 }
@@ -134,15 +150,15 @@ pub(super) async fn list(
         Err(redirect) => return redirect.into_response(),
     };
     let before = cursor.cursor.and_then(|text| text.parse().ok());
-    match app.office.store.orders(holder.id, before, PAGE_LEN).await {
-        Ok(found) => {
+    match Ordered::list(&app.office, holder.id, before, PAGE_LEN).await {
+        Ok((items, next)) => {
             let t = visitor.texts();
             let template = ListPage {
                 t,
                 frame: Frame::new(&app, true),
                 balance: holder.balance.to_string(),
-                orders: found.items.iter().map(|item| Row::new(item, t)).collect(),
-                next: found.next.map(|id| id.to_string()),
+                orders: items.iter().map(|item| Row::new(item, t)).collect(),
+                next: next.map(|id| id.to_string()),
             };
             page(&template, StatusCode::OK)
         }
@@ -230,7 +246,7 @@ struct ConfirmPage {
     t: &'static texts::Texts,
     frame: Frame,
     recipient: String,
-    masked: String,
+    masked: Option<String>,
     amount: String,
     from: &'static str,
     expires: String,
@@ -257,7 +273,10 @@ pub(super) async fn confirm(
             let template = ConfirmPage {
                 t: visitor.texts(),
                 frame: Frame::new(&app, true),
-                recipient: masked_name(&preview.recipient),
+                recipient: match preview.card_masked {
+                    Some(_) => masked_name(&preview.recipient),
+                    None => preview.recipient,
+                },
                 masked: preview.card_masked,
                 amount: preview.amount.to_string(),
                 from: from_text(form.from, visitor.texts()),
@@ -287,7 +306,7 @@ pub(super) async fn place(
         (_, Err(_)) => Err(ProblemCode::IdempotencyKeyMissing.into()),
     };
     match placed {
-        Ok(remittance) => Redirect::to(&format!("/orders/{}", remittance.id)).into_response(),
+        Ok(ordered) => Redirect::to(&format!("/orders/{}", ordered.id())).into_response(),
         Err(refused) => {
             // The ledger remembers its refusals under their key: corrected, it is another order. An
             // unknown outcome keeps its key, so that sending it again cannot pay twice; so does one try
@@ -382,9 +401,9 @@ pub(super) async fn show(
         Err(redirect) => return redirect.into_response(),
     };
     match own(&app, holder.id, &id).await {
-        Ok(remittance) => {
+        Ok(ordered) => {
             let t = visitor.texts();
-            let order = Row::new(&remittance, t);
+            let order = Row::new(&ordered, t);
             page(
                 &ShowPage {
                     t,

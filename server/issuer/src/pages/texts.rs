@@ -69,6 +69,8 @@ texts! {
     reference: "Reference", "受付番号";
     cancel: "Cancel this remittance", "この送金を取り消す";
     open: "Waiting to be picked up", "受取待ち";
+    invited: "Waiting for the recipient to get a card and confirm the address", "受取人のカード取得とアドレス確認待ち";
+    will_invite: "Nobody has confirmed this address with a card yet. The amount is held, and a mail tells the person how to get a card; it is sent on by itself then.", "このメールアドレスはまだカードと結び付いていません。金額をお預かりし、カードの取得方法をメールでご案内します。手続きが済みしだい自動的に送金されます。";
     ordered: "The payment is being fetched from your bank", "銀行からの支払いを手配しています";
     funding_unknown: "Your bank has not answered yet; nothing is sent before it has", "銀行の回答を待っています。確認できるまで送金は行われません";
     funding_failed: "Your bank refused the payment; nothing was taken", "銀行で支払いが拒否されました。引き落としはありません";

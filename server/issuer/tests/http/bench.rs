@@ -105,6 +105,7 @@ impl Bench {
             currency: Currency::Jpy,
             incarnation: Incarnation([1; 16]),
             settle_window_s: issuer::config::SETTLE_WINDOW_DEFAULT_S,
+            invite: issuer::config::InvitePolicy::Refuse,
         };
         config.create(dir.path()).unwrap();
         let start = u64::try_from(START_S).unwrap();

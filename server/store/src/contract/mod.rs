@@ -16,6 +16,7 @@ mod debit;
 mod debit_ends;
 mod decisive;
 mod doubt;
+mod invitation;
 mod lost;
 mod money;
 mod order;
@@ -33,6 +34,7 @@ pub use debit::*;
 pub use debit_ends::*;
 pub use decisive::*;
 pub use doubt::*;
+pub use invitation::*;
 pub use lost::*;
 pub use money::*;
 pub use order::*;
@@ -123,6 +125,13 @@ macro_rules! contract_tests {
             an_address_stands_for_one_active_card
             addresses_are_bounded
             a_code_is_mailed_until_it_went_out
+            an_invitation_becomes_a_remittance_once_its_address_has_a_card
+            an_invitation_returns_to_its_sender_once
+            an_invitation_shares_its_key_with_the_order_that_it_would_be
+            an_invitation_is_refused_in_order_of_precedence
+            an_invitation_is_bound_only_to_a_card_that_can_take_it
+            a_restored_invitation_waits_for_its_card_or_two_persons
+            an_invitation_is_mailed_until_it_went_out_or_ended
             a_template_is_kept_as_it_was
             a_bank_order_is_mailed_and_sent_only_once_the_bank_has_confirmed
             a_refused_bank_order_ends_without_a_transfer

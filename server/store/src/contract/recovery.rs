@@ -78,6 +78,7 @@ pub async fn a_restored_database_sends_and_returns_nothing_before_its_cards_are_
     assert_eq!(world.store.incarnation().await.unwrap(), None);
     let waiting = Incarnated {
         recovering: 2,
+        invitations: 0,
         cards: 1,
     };
     assert_eq!(world.restored().await, waiting);

@@ -122,7 +122,7 @@ arrays!(1 2 3);
 macro_rules! tuples {
     ($($name:ident)*) => {
         impl<$($name: ToValue),*> Params for ($($name,)*) {
-            #[allow(non_snake_case, reason = "the names are those of the types")]
+            #[expect(non_snake_case, reason = "the names are those of the types")]
             fn with<R>(&self, run: impl FnOnce(&[Value<'_>]) -> R) -> R {
                 let ($($name,)*) = self;
                 run(&[$($name.to_value()),*])

@@ -52,7 +52,7 @@ pub(super) fn request(connection: &Connection, asked: &AddressRequest) -> Result
     }
     let sql = "SELECT count(*) FROM address WHERE holder = ?1 AND email <> ?2";
     let others: Option<u32> = rows::one(connection, sql, (holder, &asked.email), |row| {
-        Ok(row.get(0)?)
+        row.get(0)
     })?;
     if others.is_none_or(|others| others >= ADDRESSES_MAX) {
         return Err(AdminError::OutOfBounds {

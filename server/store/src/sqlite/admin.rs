@@ -229,7 +229,7 @@ pub(super) fn put_template(
         connection,
         "SELECT bytes FROM template WHERE hash = ?1",
         [hash],
-        |row| Ok(row.get::<Vec<u8>>(0)?),
+        |row| row.get::<Vec<u8>>(0),
     )?;
     match kept {
         Some(kept) if kept == bytes => Ok(()),

@@ -4,8 +4,8 @@ use crate::db::Connection;
 use audit_log::{Change, digest};
 use ledger::{
     Account, AccountRef, CardId, Command, CommitOutcome, CommitSend, Decide, Decided, Escrow,
-    Event, Flow, Leg, Outcome, Posting, Proven, Refusal, RemittanceId, Settle, Source, Status,
-    Timestamp, Transfer, Transition, rules,
+    Event, Flow, InvitationEvent, Leg, Outcome, Posting, Proven, Refusal, RemittanceId, Settle,
+    Source, Status, Timestamp, Transfer, Transition, rules,
 };
 use money::Amount;
 use planted::Bug;
@@ -13,7 +13,7 @@ use planted::Bug;
 use crate::sqlite::doubt;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::order::place_order;
-use crate::sqlite::{bank, debit, journal, recovery, revise, rows};
+use crate::sqlite::{bank, debit, invitation, journal, recovery, revise, rows};
 
 type Answer = Result<Outcome, Refusal>;
 
@@ -44,17 +44,30 @@ pub(super) fn apply(
             move_funds(connection, &transfer, *from, *to)
         }
         Command::PlaceOrder(order) => place_order(connection, order, now),
+        Command::Invite(invite) => invitation::invite(connection, invite, now),
+        Command::BindInvitation(bind) => invitation::bind(connection, bind, now),
         Command::Revise(revise) => revise::revise(connection, revise, now),
         Command::Cancel {
             remittance, sender, ..
         } => {
             let escrow = rows::escrow(connection, *remittance)?;
+            if let Some(held) = invitation::instead_of(connection, escrow.as_ref(), *remittance)? {
+                if held.sender != *sender {
+                    return Ok(Err(Refusal::RemittanceUnknown));
+                }
+                let step = invitation::step(connection, &held, InvitationEvent::Cancel, now)?;
+                return Ok(step.map(Outcome::Invitation));
+            }
             let own = escrow.filter(|escrow| escrow.sender == *sender);
             let step = end(connection, own.as_ref(), Event::Cancel, now)?;
             Ok(step.map(Outcome::CancelNoted))
         }
         Command::Expire { remittance, .. } => {
             let escrow = rows::escrow(connection, *remittance)?;
+            if let Some(held) = invitation::instead_of(connection, escrow.as_ref(), *remittance)? {
+                let step = invitation::step(connection, &held, InvitationEvent::Expire, now)?;
+                return Ok(step.map(Outcome::Invitation));
+            }
             let step = end(connection, escrow.as_ref(), Event::Expire, now)?;
             Ok(step.map(Outcome::Expired))
         }

@@ -1,6 +1,7 @@
 //! The audit: every promise of the books against all rows, at one instant.
 
 mod debit;
+mod invitation;
 mod log;
 
 use std::collections::{BTreeMap, HashMap};
@@ -65,6 +66,7 @@ pub(super) fn audit(connection: &Connection) -> Result<AuditReport, Fault> {
     books.closed_debits()?;
     books.accounts()?;
     books.remittances()?;
+    books.invitations()?;
     books.in_flight()?;
     books.pools()?;
     books.payouts()?;

@@ -72,7 +72,7 @@ pub(super) fn answered(
 pub(super) fn is_asked(connection: &Connection, remittance: RemittanceId) -> Result<bool, Fault> {
     let sql = "SELECT 1 FROM bank_debit WHERE remittance = ?1 AND due IS NOT NULL";
     let id = remittance.as_bytes();
-    Ok(connection.exists(sql, [id])?)
+    connection.exists(sql, [id])
 }
 
 /// Asks the bank, at once, about everything that a restored database waits for.
@@ -206,7 +206,7 @@ pub(super) fn lease(
 /// A holder's account at the bank.
 pub(super) fn account(connection: &Connection, holder: HolderId) -> Result<Option<String>, Fault> {
     let sql = "SELECT account FROM bank_account WHERE holder = ?1";
-    rows::one(connection, sql, [holder.as_bytes()], |row| Ok(row.get(0)?))
+    rows::one(connection, sql, [holder.as_bytes()], |row| row.get(0))
 }
 
 pub(super) fn set_account(

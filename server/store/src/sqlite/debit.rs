@@ -12,7 +12,7 @@ use money::Money;
 use crate::sqlite::apply::advance;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::rows::remittance_select;
-use crate::sqlite::{journal, read, rows};
+use crate::sqlite::{journal, order as orders, read, rows};
 
 /// The card that shall pay, with its holder.
 pub(super) struct Payer {
@@ -125,7 +125,7 @@ pub(super) fn is_taken(
     order: RemittanceId,
     debit: &NewDebit,
 ) -> Result<bool, Fault> {
-    Ok(debit.remittance == order || rows::escrow(connection, debit.remittance)?.is_some())
+    Ok(debit.remittance == order || orders::is_taken(connection, debit.remittance)?)
 }
 
 /// The debit that pays for an order.

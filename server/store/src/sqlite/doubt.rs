@@ -4,9 +4,9 @@ use crate::db::{Connection, Row};
 use audit_log::{Change, digest};
 use ledger::{
     Account, Adopted, Approval, Card, CardId, CardStatus, CaseKind, CaseResolved, CloseInDoubt,
-    Escrow, FreezeCase, LoggedCredit, Officer, OfficerName, Outcome, PayOutFacts, Refusal,
-    RemittanceId, Resolution, ResolveCase, ResolveFacts, Status, Timestamp, TokenHash, Transfer,
-    close_in_doubt, pay_out, payout_of, resolve_case,
+    Escrow, FreezeCase, Invitation, InvitationEvent, LoggedCredit, Officer, OfficerName, Outcome,
+    PayOutFacts, Refusal, RemittanceId, Resolution, ResolveCase, ResolveFacts, Status, Timestamp,
+    TokenHash, Transfer, close_in_doubt, pay_out, payout_of, resolve_case,
 };
 use money::{Amount, Money};
 
@@ -14,7 +14,7 @@ use crate::error::AdminError;
 use crate::record::{Decision, DoubtRow, OfficerRow, Payable};
 use crate::sqlite::apply::{advance, set_card_status, set_proven};
 use crate::sqlite::fault::Fault;
-use crate::sqlite::{admin, bank, journal, recovery, rows};
+use crate::sqlite::{admin, bank, invitation, journal, recovery, rows};
 use crate::traits::PAGE_MAX;
 
 type Answer = Result<Outcome, Refusal>;
@@ -47,7 +47,7 @@ pub(super) fn withdraw_officer(
 ) -> Result<(), AdminError> {
     let sql = "SELECT withdrawn IS NOT NULL FROM officer WHERE name = ?1";
     let found = rows::one(connection, sql, [name.as_str()], |row| {
-        Ok(row.get::<bool>(0)?)
+        row.get::<bool>(0)
     })?;
     match found {
         None => Err(AdminError::Unknown { what: "officer" }),
@@ -81,7 +81,7 @@ pub(super) fn officers(connection: &Connection) -> Result<Vec<OfficerRow>, Fault
 fn is_known(connection: &Connection, officer: &Officer) -> Result<bool, Fault> {
     let sql = "SELECT 1 FROM officer WHERE name = ?1 AND token_hash = ?2 AND withdrawn IS NULL";
     let params = (officer.name.as_str(), officer.token.0);
-    Ok(connection.exists(sql, params)?)
+    connection.exists(sql, params)
 }
 
 fn known(connection: &Connection, approval: &Approval) -> Result<(bool, bool), Fault> {
@@ -147,6 +147,9 @@ pub(super) fn close(
 ) -> Result<Answer, Fault> {
     let escrow = rows::escrow(connection, command.remittance)?;
     let known = known(connection, &command.approval)?;
+    if let Some(held) = invitation::instead_of(connection, escrow.as_ref(), command.remittance)? {
+        return close_invitation(connection, command, known, &held, now);
+    }
     let bank_asked = bank::is_asked(connection, command.remittance)?;
     let closed = close_in_doubt(&command.approval, known, escrow.as_ref(), bank_asked, now);
     let step = match closed {
@@ -174,6 +177,34 @@ pub(super) fn close(
     block(connection, escrow.card, now)?;
     advance(connection, &escrow, step, None, now)?;
     Ok(Ok(Outcome::Closed(step.to)))
+}
+
+/// Gives back what a restore has left waiting for a card that nobody knows.
+fn close_invitation(
+    connection: &Connection,
+    command: &CloseInDoubt,
+    known: (bool, bool),
+    held: &Invitation,
+    now: Timestamp,
+) -> Result<Answer, Fault> {
+    let to = match ledger::close_invitation(&command.approval, known, held, now) {
+        Ok(to) => to,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if to != held.status {
+        let subject = held.id.to_string();
+        let approval = &command.approval;
+        let approval = decide(connection, "closed-in-doubt", &subject, approval, now)?;
+        let remittance = held.id;
+        let change = Change::InvitationClosed {
+            remittance,
+            approval,
+        };
+        journal::record(connection, now, change)?;
+        let step = invitation::step(connection, held, InvitationEvent::Close, now)?;
+        step.map_err(|_| Fault::Corrupt("invitation status"))?;
+    }
+    Ok(Ok(Outcome::Invitation(to)))
 }
 
 /// Blocks a card that is not blocked yet; what is in flight stays.
@@ -275,7 +306,7 @@ pub(super) fn open_case(
 
 fn has_open_case(connection: &Connection, card: CardId) -> Result<bool, Fault> {
     let sql = "SELECT 1 FROM freeze_case WHERE card = ?1 AND closed IS NULL";
-    Ok(connection.exists(sql, [card.as_bytes()])?)
+    connection.exists(sql, [card.as_bytes()])
 }
 
 pub(super) fn resolve(

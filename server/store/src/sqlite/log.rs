@@ -140,7 +140,7 @@ pub(super) fn note_keys(
     for key in keys {
         let sql = "SELECT revoked_at FROM signing_key WHERE public = ?1";
         let known = rows::one(connection, sql, [key.public], |row| {
-            Ok(row.get::<Option<i64>>(0)?)
+            row.get::<Option<i64>>(0)
         })?;
         if known.is_none() {
             let now = ledger_time(connection, now)?;

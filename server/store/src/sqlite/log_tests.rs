@@ -309,7 +309,12 @@ const COVERED: &[(&str, &[&str])] = &[
     ),
     (
         "decision",
-        &["closed-in-doubt", "case-adopted", "case-blocked"],
+        &[
+            "closed-in-doubt",
+            "invitation-closed",
+            "case-adopted",
+            "case-blocked",
+        ],
     ),
     (
         "freeze_case",
@@ -317,7 +322,7 @@ const COVERED: &[(&str, &[&str])] = &[
     ),
     ("officer", &["officer-added", "officer-withdrawn"]),
     ("holder", &["holder-added", "holder-address"]),
-    ("idempotency", &["ordered", "order-refused"]),
+    ("idempotency", &["ordered", "invited", "order-refused"]),
     ("in_flight", &["commit-sent", "proven-absent", "credited"]),
     ("receipt_shown", &["receipt-shown", "card-reread"]),
     ("pool_entry", &["posted", "accounts-switched"]),
@@ -340,6 +345,19 @@ const COVERED: &[(&str, &[&str])] = &[
             "credited-by-log",
             "revised",
             "closed-in-doubt",
+        ],
+    ),
+    (
+        "invitation",
+        &[
+            "invited",
+            "ordered",
+            "cancel-asked",
+            "recovering",
+            "returned",
+            "invitation-closed",
+            "mail-sent",
+            "mail-failed",
         ],
     ),
     ("signing_key", &["key-added", "key-revoked"]),

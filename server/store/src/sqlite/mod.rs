@@ -16,6 +16,7 @@ mod debit_tests;
 mod doubt;
 pub(crate) mod fault;
 mod inline;
+mod invitation;
 mod journal;
 mod log;
 #[cfg(test)]
@@ -93,7 +94,7 @@ enum Reading {
 #[derive(Debug, Clone)]
 enum Origin {
     File(PathBuf),
-    Server(Server),
+    Server(Box<Server>),
 }
 
 #[derive(Debug)]
@@ -132,7 +133,7 @@ impl SqliteStore {
         let server = Server::new(url).map_err(|reason| StoreError::Unavailable { reason })?;
         let connection = Connection::Postgres(Box::new(server.connect()?));
         schema::migrate(&connection)?;
-        Self::start(connection, Origin::Server(server))
+        Self::start(connection, Origin::Server(Box::new(server)))
     }
 
     fn start(connection: Connection, origin: Origin) -> Result<Self, StoreError> {

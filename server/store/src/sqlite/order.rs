@@ -3,8 +3,8 @@
 use crate::db::{Connection, Row};
 use audit_log::{Change, digest};
 use ledger::{
-    Account, CardId, CardStatus, ContentHash, HolderId, Language, Leg, Outcome, Payment,
-    PlaceOrder, Refusal, RemittanceId, Timestamp, Transfer, rules,
+    Account, CardId, CardStatus, ContentHash, HolderId, IdempotencyScope, Language, Leg, Outcome,
+    Payment, PlaceOrder, Refusal, RemittanceId, Timestamp, Transfer, rules,
 };
 use planted::Bug;
 
@@ -26,7 +26,7 @@ pub(super) fn place_order(
     order: &PlaceOrder,
     now: Timestamp,
 ) -> Result<Answer, Fault> {
-    if let Some((content, answer)) = recorded(connection, order)?
+    if let Some((content, answer)) = recorded(connection, &order.scope)?
         && !planted::on(Bug::KeyIgnored)
     {
         let same = content == order.content;
@@ -48,7 +48,7 @@ pub(super) fn place_order(
         ),
         Payment::Account | Payment::Payable | Payment::Bank => (None, false),
     };
-    let taken = rows::escrow(connection, order.remittance)?.is_some();
+    let taken = is_taken(connection, order.remittance)?;
     let facts = rules::OrderFacts {
         remittance_taken: taken || debit_taken,
         sender: match rows::account_columns(&account_of(order)) {
@@ -76,7 +76,8 @@ pub(super) fn place_order(
         (Err(refusal), _) => Err(refusal),
     };
     if !planted::on(Bug::KeyIgnored) {
-        remember(connection, order, &answer, now)?;
+        let asked = (&order.scope, order.content, order.remittance);
+        remember(connection, asked, &answer, now)?;
     }
     Ok(answer)
 }
@@ -89,13 +90,19 @@ const fn account_of(order: &PlaceOrder) -> Account {
     }
 }
 
-fn recorded(
+/// Whether a remittance or an invitation has this id.
+pub(super) fn is_taken(connection: &Connection, id: RemittanceId) -> Result<bool, Fault> {
+    let sql =
+        "SELECT 1 FROM remittance WHERE id = ?1 UNION ALL SELECT 1 FROM invitation WHERE id = ?1";
+    connection.exists(sql, [id.as_bytes()])
+}
+
+pub(super) fn recorded(
     connection: &Connection,
-    order: &PlaceOrder,
+    scope: &IdempotencyScope,
 ) -> Result<Option<(ContentHash, Answer)>, Fault> {
     let sql = "SELECT content, remittance, refusal FROM idempotency \
                WHERE principal = ?1 AND operation = ?2 AND key = ?3";
-    let scope = &order.scope;
     let params = (
         scope.principal.as_bytes(),
         scope.operation.code(),
@@ -114,9 +121,9 @@ fn recorded(
     })
 }
 
-fn remember(
+pub(super) fn remember(
     connection: &Connection,
-    order: &PlaceOrder,
+    (scope, content, remittance): (&IdempotencyScope, ContentHash, RemittanceId),
     answer: &Answer,
     now: Timestamp,
 ) -> Result<(), Fault> {
@@ -124,15 +131,14 @@ fn remember(
                (principal, operation, key, content, remittance, refusal, at) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let (remittance, refusal) = match answer {
-        Ok(_) => (Some(order.remittance.as_bytes()), None),
+        Ok(_) => (Some(remittance.as_bytes()), None),
         Err(refusal) => (None, Some(refusal.code())),
     };
-    let scope = &order.scope;
     let params = (
         scope.principal.as_bytes(),
         scope.operation.code(),
         scope.key.as_str(),
-        order.content.0,
+        content.0,
         remittance,
         refusal,
         now.micros(),
@@ -140,8 +146,8 @@ fn remember(
     rows::write(connection, sql, params, "answer")?;
     let Err(refusal) = *answer else { return Ok(()) };
     let change = Change::OrderRefused {
-        sender: order.sender,
-        content: order.content.0,
+        sender: scope.principal,
+        content: content.0,
         refusal,
     };
     journal::record(connection, now, change)

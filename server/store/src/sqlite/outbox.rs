@@ -64,7 +64,7 @@ pub(super) fn lease(
 /// Whether the row still names this mail, and it has not ended.
 pub(super) fn waits(connection: &Connection, id: MailId) -> Result<bool, Fault> {
     let sql = "SELECT 1 FROM outbox WHERE id = ?1 AND status = 'queued'";
-    Ok(connection.exists(sql, [id.as_bytes()])?)
+    connection.exists(sql, [id.as_bytes()])
 }
 
 pub(super) fn sent(connection: &Connection, id: MailId) -> Result<(), Fault> {

@@ -94,7 +94,7 @@ pub(super) fn switch(
     let sql = "UPDATE meta SET accounts = ?1, account_switches = account_switches + 1 WHERE id = 1";
     rows::write(connection, sql, [to.code()], "meta")?;
     let sql = "SELECT account_switches FROM meta WHERE id = 1";
-    let number: Option<u32> = rows::one(connection, sql, [], |row| Ok(row.get(0)?))?;
+    let number: Option<u32> = rows::one(connection, sql, [], |row| row.get(0))?;
     let number = number.ok_or(Fault::Corrupt("meta"))?;
     let pooled = to == CardAccounts::Pooled;
     journal::record(connection, now, Change::AccountsSwitched { pooled })?;

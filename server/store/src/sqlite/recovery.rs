@@ -11,12 +11,12 @@ use crate::record::Incarnated;
 use crate::sqlite::apply::{advance, set_proven};
 use crate::sqlite::fault::Fault;
 use crate::sqlite::read;
-use crate::sqlite::{bank, debit, journal, rows};
+use crate::sqlite::{bank, debit, invitation, journal, rows};
 
 /// The incarnation that a restore gave to this database.
 pub(super) fn incarnation(connection: &Connection) -> Result<Option<[u8; 16]>, Fault> {
     let sql = "SELECT incarnation FROM meta WHERE id = 1";
-    let found = rows::one(connection, sql, [], |row| Ok(row.get(0)?))?;
+    let found = rows::one(connection, sql, [], |row| row.get(0))?;
     found.ok_or(Fault::Corrupt("meta"))
 }
 
@@ -45,6 +45,7 @@ pub(super) fn begin(
             let step = step.map_err(|_| Fault::Corrupt("status"))?;
             advance(connection, &escrow, step, None, now)?;
         }
+        invitation::restore(connection, now)?;
         connection.execute("UPDATE card SET reread = 1", [])?;
         // also what an earlier restore left waiting, which no step above has touched
         bank::ask_recovering(connection, now)?;
@@ -53,11 +54,12 @@ pub(super) fn begin(
         connection.execute(sql, [now.micros()])?;
     }
     let count = |sql| {
-        let found = rows::one(connection, sql, [], |row| Ok(row.get::<i64>(0)?))?;
+        let found = rows::one(connection, sql, [], |row| row.get::<i64>(0))?;
         u64::try_from(found.unwrap_or(0)).map_err(|_| Fault::Corrupt("count"))
     };
     Ok(Incarnated {
         recovering: count("SELECT count(*) FROM remittance WHERE recovering = 1")?,
+        invitations: count("SELECT count(*) FROM invitation WHERE status = 'recovering'")?,
         cards: count("SELECT count(*) FROM card WHERE reread = 1")?,
     })
 }
@@ -133,7 +135,7 @@ pub(super) fn reread(
 /// Whether a receipt was shown for this card that the card has not confirmed.
 pub(super) fn is_shown(connection: &Connection, card: CardId) -> Result<bool, Fault> {
     let sql = "SELECT 1 FROM receipt_shown WHERE card = ?1";
-    Ok(connection.exists(sql, [card.as_bytes()])?)
+    connection.exists(sql, [card.as_bytes()])
 }
 
 /// Takes in a receipt whose signature the caller has verified.

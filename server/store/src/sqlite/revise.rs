@@ -84,7 +84,7 @@ pub(super) fn withdraw_template(
         connection,
         sql,
         [hash],
-        |row| Ok(row.get::<Option<i64>>(0)?),
+        |row| row.get::<Option<i64>>(0),
     )?;
     match known {
         None => Err(AdminError::Unknown { what: "template" }),
@@ -100,7 +100,7 @@ pub(super) fn withdraw_template(
 
 pub(super) fn withdrawn_templates(connection: &Connection) -> Result<Vec<[u8; 32]>, Fault> {
     let sql = "SELECT hash FROM template WHERE withdrawn IS NOT NULL ORDER BY hash";
-    rows::all(connection, sql, [], |row| Ok(row.get(0)?))
+    rows::all(connection, sql, [], |row| row.get(0))
 }
 
 pub(super) fn replaced(

@@ -91,7 +91,7 @@ pub(super) fn currency(row: &Row<'_>, column: usize) -> Result<Currency, Fault> 
     Currency::from_code(code).map_err(|_| Fault::Corrupt("currency"))
 }
 
-fn amount(row: &Row<'_>, minor: usize, code: usize) -> Result<Amount, Fault> {
+pub(super) fn amount(row: &Row<'_>, minor: usize, code: usize) -> Result<Amount, Fault> {
     Amount::new(row.get(minor)?, currency(row, code)?).map_err(|_| Fault::Corrupt("amount"))
 }
 
@@ -540,7 +540,7 @@ pub(super) fn read_remittance(row: &Row<'_>) -> Result<Remittance, Fault> {
 /// Whether two persons closed it, now or ever.
 pub(super) fn is_held(connection: &Connection, remittance: RemittanceId) -> Result<bool, Fault> {
     let sql = "SELECT 1 FROM remittance WHERE id = ?1 AND held IS NOT NULL";
-    Ok(connection.exists(sql, [remittance.as_bytes()])?)
+    connection.exists(sql, [remittance.as_bytes()])
 }
 
 pub(super) fn receipt(

@@ -7,7 +7,13 @@ use crate::sqlite::{migrate, rows};
 
 /// The scripts and the version that each leads to; versions are those of SQLite's schema. A shipped one
 /// is never edited.
-const SCRIPTS: [(i64, &str); 1] = [(9, include_str!("../../migrations/postgres/0009_ledger.sql"))];
+const SCRIPTS: [(i64, &str); 2] = [
+    (9, include_str!("../../migrations/postgres/0009_ledger.sql")),
+    (
+        10,
+        include_str!("../../migrations/postgres/0010_invitation.sql"),
+    ),
+];
 
 /// Brings an empty or older database to [`migrate::VERSION`].
 pub(super) fn migrate(connection: &Connection) -> Result<(), StoreError> {

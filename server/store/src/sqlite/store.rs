@@ -4,20 +4,22 @@ use async_trait::async_trait;
 use crashpoint::reach;
 use ledger::{
     Account, AuditReport, BankTask, Card, CardAccounts, CardId, ClaimRef, Command, FreezeCase,
-    Holder, HolderId, InFlight, MailId, NumberRef, OfficerName, OutboxMail, Outcome, Refusal,
-    Remittance, RemittanceId, Timestamp, TokenHash, Transfer, TransferId, Uid,
+    Holder, HolderId, InFlight, Invitation, InvitationMail, MailId, MailStatus, NumberRef,
+    OfficerName, OutboxMail, Outcome, Refusal, Remittance, RemittanceId, Timestamp, TokenHash,
+    Transfer, TransferId, Uid,
 };
 use money::Money;
 
 use crate::error::{AdminError, StoreError};
 use crate::record::{
-    AddressEvent, AddressMail, AddressRequest, Decision, DoubtRow, Incarnated, LogKey, LogSegment,
-    NewCard, NewHolder, OfficerRow, OrderPage, Payable, Seal, Standing, Unsealed,
+    AddressEvent, AddressMail, AddressRequest, AnsweredPage, Decision, DoubtRow, Incarnated,
+    LogKey, LogSegment, NewCard, NewHolder, OfficerRow, OrderPage, Payable, Seal, Standing,
+    Unsealed,
 };
 use crate::sqlite::fault::Fault;
 use crate::sqlite::{
-    SqliteStore, address, admin, audit, bank, debit, doubt, log, outbox, pool, read, recovery,
-    revise, rows,
+    SqliteStore, address, admin, audit, bank, debit, doubt, invitation, log, outbox, pool, read,
+    recovery, revise, rows,
 };
 use crate::traits::{LEASES_MAX, PAGE_MAX, Store};
 
@@ -341,6 +343,61 @@ impl Store for SqliteStore {
         retry_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         self.write(move |connection| address::mail_done(connection, request, retry_at))
+            .await
+    }
+
+    async fn invitation(&self, id: RemittanceId) -> Result<Option<Invitation>, StoreError> {
+        self.read(move |connection| invitation::invitation(connection, id))
+            .await
+    }
+
+    async fn invitations(
+        &self,
+        sender: HolderId,
+        before: Option<RemittanceId>,
+        limit: u32,
+    ) -> Result<Vec<Invitation>, StoreError> {
+        self.read(move |connection| invitation::of_sender(connection, sender, before, limit))
+            .await
+    }
+
+    async fn recovering_invitations(
+        &self,
+        after: Option<RemittanceId>,
+        limit: u32,
+    ) -> Result<Vec<Invitation>, StoreError> {
+        self.read(move |connection| invitation::recovering(connection, after, limit))
+            .await
+    }
+
+    async fn answered_invitations(
+        &self,
+        after: Option<RemittanceId>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<AnsweredPage, StoreError> {
+        self.read(move |connection| invitation::answered(connection, after, limit, now))
+            .await
+    }
+
+    async fn lease_invitation_mail(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<InvitationMail>, StoreError> {
+        let limit = limit.min(LEASES_MAX);
+        self.write(move |connection| invitation::lease(connection, now, until, limit))
+            .await
+    }
+
+    async fn invitation_mail_done(
+        &self,
+        id: RemittanceId,
+        done: MailStatus,
+        retry_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| invitation::mail_done(connection, id, done, retry_at))
             .await
     }
 

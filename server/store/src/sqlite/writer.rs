@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ledger::{Command, Outcome, Refusal, Timestamp};
 use planted::Bug;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::db::{Connection, Mode};
@@ -29,6 +30,11 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Calls that may wait for the writer; further callers wait for a place.
 const QUEUE_MAX: usize = 4_096;
+
+/// How often the writer looks again for callers before it commits fewer commands than last time. Those
+/// whom the last commit answered are about to call again: without the wait they would miss this commit,
+/// and commits of many and of few would alternate. One that is alone does not wait.
+const LOOKS_MAX: u32 = 32;
 
 type Answer = Result<Outcome, Refusal>;
 type Jobs = Vec<Box<dyn Job>>;
@@ -255,8 +261,10 @@ fn serve(
     commits: &AtomicU64,
 ) {
     let mut next = queue.blocking_recv();
+    let mut last = 0;
     while let Some(first) = next.take() {
-        let (jobs, left) = gather(first, &mut queue);
+        let (jobs, left) = gather(first, &mut queue, last);
+        last = jobs.len();
         // A defect in one call must not end the writer: its unwinding rolled the batch back, and its
         // callers hear that nothing is known. Without this the process would live on and refuse
         // every order, proof and return until somebody restarts it.
@@ -269,13 +277,16 @@ fn serve(
     }
 }
 
-/// Takes what waits in the queue, up to one commit's worth; gives the job that no longer fits.
+/// Takes what waits in the queue, up to one commit's worth; gives the job that no longer fits. `last`:
+/// how many jobs the last commit had.
 fn gather(
     first: Box<dyn Job>,
     queue: &mut mpsc::Receiver<Box<dyn Job>>,
+    last: usize,
 ) -> (Jobs, Option<Box<dyn Job>>) {
     let mut count = first.len();
     let mut jobs = vec![first];
+    let mut looks = 0;
     while count < COMMANDS_MAX {
         match queue.try_recv() {
             Ok(job) if count + job.len() > COMMANDS_MAX => return (jobs, Some(job)),
@@ -283,7 +294,11 @@ fn gather(
                 count += job.len();
                 jobs.push(job);
             }
-            Err(_) => break,
+            Err(TryRecvError::Empty) if jobs.len() < last && looks < LOOKS_MAX => {
+                looks += 1;
+                std::thread::yield_now();
+            }
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
         }
     }
     (jobs, None)

@@ -4,7 +4,7 @@ use super::super::{Common, Output, open, output::table, payable};
 use super::open_cases;
 use crate::{app::Office, clock::rfc3339};
 use data_encoding::HEXLOWER;
-use ledger::{AuditReport, Card, CaseKind, FreezeCase, Status, Timestamp};
+use ledger::{AuditReport, Card, CaseKind, FreezeCase, Invitation, Status, Timestamp};
 use redemption::{evidence, evidence_log};
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -53,6 +53,8 @@ pub(super) async fn run(common: &Common) -> anyhow::Result<ExitCode> {
     queue.extend(open_cases(&office).await?.iter().map(case));
     let of = |row: &DoubtRow| cards.iter().find(|card| card.id == row.escrow.card);
     queue.extend(doubts.iter().filter_map(|row| doubt(row, of(row), now)));
+    let held_for = invitations(&office).await?;
+    queue.extend(held_for.iter().map(invitation));
     let todo = todo(&office, &cards, &doubts, now).await?;
     let held: Vec<Value> = doubts.iter().filter_map(held).collect();
 
@@ -284,6 +286,38 @@ fn doubt(row: &DoubtRow, card: Option<&Card>, now: Timestamp) -> Option<Item> {
         }),
         next,
     })
+}
+
+/// What a restore has left without a card that could be asked.
+async fn invitations(office: &Office) -> anyhow::Result<Vec<Invitation>> {
+    let mut rows: Vec<Invitation> = Vec::new();
+    loop {
+        let after = rows.last().map(|row| row.id);
+        let page = office.store.recovering_invitations(after, PAGE_MAX).await?;
+        if page.is_empty() {
+            return Ok(rows);
+        }
+        rows.extend(page);
+    }
+}
+
+fn invitation(held: &Invitation) -> Item {
+    let id = held.id;
+    Item {
+        code: format!("recovering-{id}"),
+        what: "since the backup it may have become a remittance to a card".to_owned(),
+        evidence: json!({
+            "address": held.email,
+            "amount_minor": held.amount.minor(),
+            "created_at": rfc3339(held.created),
+            "expires_at": rfc3339(held.expires),
+        }),
+        next: format!(
+            "have the address verified again (holder email HOLDER --set {}): the card then says; if nobody \
+             comes: tegata-server reconcile close {id} {TWO}",
+            held.email
+        ),
+    }
 }
 
 fn held(row: &DoubtRow) -> Option<Value> {

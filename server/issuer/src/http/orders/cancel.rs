@@ -4,6 +4,7 @@ use super::read::own;
 use crate::{
     app::App,
     http::{principal::Principal, problem::Refused},
+    invitations::Ordered,
     orders,
 };
 use axum::{
@@ -27,19 +28,32 @@ pub async fn cancel(
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<OrderView>), Refused> {
     let before = own(&app, holder.id, &id).await?;
-    orders::cancel(&app, holder.id, before.id).await?;
+    orders::cancel(&app, holder.id, before.id()).await?;
     let after = own(&app, holder.id, &id).await?;
-    let status = match after.status {
+    let noted = match &after {
+        Ordered::Invitation(held) => held.status.holds(),
+        Ordered::Remittance(remittance) => is_noted(remittance.status),
+    };
+    let status = if noted {
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::OK
+    };
+    Ok((status, Json(after.view())))
+}
+
+/// Whether the money is not back yet.
+const fn is_noted(status: Status) -> bool {
+    match status {
         Status::CommitSent { .. }
         | Status::Recovering { .. }
         | Status::FundingUnknown { .. }
-        | Status::Refunding { .. } => StatusCode::ACCEPTED,
+        | Status::Refunding { .. } => true,
         Status::Ordered
         | Status::Unfunded { .. }
         | Status::Open
         | Status::Held { .. }
         | Status::Credited { .. }
-        | Status::Returned { .. } => StatusCode::OK,
-    };
-    Ok((status, Json(orders::view(&after))))
+        | Status::Returned { .. } => false,
+    }
 }

@@ -48,14 +48,10 @@ pub async fn create(
         .and_then(|value| IdempotencyKey::new(value).ok())
         .ok_or(ProblemCode::IdempotencyKeyMissing)?;
     let order = NewOrder::check(&app, body)?;
-    let remittance = orders::place(&app, &holder, key, order).await?;
-    let location = format!("/v1/orders/{}", remittance.id);
+    let ordered = orders::place(&app, &holder, key, order).await?;
+    let location = format!("/v1/orders/{}", ordered.id());
     let headers = [(header::LOCATION, location)];
-    Ok((
-        StatusCode::CREATED,
-        headers,
-        Json(orders::view(&remittance)),
-    ))
+    Ok((StatusCode::CREATED, headers, Json(ordered.view())))
 }
 
 /// Reads the body; an amount with decimals has its own problem, since that is how a caller who

@@ -3,7 +3,7 @@
 use crate::{
     app::App,
     http::{principal::Principal, problem::Refused},
-    orders,
+    invitations::Ordered,
 };
 use axum::{
     Json,
@@ -28,8 +28,8 @@ pub async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<(HeaderMap, Json<OrderPage>), Refused> {
     let before = cursor(query.as_deref())?;
-    let page = app.office.store.orders(holder.id, before, PAGE_LEN).await?;
-    let next = page.next.map(|id| id.to_string());
+    let (items, next) = Ordered::list(&app.office, holder.id, before, PAGE_LEN).await?;
+    let next = next.map(|id| id.to_string());
     let mut headers = HeaderMap::new();
     if let Some(next) = &next {
         let link = format!("</v1/orders?cursor={next}>; rel=\"next\"");
@@ -37,7 +37,7 @@ pub async fn list(
             headers.insert(header::LINK, link);
         }
     }
-    let items = page.items.iter().map(orders::view).collect();
+    let items = items.iter().map(Ordered::view).collect();
     Ok((headers, Json(OrderPage { items, next })))
 }
 

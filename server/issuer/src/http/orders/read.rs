@@ -3,13 +3,13 @@
 use crate::{
     app::App,
     http::{principal::Principal, problem::Refused},
-    orders,
+    invitations::Ordered,
 };
 use axum::{
     Json,
     extract::{Path, State},
 };
-use ledger::{HolderId, Remittance, RemittanceId};
+use ledger::{HolderId, RemittanceId};
 use std::sync::Arc;
 use wire::api::{OrderView, ProblemCode};
 
@@ -22,15 +22,14 @@ pub async fn read(
     Principal(holder): Principal,
     Path(id): Path<String>,
 ) -> Result<Json<OrderView>, Refused> {
-    let remittance = own(&app, holder.id, &id).await?;
-    Ok(Json(orders::view(&remittance)))
+    Ok(Json(own(&app, holder.id, &id).await?.view()))
 }
 
-/// The remittance of this id that this sender ordered.
-pub(crate) async fn own(app: &App, sender: HolderId, id: &str) -> Result<Remittance, Refused> {
+/// The order of this id, if it is this sender's.
+pub(crate) async fn own(app: &App, sender: HolderId, id: &str) -> Result<Ordered, Refused> {
     let id: RemittanceId = id.parse().map_err(|_| ProblemCode::OrderUnknown)?;
-    let found = app.office.store.remittance(id).await?;
+    let found = Ordered::find(&app.office, id).await?;
     found
-        .filter(|r| r.sender == sender)
+        .filter(|ordered| ordered.sender() == sender)
         .ok_or_else(|| ProblemCode::OrderUnknown.into())
 }
