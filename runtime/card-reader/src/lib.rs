@@ -1,4 +1,4 @@
-//! Readers behind one `transmit`: PC/SC, and an emulated card in a file.
+//! Readers behind one `transmit`: PC/SC, and an emulated card in a file or in another process.
 //!
 //! ```no_run
 //! let spec: card_reader::ReaderSpec = "emulated:my.card".parse()?;
@@ -13,6 +13,7 @@ mod card_file;
 mod emulated;
 mod error;
 mod pcsc_reader;
+mod socket;
 mod spec;
 
 pub use card_file::{CardFileError, create, load};
@@ -22,6 +23,7 @@ pub use pcsc_reader::ANSWER_TIMEOUT;
 pub use spec::{ReaderSpec, ReaderSpecError};
 
 use pcsc_reader::PcscConnection;
+use socket::SocketReader;
 
 /// A card in a reader, held exclusively.
 #[derive(Debug)]
@@ -30,6 +32,7 @@ pub struct Connection(Kind);
 #[derive(Debug)]
 enum Kind {
     Emulated(Box<EmulatedReader>),
+    Socket(SocketReader),
     Pcsc(PcscConnection),
 }
 
@@ -54,6 +57,9 @@ pub struct ReaderInfo {
 /// for a file that cannot be read or holds no card.
 pub fn open(spec: &ReaderSpec) -> Result<Connection, ReaderError> {
     Ok(Connection(match spec {
+        ReaderSpec::Emulated(path) if socket::is_socket(path) => {
+            Kind::Socket(SocketReader::open(path)?)
+        }
         ReaderSpec::Emulated(path) => Kind::Emulated(Box::new(EmulatedReader::open(path)?)),
         ReaderSpec::Pcsc(name) => Kind::Pcsc(PcscConnection::open(name.as_deref())?),
     }))
@@ -79,6 +85,7 @@ impl Connection {
     pub fn transmit(&mut self, apdu: &[u8]) -> Result<Vec<u8>, ReaderError> {
         match &mut self.0 {
             Kind::Emulated(reader) => reader.transmit(apdu),
+            Kind::Socket(reader) => reader.transmit(apdu),
             Kind::Pcsc(reader) => reader.transmit(apdu),
         }
     }
@@ -88,6 +95,7 @@ impl Connection {
     pub fn name(&self) -> String {
         match &self.0 {
             Kind::Emulated(reader) => reader.path().display().to_string(),
+            Kind::Socket(reader) => reader.path().display().to_string(),
             Kind::Pcsc(reader) => reader.name().to_owned(),
         }
     }
@@ -95,6 +103,6 @@ impl Connection {
     /// Whether the card is a test card without hardware.
     #[must_use]
     pub const fn is_emulated(&self) -> bool {
-        matches!(self.0, Kind::Emulated(_))
+        matches!(self.0, Kind::Emulated(_) | Kind::Socket(_))
     }
 }

@@ -10,7 +10,7 @@ const PCSC: &str = "pcsc";
 /// Where the card is: `emulated:PATH`, `pcsc`, or `pcsc:NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReaderSpec {
-    /// The emulated card in this file.
+    /// The emulated card in this file, or in the process that listens at this socket.
     Emulated(PathBuf),
     /// PC/SC; with a name only the readers that carry it, else all.
     Pcsc(Option<String>),

@@ -4,15 +4,16 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::Options;
-use crate::issuer::Issuer;
+use crate::card::Card;
+use crate::issuer::{Issuer, NAME};
 use crate::maker::Maker;
 
 /// How often a running process is looked at.
@@ -50,10 +51,35 @@ pub(crate) struct Opened {
     pub(crate) shown: String,
     /// Exchanges that arrived at the issuer.
     pub(crate) exchanges: usize,
-    /// Commands that the terminal let through to the card.
-    pub(crate) apdus: u64,
-    pub(crate) took: Duration,
+    /// Commands that arrived at the card.
+    pub(crate) commands: usize,
+    /// How the process ended.
+    pub(crate) status: ExitStatus,
+    took: Duration,
     peak_kib: Option<u64>,
+}
+
+impl Opened {
+    /// How long the terminal took.
+    pub(crate) const fn took(&self) -> Duration {
+        self.took
+    }
+}
+
+/// What a bench has seen since a row began.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Seen {
+    /// The longest that one start of the terminal, or one run of the runner, took.
+    pub(crate) slowest: Duration,
+    /// Programs that were credited or gave their result.
+    pub(crate) lawful: usize,
+}
+
+/// Held while a row runs: beside others, or alone.
+#[derive(Debug)]
+pub(crate) enum Beside<'a> {
+    Others { _held: RwLockReadGuard<'a, ()> },
+    Nobody { _held: RwLockWriteGuard<'a, ()> },
 }
 
 /// A terminal with its surroundings.
@@ -61,9 +87,12 @@ pub(crate) struct Opened {
 pub(crate) struct Bench {
     pub(crate) options: Options,
     pub(crate) issuer: Issuer,
+    card: Card,
     next: AtomicU32,
     running: Arc<AtomicU32>,
     usual_kib: u64,
+    seen: Mutex<Seen>,
+    rows: Arc<RwLock<()>>,
     // Last: the others are dropped before their folder.
     dir: tempfile::TempDir,
 }
@@ -75,20 +104,29 @@ impl Bench {
     /// # Errors
     /// What could not be made, in words.
     pub(crate) fn new(options: &Options) -> Result<Self, String> {
+        Self::beside_others(options, &Arc::default())
+    }
+
+    /// The same, for rows that run beside those of other benches with the same `rows`.
+    ///
+    /// # Errors
+    /// As [`Bench::new`].
+    pub(crate) fn beside_others(options: &Options, rows: &Arc<RwLock<()>>) -> Result<Self, String> {
         let failed = |error: io::Error| format!("the bench cannot be set up: {error}");
         let dir = tempfile::tempdir().map_err(failed)?;
         for folder in ["files", "tmp"] {
             fs::create_dir(dir.path().join(folder)).map_err(failed)?;
         }
         let card = card_sim::Card::new([4, 1, 2, 3, 4, 5, 6], [7; 32]);
-        card_reader::create(&dir.path().join("test.card"), &card)
-            .map_err(|error| error.to_string())?;
         let mut bench = Self {
             options: options.clone(),
             issuer: Issuer::start(options.now).map_err(failed)?,
+            card: Card::start(&dir.path().join("card"), card).map_err(failed)?,
             next: AtomicU32::new(1),
             running: Arc::default(),
             usual_kib: 0,
+            seen: Mutex::default(),
+            rows: Arc::clone(rows),
             dir,
         };
         let origin = bench.issuer.origin();
@@ -129,14 +167,70 @@ impl Bench {
         self.dir.path().join("state").join(name)
     }
 
-    /// The card's file.
-    pub(crate) fn card_path(&self) -> PathBuf {
-        self.dir.path().join("test.card")
+    /// What `--reader` takes for the card of this bench.
+    pub(crate) fn reader(&self) -> String {
+        self.card.spec()
     }
 
-    /// The stored bytes of the card.
-    pub(crate) fn card(&self) -> Vec<u8> {
-        fs::read(self.card_path()).unwrap_or_default()
+    /// Waits until a row may run beside the others, or alone.
+    pub(crate) fn beside(&self, alone: bool) -> Beside<'_> {
+        if alone {
+            let held = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+            Beside::Nobody { _held: held }
+        } else {
+            let held = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+            Beside::Others { _held: held }
+        }
+    }
+
+    /// Begins a row: what was seen before is another's.
+    pub(crate) fn begin(&self) {
+        *self.meter() = Seen::default();
+    }
+
+    /// What was seen since the row began.
+    pub(crate) fn seen(&self) -> Seen {
+        *self.meter()
+    }
+
+    /// Takes note of one start or run.
+    pub(crate) fn note(&self, took: Duration, lawful: bool) {
+        let mut seen = self.meter();
+        seen.slowest = seen.slowest.max(took);
+        seen.lawful += usize::from(lawful);
+    }
+
+    fn meter(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Most memory that a process of a case may hold, in KiB, as far as the system tells.
+    pub(crate) fn memory_kib_max(&self) -> Option<u64> {
+        (self.usual_kib > 0).then_some(self.usual_kib + MEMORY_KIB_MAX)
+    }
+
+    /// Has the terminal forget what the issuer told: it fetches the status list anew.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub(crate) fn forget_told(&self) -> Result<(), String> {
+        match fs::remove_file(self.state(&format!("trust/{NAME}.told"))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.to_string()),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Makes one time in a file of the terminal's trust store a very old one, at this place in it.
+    ///
+    /// # Errors
+    /// The file is not as it must be.
+    pub(crate) fn age(&self, name: &str, place: &str) -> Result<(), String> {
+        let path = self.state(&format!("trust/{NAME}.{name}"));
+        let text = fs::read(&path).map_err(|error| error.to_string())?;
+        let mut file: Value = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+        let time = file.pointer_mut(place).ok_or("no such time")?;
+        *time = 0.into();
+        fs::write(&path, file.to_string()).map_err(|error| error.to_string())
     }
 
     /// Where the process id of the terminal stands that was started last.
@@ -163,7 +257,6 @@ impl Bench {
     /// behind, unescaped text, too long, too much memory.
     pub(crate) fn open(&self, input: &Input) -> Result<Opened, String> {
         let records = self.records().len();
-        let card = self.card();
         let opened = match input {
             Input::File(name, bytes) => {
                 let path = self.path(name);
@@ -185,9 +278,6 @@ impl Bench {
         if recorded.as_ref() != Some(&opened.document["code"]) {
             return Err(format!("the run record says {recorded:?}"));
         }
-        if self.card() != card {
-            return Err("the card changed".to_owned());
-        }
         self.check(&opened)?;
         Ok(opened)
     }
@@ -200,21 +290,18 @@ impl Bench {
         if let Some(c) = opened.shown.chars().find(|c| is_raw(*c)) {
             return Err(format!("{c:?} reaches the screen"));
         }
-        if opened.took > self.options.time_max {
-            return Err(format!("took {} ms", opened.took.as_millis()));
-        }
-        match opened.peak_kib {
-            Some(peak) if self.usual_kib > 0 && peak > self.usual_kib + MEMORY_KIB_MAX => {
-                Err(format!("{peak} KiB of memory"))
-            }
+        match opened.peak_kib.zip(self.memory_kib_max()) {
+            Some((peak, max)) if peak > max => Err(format!("{peak} KiB of memory")),
             _ => Ok(()),
         }
     }
 
     fn start_open(&self, path: &Path, pipe: Option<(&[u8], u64)>) -> Result<Opened, String> {
-        let reader = format!("emulated:{}", self.card_path().display());
         let path = path.to_string_lossy();
-        self.start(&["open", &path, "--reader", &reader, "--yes"], pipe)
+        let arguments = ["open", &path, "--reader", &self.reader(), "--yes"];
+        let opened = self.start(&arguments, pipe)?;
+        self.note(opened.took, opened.code == "ok");
+        Ok(opened)
     }
 
     /// Starts the installed terminal and waits for its end.
@@ -226,6 +313,24 @@ impl Bench {
         args: &[&str],
         pipe: Option<(&[u8], u64)>,
     ) -> Result<Opened, String> {
+        let opened = self.start_to_any_end(args, pipe)?;
+        self.note(opened.took, false);
+        if opened.document.is_null() {
+            return Err(format!("no document: {}: {}", opened.status, opened.shown));
+        }
+        Ok(opened)
+    }
+
+    /// The same where it may be killed before it prints its document.
+    ///
+    /// # Errors
+    /// It could not be started, or took for ever.
+    pub(crate) fn start_to_any_end(
+        &self,
+        args: &[&str],
+        pipe: Option<(&[u8], u64)>,
+    ) -> Result<Opened, String> {
+        let commands = self.card.commands();
         let exchanges = self.issuer.exchanges();
         let begun = now();
         let mut child = Command::new(&self.options.executable)
@@ -254,22 +359,22 @@ impl Bench {
                 let _broken = io::copy(&mut chain, &mut stdin);
             })
         });
-        let peak_kib = wait(&mut child, begun)?;
+        let (status, peak_kib) = wait(&mut child, begun)?;
         let took = begun.elapsed();
         if let Some(writer) = writer {
             let _ended = writer.join();
         }
         let read = |name| fs::read(self.dir.path().join(name)).unwrap_or_default();
         let (out, err) = (read("out"), read("err"));
-        let document: Value = serde_json::from_slice(&out)
-            .map_err(|_| format!("no document: {}", String::from_utf8_lossy(&err)))?;
+        let document: Value = serde_json::from_slice(&out).unwrap_or_default();
         let shown = [out, err].concat();
         Ok(Opened {
             code: match document["exit"].as_u64() {
                 Some(0) => "ok".to_owned(),
                 _ => document["code"].as_str().unwrap_or("no code").to_owned(),
             },
-            apdus: document["apdus"].as_u64().unwrap_or_default(),
+            commands: self.card.commands() - commands,
+            status,
             document,
             shown: String::from_utf8_lossy(&shown).into_owned(),
             exchanges: self.issuer.exchanges() - exchanges,
@@ -291,12 +396,12 @@ fn is_raw(c: char) -> bool {
 
 /// Waits for the end of `child` and returns the most memory that it and its children held, each for
 /// itself, as far as the system tells.
-fn wait(child: &mut Child, begun: Instant) -> Result<Option<u64>, String> {
+fn wait(child: &mut Child, begun: Instant) -> Result<(ExitStatus, Option<u64>), String> {
     let mut peak = None;
     loop {
         peak = peak.max(peak_kib(child.id()));
         match child.try_wait() {
-            Ok(Some(_)) => return Ok(peak),
+            Ok(Some(status)) => return Ok((status, peak)),
             Ok(None) if begun.elapsed() < PATIENCE => std::thread::sleep(POLL),
             Ok(None) | Err(_) => {
                 let _killed = child.kill();
@@ -309,15 +414,21 @@ fn wait(child: &mut Child, begun: Instant) -> Result<Option<u64>, String> {
 
 /// The most resident memory of a process and of its children so far, in KiB (Linux).
 fn peak_kib(process: u32) -> Option<u64> {
-    let of = |process: &str| {
-        let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-        line.split_whitespace().nth(1)?.parse::<u64>().ok()
-    };
     let children = format!("/proc/{process}/task/{process}/children");
-    let children = fs::read_to_string(children).unwrap_or_default();
-    let own = of(&process.to_string());
-    own.max(children.split_whitespace().filter_map(of).max())
+    own_peak_kib(&process.to_string()).max(peak_of_children_kib(Path::new(&children)))
+}
+
+/// The most resident memory of one process so far, in KiB (Linux).
+fn own_peak_kib(process: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok()
+}
+
+/// The most that one of the processes listed in the file `children` has held so far, in KiB.
+pub(crate) fn peak_of_children_kib(children: &Path) -> Option<u64> {
+    let children = fs::read_to_string(children).ok()?;
+    children.split_whitespace().filter_map(own_peak_kib).max()
 }
 
 /// The clock of measurements.

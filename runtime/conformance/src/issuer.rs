@@ -11,6 +11,7 @@ use ed25519_dalek::SigningKey;
 use wire::descriptor::{Descriptor, KeyEntry, Purpose};
 use wire::exchange::{Instruction, MEDIA_TYPE, Refusal, Reply, Request};
 use wire::status::StatusList;
+use wire::succession::{Succession, write_list};
 
 /// Name of the test issuer; a reserved top-level name that nobody can own.
 pub(crate) const NAME: &str = "conformance.example";
@@ -66,7 +67,8 @@ pub(crate) const SMALL_ORDER: [u8; 32] = {
     bytes
 };
 
-fn descriptor(now: u64) -> Vec<u8> {
+/// The list of keys, signed now by this root.
+pub(crate) fn descriptor(now: u64, root: &SigningKey) -> Vec<u8> {
     let listed = [
         Key::Program,
         Key::Receipt,
@@ -80,25 +82,39 @@ fn descriptor(now: u64) -> Vec<u8> {
         public: SMALL_ORDER,
         ..Key::Program.entry(now)
     });
-    let root = Key::Root.signing();
     let descriptor = Descriptor {
         issuer: NAME.to_owned(),
         root: root.verifying_key().to_bytes(),
         issued_at: now,
         keys,
     };
-    descriptor.sign(&root).expect("within bounds")
+    descriptor.sign(root).expect("within bounds")
 }
 
-/// The signed list of what is withdrawn: nothing.
-fn status_list(now: u64) -> Vec<u8> {
-    let list = StatusList {
+/// The list of what is withdrawn, made now: nothing.
+pub(crate) fn nothing_withdrawn(now: u64) -> StatusList {
+    StatusList {
         issuer: NAME.to_owned(),
         issued_at: now,
         templates: Vec::new(),
         programs: Vec::new(),
+    }
+}
+
+/// A status list as it is served.
+pub(crate) fn signed(list: &StatusList, key: Key) -> Vec<u8> {
+    list.sign(&key.signing()).expect("within bounds")
+}
+
+/// A root names the next one.
+pub(crate) fn link(from: &SigningKey, to: &SigningKey, now: u64) -> Vec<u8> {
+    let link = Succession {
+        issuer: NAME.to_owned(),
+        from: from.verifying_key().to_bytes(),
+        to: to.verifying_key().to_bytes(),
+        signed_at: now,
     };
-    list.sign(&Key::Status.signing()).expect("within bounds")
+    link.sign(from).expect("within bounds")
 }
 
 /// How an exchange is answered.
@@ -122,12 +138,16 @@ type Wanted = ([u8; 16], [u8; 16]);
 
 struct Shared {
     descriptor: Vec<u8>,
-    status_list: Vec<u8>,
+    /// None: 404.
+    succession: Option<Vec<u8>>,
+    /// None: 503.
+    status_list: Option<Vec<u8>>,
     receipts: HashMap<Wanted, Vec<u8>>,
     behaviour: Behaviour,
     exchanges: Vec<Vec<u8>>,
     heads: Vec<String>,
     meanwhile: Option<Meanwhile>,
+    before_status: Option<Meanwhile>,
     stopped: bool,
 }
 
@@ -147,13 +167,15 @@ impl Issuer {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Mutex::new(Shared {
-            descriptor: descriptor(now),
-            status_list: status_list(now),
+            descriptor: descriptor(now, &Key::Root.signing()),
+            succession: None,
+            status_list: Some(signed(&nothing_withdrawn(now), Key::Status)),
             receipts: HashMap::new(),
             behaviour: Behaviour::Receipt,
             exchanges: Vec::new(),
             heads: Vec::new(),
             meanwhile: None,
+            before_status: None,
             stopped: false,
         }));
         let served = Arc::clone(&shared);
@@ -193,6 +215,27 @@ impl Issuer {
     /// Does this before the next exchange is answered.
     pub(crate) fn before_answering(&self, meanwhile: impl FnOnce() + Send + 'static) {
         lock(&self.shared).meanwhile = Some(Box::new(meanwhile));
+    }
+
+    /// Serves this list of keys.
+    pub(crate) fn serves_keys(&self, descriptor: Vec<u8>) {
+        lock(&self.shared).descriptor = descriptor;
+    }
+
+    /// Serves these links between its roots.
+    pub(crate) fn serves_roots(&self, links: Option<&[Vec<u8>]>) {
+        let list = links.map(|links| write_list(links).expect("within bounds"));
+        lock(&self.shared).succession = list;
+    }
+
+    /// Serves this status list, or none.
+    pub(crate) fn serves_status(&self, list: Option<Vec<u8>>) {
+        lock(&self.shared).status_list = list;
+    }
+
+    /// Does this before the status list is given out next.
+    pub(crate) fn before_status(&self, meanwhile: impl FnOnce() + Send + 'static) {
+        lock(&self.shared).before_status = Some(Box::new(meanwhile));
     }
 
     /// Requests that arrived so far.
@@ -259,11 +302,27 @@ fn serve(mut stream: &TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
     let answer = if head.starts_with("GET /.well-known/tegata-issuer ") {
         ok("application/cbor", &lock(shared).descriptor)
     } else if head.starts_with("GET /.well-known/tegata-status ") {
-        ok("application/cbor", &lock(shared).status_list)
+        let (meanwhile, list) = {
+            let mut shared = lock(shared);
+            (shared.before_status.take(), shared.status_list.clone())
+        };
+        if let Some(meanwhile) = meanwhile {
+            meanwhile();
+        }
+        list.map_or_else(
+            || empty("503 Service Unavailable"),
+            |list| ok("application/cbor", &list),
+        )
+    } else if head.starts_with("GET /.well-known/tegata-succession ") {
+        let list = lock(shared).succession.clone();
+        list.map_or_else(
+            || empty("404 Not Found"),
+            |list| ok("application/cbor", &list),
+        )
     } else if head.starts_with("POST /v1/exchange ") {
         exchange(&mut lock(shared), head, body)
     } else {
-        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec()
+        empty("404 Not Found")
     };
     stream.write_all(&answer)?;
     stream.flush()
@@ -289,6 +348,11 @@ fn exchange(shared: &mut Shared, head: String, body: Vec<u8>) -> Vec<u8> {
         }
     };
     ok(MEDIA_TYPE, &reply.encode().expect("within bounds"))
+}
+
+/// A whole HTTP answer without a body.
+fn empty(status: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").into_bytes()
 }
 
 /// A whole HTTP answer.

@@ -1,16 +1,21 @@
 //! One guest in the installed runner: admission, child process and policy as in the product, card
 //! and issuer by a script that writes down what reaches it.
 
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use program::{RawProgram, TrustedKey, VerifiedProgram};
-use sandbox::{Deadlines, Effects, NetworkError, ReaderError, Runner, RunnerCommand};
+use sandbox::{Deadlines, Effects, NetworkError, ReaderError, Runner, RunnerCommand, Spent};
 use wire::descriptor::Purpose;
 
 use crate::bench::{self, Bench};
 use crate::guest::Guest;
 use crate::issuer::{Key, NAME};
+
+/// How often a running child is looked at.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// What the card answers, in turn; the last answer stays.
 pub(crate) type Answers<E> = Vec<Result<Vec<u8>, E>>;
@@ -22,6 +27,8 @@ pub(crate) struct Script {
     pub(crate) issuer: Answers<NetworkError>,
     pub(crate) commands: Vec<Vec<u8>>,
     pub(crate) requests: Vec<Vec<u8>>,
+    /// What the run took, once it has ended.
+    pub(crate) fuel: Option<u64>,
 }
 
 impl Script {
@@ -32,6 +39,7 @@ impl Script {
             issuer: vec![Ok(vec![1])],
             commands: Vec::new(),
             requests: Vec::new(),
+            fuel: None,
         }
     }
 }
@@ -51,6 +59,10 @@ impl Effects for Script {
         self.requests.push(request.to_vec());
         turn(&self.issuer, self.requests.len() - 1, NetworkError::Offline)
     }
+
+    fn ended(&mut self, spent: Spent) {
+        self.fuel = spent.fuel;
+    }
 }
 
 /// What became of a ride.
@@ -62,7 +74,8 @@ pub(crate) struct Ridden {
     pub(crate) result: Vec<u8>,
     /// What reached card and issuer.
     pub(crate) script: Script,
-    pub(crate) took: Duration,
+    took: Duration,
+    peak_kib: Option<u64>,
 }
 
 /// Verifies a program that the test issuer signed.
@@ -100,7 +113,10 @@ pub(crate) fn ride(
     script: Script,
     command: &RunnerCommand,
 ) -> Ridden {
-    ride_at(bench.options.now, file, script, command)
+    let (ridden, peak_kib) = watched(|| ride_at(bench.options.now, file, script, command));
+    let ridden = Ridden { peak_kib, ..ridden };
+    bench.note(ridden.took, ridden.code == "ok");
+    ridden
 }
 
 /// Runs a file of the test issuer at `now`, Unix seconds.
@@ -123,7 +139,30 @@ pub(crate) fn ride_at(
         result: result.unwrap_or_default(),
         script,
         took: begun.elapsed(),
+        peak_kib: None,
     }
+}
+
+/// Does something that starts a runner, and looks meanwhile how much memory that takes, as far as the
+/// system tells.
+fn watched<T>(run: impl FnOnce() -> T) -> (T, Option<u64>) {
+    // The processes that this very thread has started, whoever looks.
+    let own = std::fs::read_link("/proc/thread-self").unwrap_or_default();
+    let children = Path::new("/proc").join(own).join("children");
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut peak = None;
+            while !ended.load(Ordering::Acquire) {
+                peak = peak.max(bench::peak_of_children_kib(&children));
+                std::thread::sleep(LOOK);
+            }
+            peak
+        });
+        let done = run();
+        ended.store(true, Ordering::Release);
+        (done, watcher.join().ok().flatten())
+    })
 }
 
 /// One guest with its script and what must come of it.
@@ -136,6 +175,7 @@ pub(crate) struct Ride {
     reached: [usize; 2],
     at_most: bool,
     mended: Option<Guest>,
+    mended_script: Option<Script>,
 }
 
 impl Ride {
@@ -149,6 +189,7 @@ impl Ride {
             reached: [0, 0],
             at_most: false,
             mended: None,
+            mended_script: None,
         }
     }
 
@@ -188,11 +229,19 @@ impl Ride {
         }
     }
 
+    /// The same guest with a card and an issuer that answer: it gives a result.
+    pub(crate) fn mended_around(self) -> Self {
+        Self {
+            mended_script: Some(Script::plain()),
+            ..self.clone().mended(self.guest)
+        }
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    pub(crate) fn run(&self, bench: &Bench) -> Result<Duration, String> {
+    pub(crate) fn run(&self, bench: &Bench) -> Result<(), String> {
         let maker = bench.maker();
         let command = command(bench);
         let file = maker.file(&self.guest);
@@ -211,15 +260,19 @@ impl Ride {
                 self.reached
             ));
         }
-        if ridden.took > bench.options.time_max {
-            return Err(format!("took {} ms", ridden.took.as_millis()));
+        match ridden.peak_kib.zip(bench.memory_kib_max()) {
+            Some((peak, max)) if peak > max => return Err(format!("{peak} KiB of memory")),
+            _ => {}
         }
-        let lawful = Guest::lawful();
-        let next = self.mended.as_ref().unwrap_or(&lawful);
-        let next = ride(bench, maker.file(next), self.script.clone(), &command);
+        let Some(next) = &self.mended else {
+            let lawful = self.code == "ok";
+            return lawful.then_some(()).ok_or("no lawful neighbour".to_owned());
+        };
+        let script = self.mended_script.as_ref().unwrap_or(&self.script);
+        let next = ride(bench, maker.file(next), script.clone(), &command);
         if next.code != "ok" {
             return Err(format!("mended: {}", next.code));
         }
-        Ok(ridden.took)
+        Ok(())
     }
 }

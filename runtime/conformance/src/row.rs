@@ -4,8 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use crate::NOT_BUILT;
-use crate::bench::{self, Bench, Input};
+use crate::bench::{Bench, Input, Seen};
 use crate::guest::Guest;
 use crate::maker::Maker;
 use crate::ride::Ride;
@@ -25,8 +24,10 @@ pub(crate) enum Check {
     Open(fn(&Maker<'_>) -> Vec<Case>),
     /// Guests that run in the installed runner, with a card and an issuer that follow a script.
     Run(fn() -> Vec<Ride>),
-    /// A sequence of steps; says how many inputs it tried.
-    Script(fn(&Bench) -> Result<usize, String>),
+    /// A sequence of steps.
+    Script(fn(&Bench) -> Result<Ran, String>),
+    /// The same while no other row runs: what it counts, others would change.
+    Alone(fn(&Bench) -> Result<Ran, String>),
 }
 
 impl Check {
@@ -34,7 +35,44 @@ impl Check {
         match self {
             Self::Open(_) => "open",
             Self::Run(_) => "runner",
-            Self::Script(_) => "script",
+            Self::Script(_) | Self::Alone(_) => "script",
+        }
+    }
+}
+
+/// What a script tried.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Ran {
+    inputs: usize,
+    without_neighbour: Option<&'static str>,
+    left_out: Vec<String>,
+}
+
+impl Ran {
+    /// So many inputs ended as they must.
+    pub(crate) fn inputs(inputs: usize) -> Self {
+        Self {
+            inputs,
+            ..Self::default()
+        }
+    }
+
+    /// Nothing of it can be tried on this system.
+    pub(crate) fn not_here(why: impl Into<String>) -> Self {
+        Self::inputs(0).leaving_out(why)
+    }
+
+    /// One input could not be tried on this system.
+    pub(crate) fn leaving_out(mut self, why: impl Into<String>) -> Self {
+        self.left_out.push(why.into());
+        self
+    }
+
+    /// Why no lawful program runs in this row.
+    pub(crate) fn without_neighbour(self, why: &'static str) -> Self {
+        Self {
+            without_neighbour: Some(why),
+            ..self
         }
     }
 }
@@ -71,6 +109,17 @@ pub(crate) fn guest(
     case(name, Input::file(maker.file(hostile)), codes).mended(maker.file(mended))
 }
 
+/// A lawful file of a remittance of its own, changed; the unchanged one is its neighbour.
+pub(crate) fn changed(
+    maker: &Maker<'_>,
+    name: impl Into<String>,
+    codes: &'static str,
+    change: impl FnOnce(&[u8]) -> Vec<u8>,
+) -> Case {
+    let lawful = maker.lawful();
+    case(name, Input::file(change(&lawful)), codes).mended(lawful)
+}
+
 impl Case {
     /// Its lawful neighbour: the same with one thing mended, which must be credited.
     pub(crate) fn mended(self, file: Vec<u8>) -> Self {
@@ -85,34 +134,27 @@ impl Case {
         }
     }
 
-    /// Without a neighbour: another input of the same row has the same one.
-    pub(crate) fn alone(self) -> Self {
-        Self {
-            mended: None,
-            ..self
-        }
-    }
-
-    fn run(&self, bench: &Bench) -> Result<Duration, String> {
+    fn run(&self, bench: &Bench) -> Result<(), String> {
         let opened = bench.open(&self.input)?;
-        let took = opened.took;
         if !self.expect.contains(&opened.code.as_str()) {
             return Err(format!("{} in place of {:?}", opened.code, self.expect));
         }
-        if opened.exchanges != self.exchanges || opened.apdus != 0 {
-            let (exchanges, apdus) = (opened.exchanges, opened.apdus);
-            return Err(format!("{exchanges} exchanges, {apdus} commands"));
+        if opened.exchanges != self.exchanges || opened.commands != 0 {
+            let (exchanges, commands) = (opened.exchanges, opened.commands);
+            return Err(format!("{exchanges} exchanges, {commands} commands"));
         }
         let Some(mended) = &self.mended else {
-            return Ok(took);
+            // Credited itself, it is lawful; anything else could have failed for the wrong reason.
+            let lawful = self.expect == ["ok"];
+            return lawful.then_some(()).ok_or("no lawful neighbour".to_owned());
         };
         let opened = bench
             .open(mended)
             .map_err(|error| format!("mended: {error}"))?;
-        if opened.code != "ok" || opened.exchanges != 1 {
+        if opened.code != "ok" || opened.exchanges != 1 || opened.commands != 0 {
             return Err(format!("mended: {}: {}", opened.code, opened.shown));
         }
-        Ok(took.max(opened.took))
+        Ok(())
     }
 }
 
@@ -123,8 +165,8 @@ pub enum Status {
     Passed,
     /// What did not, input by input.
     Failed(Vec<String>),
-    /// The product does not have this yet; what of the row can run has run.
-    NotBuilt(&'static str),
+    /// Nothing of it can be tried on this system.
+    NotHere,
 }
 
 impl Status {
@@ -134,7 +176,7 @@ impl Status {
         match self {
             Self::Passed => "passed",
             Self::Failed(_) => "FAILED",
-            Self::NotBuilt(_) => "not built",
+            Self::NotHere => "not here",
         }
     }
 }
@@ -153,65 +195,140 @@ pub struct Outcome {
     pub status: Status,
     /// Inputs tried, neighbours not counted.
     pub inputs: usize,
-    /// The longest that one input took.
+    /// Lawful programs that were credited or gave their result beside them.
+    pub lawful: usize,
+    /// Why a script has no lawful program.
+    pub without_neighbour: Option<&'static str>,
+    /// What could not be tried on this system, and why.
+    pub left_out: Vec<String>,
+    /// The longest that one start of the terminal, or one run of the runner, took.
     pub slowest: Duration,
 }
 
 impl Row {
     /// Runs the row on `bench`.
     pub(crate) fn run(&self, bench: &Bench) -> Outcome {
+        let _others = bench.beside(matches!(self.check, Check::Alone(_)));
+        bench.begin();
         let judged = catch_unwind(AssertUnwindSafe(|| self.judge(bench)));
-        let (inputs, slowest, wrong) = judged.unwrap_or_else(|_| {
+        let (ran, wrong) = judged.unwrap_or_else(|_| {
             let wrong = vec!["the suite itself panicked".to_owned()];
-            (0, Duration::ZERO, wrong)
+            (Ran::default(), wrong)
         });
-        let not_built = NOT_BUILT.iter().find(|(id, _)| *id == self.id);
-        let status = match (wrong.is_empty(), not_built) {
-            (false, _) => Status::Failed(wrong),
-            (true, Some((_, why))) => Status::NotBuilt(why),
-            (true, None) => Status::Passed,
-        };
+        let seen = bench.seen();
+        let status = verdict(&ran, seen, bench.options.time_max, wrong);
         Outcome {
             id: self.id,
             title: self.title,
             through: self.check.through(),
             status,
-            inputs,
-            slowest,
+            inputs: ran.inputs,
+            lawful: seen.lawful,
+            without_neighbour: ran.without_neighbour,
+            left_out: ran.left_out,
+            slowest: seen.slowest,
         }
     }
 
-    fn judge(&self, bench: &Bench) -> (usize, Duration, Vec<String>) {
-        let mut slowest = Duration::ZERO;
+    fn judge(&self, bench: &Bench) -> (Ran, Vec<String>) {
         let mut wrong = Vec::new();
-        let mut note = |name: &str, result: Result<Duration, String>| match result {
-            Ok(took) => slowest = slowest.max(took),
-            Err(error) => wrong.push(format!("{name}: {error}")),
+        let mut note = |name: &str, result: Result<(), String>| {
+            if let Err(error) = result {
+                wrong.push(format!("{name}: {error}"));
+            }
         };
-        let inputs = match self.check {
+        let ran = match self.check {
             Check::Open(cases) => {
                 let cases = cases(&bench.maker());
                 for case in &cases {
                     note(&case.name, case.run(bench));
                 }
-                cases.len()
+                Ran::inputs(cases.len())
             }
             Check::Run(rides) => {
                 let rides = rides();
                 for ride in &rides {
                     note(ride.name(), ride.run(bench));
                 }
-                rides.len()
+                Ran::inputs(rides.len())
             }
-            Check::Script(script) => {
-                let begun = bench::now();
-                let result = script(bench);
-                let inputs = *result.as_ref().unwrap_or(&0);
-                // The bound is for one input; a script tries many.
-                note("script", result.map(|_| begun.elapsed()));
-                inputs
-            }
+            Check::Script(script) | Check::Alone(script) => match script(bench) {
+                Ok(ran) => ran,
+                Err(error) => {
+                    note("script", Err(error));
+                    Ran::default()
+                }
+            },
         };
-        (inputs, slowest, wrong)
+        (ran, wrong)
+    }
+}
+
+/// What a row comes to, after each of its inputs was judged: `wrong` is what those found.
+///
+/// A row in which no lawful program runs fails unless it says why, and so does one that tries nothing.
+fn verdict(ran: &Ran, seen: Seen, time_max: Duration, mut wrong: Vec<String>) -> Status {
+    if seen.slowest > time_max {
+        wrong.push(format!("took {} ms", seen.slowest.as_millis()));
+    }
+    let not_here = ran.inputs == 0 && !ran.left_out.is_empty();
+    if wrong.is_empty() && !not_here {
+        match (seen.lawful, ran.without_neighbour) {
+            (0, None) => wrong.push("no lawful neighbour ran".to_owned()),
+            (1.., Some(_)) => wrong.push("a reason for no neighbour, and one ran".to_owned()),
+            (0, Some(_)) | (1.., None) => {}
+        }
+        if ran.inputs == 0 {
+            wrong.push("nothing was tried".to_owned());
+        }
+    }
+    match (wrong.is_empty(), not_here) {
+        (false, _) => Status::Failed(wrong),
+        (true, true) => Status::NotHere,
+        (true, false) => Status::Passed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ran, Status, verdict};
+    use crate::bench::Seen;
+    use std::time::Duration;
+
+    const MAX: Duration = Duration::from_millis(crate::TIME_MAX_MS);
+
+    #[track_caller]
+    fn check(ran: Ran, lawful: usize, slowest: Duration, expected: Result<Status, &str>) {
+        let status = verdict(&ran, Seen { slowest, lawful }, MAX, Vec::new());
+        let expected = expected.unwrap_or_else(|why| Status::Failed(vec![why.to_owned()]));
+        assert_eq!(status, expected);
+    }
+
+    #[test]
+    fn a_row_passes_with_a_lawful_program_or_a_reason_and_within_its_time() {
+        let none = Duration::ZERO;
+        let passed = Ok(Status::Passed);
+        check(Ran::inputs(3), 1, none, passed.clone());
+        check(Ran::inputs(3), 0, none, Err("no lawful neighbour ran"));
+        let reasoned = Ran::inputs(3).without_neighbour("none can");
+        check(reasoned.clone(), 0, none, passed.clone());
+        let both = "a reason for no neighbour, and one ran";
+        check(reasoned, 1, none, Err(both));
+        check(Ran::inputs(0), 1, none, Err("nothing was tried"));
+        check(Ran::inputs(1), 1, MAX, passed);
+        let late = MAX + Duration::from_millis(1);
+        check(Ran::inputs(1), 1, late, Err("took 2001 ms"));
+    }
+
+    #[test]
+    fn what_cannot_be_tried_here_is_not_passed() {
+        let none = Duration::ZERO;
+        check(Ran::not_here("no /proc"), 0, none, Ok(Status::NotHere));
+        let some = Ran::inputs(2).leaving_out("one signal");
+        check(some, 2, none, Ok(Status::Passed));
+        let wrong = vec!["x".to_owned()];
+        let seen = Seen::default();
+        let status = verdict(&Ran::not_here("no /proc"), seen, MAX, wrong.clone());
+        assert_eq!(status, Status::Failed(wrong));
     }
 }

@@ -196,6 +196,9 @@ pub(crate) struct ConformanceArgs {
     /// The longest that one input may take, in milliseconds; more on a computer that is busy.
     #[arg(long, value_name = "MS", default_value_t = conformance::TIME_MAX_MS)]
     pub(crate) time_max: u64,
+    /// Repeat what is repeated as often as the table of cases asks; takes some minutes more.
+    #[arg(long)]
+    pub(crate) full: bool,
     /// Print the report as the page docs/conformance.md.
     #[arg(long, conflicts_with = "json")]
     page: bool,

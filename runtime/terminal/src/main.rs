@@ -92,6 +92,7 @@ fn judge(args: &ConformanceArgs, lang: Lang, person: &mut Console) -> Report {
                 now: unix_now(),
                 only: args.only(),
                 time_max: Duration::from_millis(args.time_max),
+                full: args.full,
             };
             suite::run(&options, args.form(), lang, person)
         }

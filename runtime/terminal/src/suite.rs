@@ -35,8 +35,8 @@ fn finished(mut report: Report, outcomes: &[Outcome], form: Form, lang: Lang) ->
         let rows = outcomes.iter();
         rows.filter(|outcome| outcome.status.word() == word).count()
     };
-    let [passed, failed, not_built] = ["passed", "FAILED", "not built"].map(count);
-    let verdict = match (failed, not_built) {
+    let [passed, failed, not_here] = ["passed", "FAILED", "not here"].map(count);
+    let verdict = match (failed, not_here) {
         (0, 0) => "passed",
         (0, _) => "incomplete",
         (_, _) => "failed",
@@ -45,7 +45,7 @@ fn finished(mut report: Report, outcomes: &[Outcome], form: Form, lang: Lang) ->
     report.fact("rows", outcomes.iter().map(document).collect::<Vec<_>>());
     report.fact("passed", passed);
     report.fact("failed", failed);
-    report.fact("not_built", not_built);
+    report.fact("not_here", not_here);
     report.lines = match form {
         Form::Page => conformance::page(outcomes)
             .lines()
@@ -55,10 +55,12 @@ fn finished(mut report: Report, outcomes: &[Outcome], form: Form, lang: Lang) ->
             let mut lines: Vec<_> = outcomes.iter().map(line).collect();
             lines.push(match lang {
                 Lang::En => format!(
-                    "{verdict}: {passed} passed, {failed} failed, {not_built} not built yet"
+                    "{verdict}: {passed} passed, {failed} failed, {not_here} cannot be tried here"
                 ),
                 Lang::Ja => {
-                    format!("{verdict}: 合格 {passed}、不合格 {failed}、未実装 {not_built}")
+                    format!(
+                        "{verdict}: 合格 {passed}、不合格 {failed}、ここでは実行不可 {not_here}"
+                    )
                 }
             });
             lines
@@ -90,17 +92,19 @@ fn line(outcome: &Outcome) -> String {
         "{id:<4} {word:<9} {inputs:>6} inputs {:>5} ms  {title}",
         slowest.as_millis()
     );
+    let mut more = outcome.left_out.clone();
     match &outcome.status {
-        Status::Passed => line,
-        Status::NotBuilt(why) => format!("{line} ({why})"),
-        Status::Failed(wrong) => terminal::escape::shown(&format!("{line} ({})", wrong.join("; "))),
+        Status::Passed | Status::NotHere if more.is_empty() => return line,
+        Status::Passed | Status::NotHere => {}
+        Status::Failed(wrong) => more.extend_from_slice(wrong),
     }
+    terminal::escape::shown(&format!("{line} ({})", more.join("; ")))
 }
 
 fn document(outcome: &Outcome) -> Value {
     let (status, details) = match &outcome.status {
         Status::Passed => ("passed", Vec::new()),
-        Status::NotBuilt(why) => ("not-built", vec![(*why).to_owned()]),
+        Status::NotHere => ("not-here", Vec::new()),
         Status::Failed(wrong) => ("failed", wrong.clone()),
     };
     json!({
@@ -109,7 +113,10 @@ fn document(outcome: &Outcome) -> Value {
         "through": outcome.through,
         "status": status,
         "details": details,
+        "left_out": outcome.left_out,
+        "without_neighbour": outcome.without_neighbour,
         "inputs": outcome.inputs,
+        "lawful": outcome.lawful,
         "slowest_ms": u64::try_from(outcome.slowest.as_millis()).unwrap_or(u64::MAX),
     })
 }

@@ -5,15 +5,14 @@ use money::{Amount, Currency};
 use wire::exchange::Refusal;
 use wire::signed::key_id;
 
+use super::counts::{new_roots, replaced_meanwhile, times};
 use super::mails::mail;
 use crate::bench::{Bench, Input};
 use crate::guest::{Guest, sends};
 use crate::issuer::{Behaviour, Key, SMALL_ORDER};
 use crate::maker::{Maker, body, signed_again};
-use crate::row::{Case, Check, Row, case, guest};
+use crate::row::{Case, Check, Ran, Row, case, changed, guest};
 use crate::wasm;
-
-const DAY: u64 = 86_400;
 
 // Places in a file (docs/program-format.md, "Signature").
 const SECTION: usize = 8;
@@ -152,34 +151,22 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "B15",
         title: "the program opened again after success: its receipt, and nothing runs",
-        check: Check::Script(replayed),
+        check: Check::Script(|bench| replayed(bench).map(Ran::inputs)),
     },
     Row {
         id: "B16",
         title: "one order number, two programs, both signed",
-        check: Check::Script(conflicting),
+        check: Check::Script(|bench| conflicting(bench).map(Ran::inputs)),
     },
     Row {
         id: "B17",
         title: "order expired, not yet valid; clock set back",
-        check: Check::Open(|maker| {
-            let now = maker.now;
-            vec![
-                order(maker, "expired", "E_TIME", |order| {
-                    order.created = now - 10 * DAY;
-                    order.expires = now - 2 * DAY;
-                }),
-                order(maker, "not yet valid", "E_TIME", |order| {
-                    order.created = now + 2 * DAY;
-                    order.expires = now + 10 * DAY;
-                }),
-            ]
-        }),
+        check: Check::Script(|bench| times(bench).map(Ran::inputs)),
     },
     Row {
         id: "B18",
         title: "an order of another issuer, or for another card",
-        check: Check::Script(other_audience),
+        check: Check::Script(|bench| other_audience(bench).map(Ran::inputs)),
     },
     Row {
         id: "B19",
@@ -193,13 +180,13 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         id: "B21",
-        title: "rotation of the root key: signed by the old one, two deep, in a loop",
-        check: Check::Script(|_| Ok(0)),
+        title: "a new root: named by the old one, two deep, in a loop, by a stranger, by nobody",
+        check: Check::Script(|bench| new_roots(bench).map(Ran::inputs)),
     },
     Row {
         id: "B22",
         title: "bytes replaced between verification and compile",
-        check: Check::Script(replaced_meanwhile),
+        check: Check::Script(|bench| replaced_meanwhile(bench).map(Ran::inputs)),
     },
 ];
 
@@ -213,17 +200,6 @@ fn signed_by(maker: &Maker<'_>, name: &str, key: Key, code: &'static str) -> Cas
     file(name, draft.by(key).file(maker, &Guest::lawful()), code).mended(lawful)
 }
 
-fn order(
-    maker: &Maker<'_>,
-    name: &str,
-    code: &'static str,
-    change: impl FnOnce(&mut program::Order),
-) -> Case {
-    let draft = maker.draft();
-    let lawful = draft.clone().file(maker, &Guest::lawful());
-    file(name, draft.with(change).file(maker, &Guest::lawful()), code).mended(lawful)
-}
-
 fn replaced(bytes: &[u8], range: core::ops::Range<usize>, by: &[u8]) -> Vec<u8> {
     [&bytes[..range.start], by, &bytes[range.end..]].concat()
 }
@@ -234,46 +210,57 @@ fn weak_signatures(maker: &Maker<'_>) -> Vec<Case> {
         0xED, 0xD3, 0xF5, 0x5C, 0x1A, 0x63, 0x12, 0x58, 0xD6, 0x9C, 0xF7, 0xA2, 0xDE, 0xF9, 0xDE,
         0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
     ];
-    let whole = maker.lawful();
-    let with = |signature: &[u8]| replaced(&whole, SIGNATURE..BODY, signature);
-    let s_at = SIGNATURE + 32;
-    let mut larger = whole[s_at..BODY].to_vec();
-    let mut carry = 0_u16;
-    for (byte, add) in larger.iter_mut().zip(ORDER) {
-        let sum = u16::from(*byte) + u16::from(add) + carry;
-        [*byte, _] = sum.to_le_bytes();
-        carry = sum >> 8;
-    }
-    let larger = [&whole[SIGNATURE..s_at], larger.as_slice()].concat();
+    let changed =
+        |name: &str, change: &dyn Fn(&[u8]) -> Vec<u8>| changed(maker, name, "E_SIG", change);
+    let with = |whole: &[u8], signature: &[u8]| replaced(whole, SIGNATURE..BODY, signature);
+    // The same point, another number for it: S plus the order of the group.
+    let larger = |whole: &[u8]| {
+        let s_at = SIGNATURE + 32;
+        let mut carry = 0_u16;
+        let mut larger = whole[s_at..BODY].to_vec();
+        for (byte, add) in larger.iter_mut().zip(ORDER) {
+            let sum = u16::from(*byte) + u16::from(add) + carry;
+            [*byte, _] = sum.to_le_bytes();
+            carry = sum >> 8;
+        }
+        with(
+            whole,
+            &[&whole[SIGNATURE..s_at], larger.as_slice()].concat(),
+        )
+    };
     // Under the neutral element as key any message verifies with R neutral and S zero.
     let neutral = [SMALL_ORDER, [0; 32]].concat();
-    let small = replaced(&with(&neutral), KEY_ID..KEY_ID + 12, &key_id(&SMALL_ORDER));
     let other = Key::Program.signing().sign(b"another message").to_bytes();
     vec![
-        file("zero", with(&[0; 64]), "E_SIG").mended(maker.lawful()),
-        file("S + L", with(&larger), "E_SIG"),
-        file("R of small order", with(&neutral), "E_SIG"),
-        file("key of small order", small, "E_SIG"),
-        file("of another message", with(&other), "E_SIG").mended(whole),
+        changed("zero", &|whole| with(whole, &[0; 64])),
+        changed("S + L", &larger),
+        changed("R of small order", &|whole| with(whole, &neutral)),
+        changed("key of small order", &|whole| {
+            let id = key_id(&SMALL_ORDER);
+            replaced(&with(whole, &neutral), KEY_ID..KEY_ID + 12, &id)
+        }),
+        changed("of another message", &|whole| with(whole, &other)),
     ]
 }
 
 fn misplaced(maker: &Maker<'_>) -> Vec<Case> {
-    let whole = maker.lawful();
-    let section = whole[SECTION..BODY].to_vec();
-    let rest = body(&whole);
-    let missing = replaced(&whole, SECTION..BODY, b"");
-    let second = replaced(&whole, BODY..BODY, &section);
-    let second_signed = signed_again(&[section.as_slice(), rest].concat());
-    let late = [&whole[..SECTION], rest, section.as_slice()].concat();
+    let section = |whole: &[u8]| whole[SECTION..BODY].to_vec();
     let draft = maker.draft();
     let template = Guest::lawful().template(&draft.instruction());
-    let nested = [&template[..8], &section, &template[8..]].concat();
+    let nested = [&template[..8], &section(&maker.lawful()), &template[8..]].concat();
     vec![
-        file("missing", missing, "E_SIG_FORM").mended(maker.lawful()),
-        file("second", second, "E_SIG"),
-        file("second, signed", second_signed, "E_MANIFEST"),
-        file("last", late, "E_SIG_FORM").mended(whole),
+        changed(maker, "missing", "E_SIG_FORM", |whole| {
+            replaced(whole, SECTION..BODY, b"")
+        }),
+        changed(maker, "second", "E_SIG", |whole| {
+            replaced(whole, BODY..BODY, &section(whole))
+        }),
+        changed(maker, "second, signed", "E_MANIFEST", |whole| {
+            signed_again(&[section(whole).as_slice(), body(whole)].concat())
+        }),
+        changed(maker, "last", "E_SIG_FORM", |whole| {
+            [&whole[..SECTION], body(whole), &section(whole)].concat()
+        }),
         file(
             "nested",
             draft.clone().file_of(maker, nested),
@@ -284,16 +271,9 @@ fn misplaced(maker: &Maker<'_>) -> Vec<Case> {
 }
 
 fn long_lengths(maker: &Maker<'_>) -> Vec<Case> {
-    let whole = maker.lawful();
-    let one = |at: usize| [whole[at] | 0x80, 0];
-    let mut cases = vec![
-        file(
-            "section",
-            replaced(&whole, SECTION_LEN..NAME_LEN, b"\x81\x81\0"),
-            "E_SIG_FORM",
-        )
-        .mended(maker.lawful()),
-    ];
+    let mut cases = vec![changed(maker, "section", "E_SIG_FORM", |whole| {
+        replaced(whole, SECTION_LEN..NAME_LEN, b"\x81\x81\0")
+    })];
     for (name, at) in [
         ("name", NAME_LEN),
         ("sets", SETS),
@@ -301,21 +281,22 @@ fn long_lengths(maker: &Maker<'_>) -> Vec<Case> {
         ("hashes", HASHES),
         ("signatures", SIGNATURES),
     ] {
-        let bytes = replaced(&whole, at..at + 1, &one(at));
-        cases.push(file(name, bytes, "E_SIG_FORM"));
+        cases.push(changed(maker, name, "E_SIG_FORM", |whole| {
+            replaced(whole, at..at + 1, &[whole[at] | 0x80, 0])
+        }));
     }
     // The template's length in the body, two bytes or three, in one more; signed again.
-    let rest = body(&whole);
-    let at = 271 + 1;
-    let len = rest[at..].iter().position(|byte| byte & 0x80 == 0);
-    let last = at + len.expect("a length ends");
-    let longer = replaced(rest, last..last + 1, &[rest[last] | 0x80, 0]);
-    cases.push(file("template, signed", signed_again(&longer), "E_MANIFEST").mended(whole));
+    cases.push(changed(maker, "template, signed", "E_MANIFEST", |whole| {
+        let rest = body(whole);
+        let at = 271 + 1;
+        let len = rest[at..].iter().position(|byte| byte & 0x80 == 0);
+        let last = at + len.expect("a length ends");
+        signed_again(&replaced(rest, last..last + 1, &[rest[last] | 0x80, 0]))
+    }));
     cases
 }
 
 fn counts(maker: &Maker<'_>) -> Vec<Case> {
-    let whole = maker.lawful();
     let mut cases = Vec::new();
     for (name, at, numbers) in [
         ("sets", SETS, [0, 2, 64, 0xFFFF_FFFF]),
@@ -325,60 +306,62 @@ fn counts(maker: &Maker<'_>) -> Vec<Case> {
         for number in numbers {
             let mut count = Vec::new();
             wasm::push_leb(&mut count, number);
-            let bytes = replaced(&whole, at..at + 1, &count);
-            cases.push(file(format!("{number} {name}"), bytes, "E_SIG_FORM"));
+            let name = format!("{number} {name}");
+            cases.push(changed(maker, name, "E_SIG_FORM", |whole| {
+                replaced(whole, at..at + 1, &count)
+            }));
         }
     }
     // Two hashes with the second one there, as the independent tool writes them.
-    let hash = whole[HASH..SIGNATURES].to_vec();
-    let two = replaced(&whole, SIGNATURES..SIGNATURES, &hash);
-    let two = replaced(&two, HASHES..HASH, b"\x02");
-    cases.push(file("two whole hashes", two, "E_SIG_FORM").mended(whole));
+    cases.push(changed(maker, "two whole hashes", "E_SIG_FORM", |whole| {
+        let two = replaced(whole, SIGNATURES..SIGNATURES, &whole[HASH..SIGNATURES]);
+        replaced(&two, HASHES..HASH, b"\x02")
+    }));
     cases
 }
 
 fn delimiters(maker: &Maker<'_>) -> Vec<Case> {
-    let whole = maker.lawful();
     let delimiter = wasm::custom("signature_delimiter", &[7; 16]);
-    let with = replaced(&whole, whole.len()..whole.len(), &delimiter);
-    let signed = signed_again(&[body(&whole), &delimiter].concat());
-    let cut = signed[..signed.len() - delimiter.len()].to_vec();
+    let signed = |whole: &[u8]| signed_again(&[body(whole), &delimiter].concat());
     vec![
-        file("behind the end", with, "E_SIG").mended(maker.lawful()),
-        file("behind the end, signed", signed, "E_MANIFEST"),
-        file("cut at it", cut, "E_SIG").mended(whole),
+        changed(maker, "behind the end", "E_SIG", |whole| {
+            [whole, &delimiter].concat()
+        }),
+        changed(maker, "behind the end, signed", "E_MANIFEST", signed),
+        changed(maker, "cut at it", "E_SIG", |whole| {
+            signed(whole)[..whole.len()].to_vec()
+        }),
     ]
 }
 
 fn changed_body(maker: &Maker<'_>) -> Vec<Case> {
-    let whole = maker.lawful();
-    let sections = wasm::sections(&whole);
-    let joined = |sections: &[wasm::Section]| wasm::join(&whole, sections);
-    let mut removed = sections.clone();
-    removed.remove(1);
-    let mut swapped = sections.clone();
-    swapped.swap(1, 2);
-    let mut added = sections.clone();
-    added.insert(1, (0, b"\x04note".to_vec()));
-    let digit = replaced_amount(maker);
+    let changed = |name: &str, change: &dyn Fn(&mut Vec<wasm::Section>)| {
+        changed(maker, name, "E_SIG", |whole| {
+            let mut sections = wasm::sections(whole);
+            change(&mut sections);
+            wasm::join(whole, &sections)
+        })
+    };
     vec![
-        file("removed", joined(&removed), "E_SIG").mended(maker.lawful()),
-        file("reordered", joined(&swapped), "E_SIG"),
-        file("added", joined(&added), "E_SIG").mended(joined(&sections)),
-        digit,
+        changed("removed", &|sections| drop(sections.remove(1))),
+        changed("reordered", &|sections| sections.swap(1, 2)),
+        changed("added", &|sections| {
+            sections.insert(1, (0, b"\x04note".to_vec()));
+        }),
+        replaced_amount(maker),
     ]
 }
 
 /// 2,500 becomes 2,501 in the order bytes.
 fn replaced_amount(maker: &Maker<'_>) -> Case {
-    let whole = maker.lawful();
-    let amount = [0x19, 0x09, 0xC4];
-    let at = whole
-        .windows(amount.len())
-        .rposition(|window| window == amount)
-        .expect("the amount in CBOR");
-    let changed = replaced(&whole, at + 2..at + 3, &[0xC5]);
-    file("a digit", changed, "E_SIG").mended(whole)
+    changed(maker, "a digit", "E_SIG", |whole| {
+        let amount = [0x19, 0x09, 0xC4];
+        let at = whole
+            .windows(amount.len())
+            .rposition(|window| window == amount)
+            .expect("the amount in CBOR");
+        replaced(whole, at + 2..at + 3, &[0xC5])
+    })
 }
 
 fn replayed(bench: &Bench) -> Result<usize, String> {
@@ -459,36 +442,27 @@ fn other_audience(bench: &Bench) -> Result<usize, String> {
 }
 
 fn versions(maker: &Maker<'_>) -> Vec<Case> {
-    let draft = maker.draft();
-    let whole = draft.clone().file(maker, &Guest::lawful());
-    let template = Guest::lawful().template(&draft.instruction());
-    let draft = draft.with(|order| {
-        order.template_hash = program::Template::new(template).expect("headed").hash();
-    });
-    let order = draft.order.encode().expect("within bounds");
-    let order = order.as_bytes();
-    let rest = body(&whole);
-    let at = rest
-        .windows(order.len())
-        .position(|window| window == order)
-        .expect("the order bytes in the body");
-    // An array, then the version.
-    let version = at + 1;
     [0, 2, 23]
         .map(|number| {
-            let changed = replaced(rest, version..version + 1, &[number]);
-            file(
-                format!("version {number}"),
-                signed_again(&changed),
-                "E_VERSION",
-            )
-            .mended(whole.clone())
+            let draft = maker.draft();
+            let whole = draft.clone().file(maker, &Guest::lawful());
+            let template = Guest::lawful().template(&draft.instruction());
+            let draft = draft.with(|order| {
+                order.template_hash = program::Template::new(template).expect("headed").hash();
+            });
+            let order = draft.order.encode().expect("within bounds");
+            let order = order.as_bytes();
+            let rest = body(&whole);
+            let at = rest
+                .windows(order.len())
+                .position(|window| window == order)
+                .expect("the order bytes in the body");
+            // An array, then the version.
+            let changed = replaced(rest, at + 1..at + 2, &[number]);
+            let name = format!("version {number}");
+            file(name, signed_again(&changed), "E_VERSION").mended(whole)
         })
-        .into_iter()
-        .enumerate()
-        // One remittance is credited once; the others only need to be refused.
-        .map(|(place, case)| if place == 0 { case } else { case.alone() })
-        .collect()
+        .to_vec()
 }
 
 fn other_remittance(maker: &Maker<'_>) -> Vec<Case> {
@@ -509,7 +483,8 @@ fn other_remittance(maker: &Maker<'_>) -> Vec<Case> {
                 .clone()
                 .file(maker, &sends("exchange", &token.instruction())),
             "E_POLICY",
-        ),
+        )
+        .mended(maker.lawful()),
         guest(
             maker,
             "no request",
@@ -518,27 +493,4 @@ fn other_remittance(maker: &Maker<'_>) -> Vec<Case> {
             &Guest::lawful(),
         ),
     ]
-}
-
-/// A pipe gives its bytes once: what is verified there is what runs, there is nothing to read again.
-fn replaced_meanwhile(bench: &Bench) -> Result<usize, String> {
-    let opened = bench.open(&Input::Pipe(bench.maker().lawful(), 0))?;
-    if opened.code != "ok" || opened.exchanges != 1 {
-        return Err(format!("from a pipe: {}", opened.code));
-    }
-    // A file that becomes another one while the terminal waits for the issuer.
-    let maker = bench.maker();
-    let (one, two) = (maker.lawful(), maker.file(&Guest::returns("(unreachable)")));
-    let path = bench.path("replaced.tegata");
-    let io = |error: std::io::Error| error.to_string();
-    std::fs::write(&path, one).map_err(io)?;
-    let swapped = path.clone();
-    bench.issuer.before_answering(move || {
-        let _written = std::fs::write(&swapped, &two);
-    });
-    let opened = bench.open(&Input::Path(path))?;
-    match (opened.code.as_str(), opened.exchanges) {
-        ("ok", 1) => Ok(2),
-        (code, _) => Err(format!("a file replaced while it runs: {code}")),
-    }
 }

@@ -438,11 +438,7 @@ fn features(maker: &Maker<'_>) -> Vec<Case> {
     ]
     .map(|(name, part)| (name, part, "(func (result i64) i64.const 1)"))
     .map(|(name, part, lawful)| parts(maker, name, part, "E_FEATURE", lawful))
-    .into_iter()
-    .enumerate()
-    // All have the same neighbour: every fifth with it.
-    .map(|(place, case)| if place % 5 == 0 { case } else { case.alone() })
-    .collect();
+    .to_vec();
     for (name, limits) in [
         ("64-bit memory", "i64 1 1"),
         ("shared memory", "1 1 shared"),

@@ -42,7 +42,7 @@ pub(crate) const ROWS: &[Row] = &[
             ]
             .map(|name| {
                 let to = format!("(import \"tegata:terminal/{name}\"");
-                edited(maker, name, NETWORK, &to, "E_FORMAT")
+                edited(maker, name, NETWORK, &to, "E_IMPORT")
             })
             .into_iter()
             .chain([outer(
@@ -60,7 +60,7 @@ pub(crate) const ROWS: &[Row] = &[
         check: Check::Open(|maker| {
             let function = "(export \"exchange\" (func (type $call)))";
             let more = format!("{function} (export \"raw\" (func (type $call)))");
-            vec![edited(maker, "function", function, &more, INNER)]
+            vec![edited(maker, "function", function, &more, "E_IMPORT_TYPE")]
         }),
     },
     Row {
@@ -68,7 +68,7 @@ pub(crate) const ROWS: &[Row] = &[
         title: "other parameters, results and enums in a known interface",
         check: Check::Open(|maker| {
             [
-                ("parameter's name", "(param \"request\" $bytes)", "(param \"url\" $bytes)", INNER),
+                ("parameter's name", "(param \"request\" $bytes)", "(param \"url\" $bytes)", "E_IMPORT_TYPE"),
                 (
                     "list of u16",
                     "(type $bytes (list u8))\n    (type $answer (result $bytes (error $error)))\n    (type $call (func (param \"request\"",
@@ -79,7 +79,7 @@ pub(crate) const ROWS: &[Row] = &[
                     "a case less",
                     "(enum \"offline\" \"denied\" \"limit\" \"timeout\" \"failed\")",
                     "(enum \"offline\" \"denied\" \"limit\" \"timeout\")",
-                    INNER,
+                    "E_IMPORT_TYPE",
                 ),
             ]
             .map(|(name, from, to, code)| edited(maker, name, from, to, code))
@@ -127,15 +127,20 @@ pub(crate) const ROWS: &[Row] = &[
                     "(export \"tegata:terminal/program@0.1.1\" (instance $exported))",
                 ),
                 ("a function", EXPORT, "(export \"run\" (func $run))"),
-                (
-                    "another failure enum",
-                    "\"protocol\" \"refused\"))",
-                    "\"protocol\"))",
-                ),
                 ("one more", EXPORT, &twice),
             ]
-            .map(|(name, from, to)| edited(maker, name, from, to, INNER))
+            .map(|(name, from, to)| edited(maker, name, from, to, "E_EXPORT"))
             .into_iter()
+            .chain([guest(
+                maker,
+                "another failure enum",
+                // Where the template declares it, and where it makes its instance of it.
+                &Guest::lawful()
+                    .edited("\"protocol\" \"refused\"))", "\"protocol\"))")
+                    .edited("\"protocol\" \"refused\"))", "\"protocol\"))"),
+                "E_EXPORT",
+                &Guest::lawful(),
+            )])
             .chain([outer(
                 maker,
                 "the program's own export",
@@ -152,12 +157,8 @@ pub(crate) const ROWS: &[Row] = &[
     },
 ];
 
-/// The template's own interface is judged by the validator, against the wrapper around it: what it
-/// lacks, or has otherwise, makes the whole no component.
-const INNER: &str = "E_FORMAT";
-
 fn import(maker: &Maker<'_>, text: &str) -> Case {
-    components(maker, text, text, "E_FORMAT", "(type (list u8))")
+    components(maker, text, text, "E_IMPORT", "(type (list u8))")
 }
 
 /// The program around the template, which is the same in every file, changed and signed again.

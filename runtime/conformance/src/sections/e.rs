@@ -9,7 +9,7 @@ use crate::bench::Bench;
 use crate::guest::{Guest, sends, sequence};
 use crate::maker::Maker;
 use crate::ride::{self, Ride, Script};
-use crate::row::{Case, Check, Row, guest};
+use crate::row::{Case, Check, Ran, Row, guest};
 
 /// Where `run` is lifted, in the text of the guest.
 const LIFT: &str = "(func $run (result $result) (canon lift (core func $run)";
@@ -104,12 +104,12 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "E7",
         title: "a runner that stalls",
-        check: Check::Script(stalled),
+        check: Check::Script(|bench| stalled(bench).map(Ran::inputs)),
     },
     Row {
         id: "E8",
         title: "a reader that never answers, a slow host",
-        check: Check::Script(slow_host),
+        check: Check::Script(|bench| slow_host(bench).map(Ran::inputs)),
     },
     Row {
         id: "E9",
@@ -202,12 +202,12 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "E14",
         title: "a runner that dies or speaks something else",
-        check: Check::Script(no_runner),
+        check: Check::Script(|bench| no_runner(bench).map(Ran::inputs)),
     },
     Row {
         id: "E15",
         title: "a compile that takes too long",
-        check: Check::Script(long_compile),
+        check: Check::Script(|bench| long_compile(bench).map(Ran::inputs)),
     },
     Row {
         id: "E16",

@@ -3,7 +3,7 @@
 use crate::bench::Bench;
 use crate::guest::Guest;
 use crate::ride::{self, Script};
-use crate::row::{Check, Row, guest};
+use crate::row::{Check, Ran, Row, guest};
 
 /// Stack of a thread on which the terminal's side of a run must still work.
 const SMALL_STACK: usize = 256 << 10;
@@ -59,12 +59,12 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "G3",
         title: "a call to the host from ever deeper in the stack, to the edge",
-        check: Check::Script(from_the_edge),
+        check: Check::Script(|bench| from_the_edge(bench).map(Ran::inputs)),
     },
     Row {
         id: "G4",
         title: "the terminal's side on a thread with a stack of 256 KiB",
-        check: Check::Script(small_stack),
+        check: Check::Script(|bench| small_stack(bench).map(Ran::inputs)),
     },
     Row {
         id: "G5",

@@ -6,7 +6,7 @@ use super::UID;
 use crate::bench::{Bench, Input};
 use crate::guest::{Guest, sends, sequence};
 use crate::ride::{Answers, Ride};
-use crate::row::{Check, Row, guest};
+use crate::row::{Check, Ran, Row, guest};
 
 /// `denied`, returned by the guest as the failure of the same number.
 const DENIED: &str = "E_PROGRAM_READER";
@@ -160,6 +160,12 @@ pub(crate) const ROWS: &[Row] = &[
                 denied_selected("handshake of another key", &[0x90, 0x71, 0, 0, 2, 0, 0, 0]),
                 denied_selected("older handshake", &[0x90, 0xAA, 0, 0, 1, 0, 0]),
             ];
+            let twice = sequence(&[
+                ("transmit", &SELECT),
+                ("transmit", &HANDSHAKE),
+                ("transmit", &SELECT),
+                ("transmit", &HANDSHAKE),
+            ]);
             let third = sequence(&[
                 ("transmit", &SELECT),
                 ("transmit", &HANDSHAKE),
@@ -171,7 +177,8 @@ pub(crate) const ROWS: &[Row] = &[
             rides.push(
                 Ride::new("a third handshake", third, DENIED)
                     .card(vec![done()])
-                    .reaching(5, 0),
+                    .reaching(5, 0)
+                    .mended(twice),
             );
             rides
         }),
@@ -331,7 +338,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "I11",
         title: "two programs at one reader",
-        check: Check::Script(one_reader),
+        check: Check::Script(|bench| one_reader(bench).map(Ran::inputs)),
     },
     Row {
         id: "I12",
@@ -350,15 +357,21 @@ pub(crate) const ROWS: &[Row] = &[
 ];
 
 fn one_reader(bench: &Bench) -> Result<usize, String> {
-    let spec = card_reader::ReaderSpec::Emulated(bench.card_path());
+    // A card in a file: its lock is what two programs contend for.
+    let path = bench.path("shared.card");
+    let card = card_sim::Card::new([4, 1, 2, 3, 4, 5, 6], [7; 32]);
+    card_reader::create(&path, &card).map_err(|error| error.to_string())?;
+    let spec = card_reader::ReaderSpec::Emulated(path);
     let held = card_reader::open(&spec).map_err(|error| error.to_string())?;
-    let input = Input::file(bench.maker().lawful());
-    let busy = bench.open(&input)?;
+    let file = bench.path("shared.tegata");
+    std::fs::write(&file, bench.maker().lawful()).map_err(|error| error.to_string())?;
+    let (text, reader) = (file.to_string_lossy(), spec.to_string());
+    let busy = bench.start(&["open", &text, "--reader", &reader, "--yes"], None)?;
     drop(held);
     if busy.code != "E_READER_BUSY" || busy.exchanges != 0 {
         return Err(format!("held by another: {}", busy.code));
     }
-    let free = bench.open(&input)?;
+    let free = bench.open(&Input::Path(file))?;
     match free.code.as_str() {
         "ok" => Ok(1),
         code => Err(format!("free again: {code}")),

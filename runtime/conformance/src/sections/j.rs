@@ -8,13 +8,13 @@ use crate::bench::{Bench, Input};
 use crate::guest::{Guest, floods, sends};
 use crate::issuer::{Behaviour, ok};
 use crate::ride::Ride;
-use crate::row::{Check, Row, guest};
+use crate::row::{Check, Ran, Row, guest};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "J1",
         title: "no request chooses its destination: fixed host and path, fixed headers",
-        check: Check::Script(destination),
+        check: Check::Script(|bench| destination(bench).map(Ran::inputs)),
     },
     Row {
         id: "J2",
@@ -48,27 +48,27 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "J3",
         title: "replies too long, compressed, chunked without end, cut short",
-        check: Check::Script(replies),
+        check: Check::Script(|bench| replies(bench).map(Ran::inputs)),
     },
     Row {
         id: "J4",
         title: "redirects to other hosts, to http, to this computer",
-        check: Check::Script(redirects),
+        check: Check::Script(|bench| redirects(bench).map(Ran::inputs)),
     },
     Row {
         id: "J5",
         title: "a captive portal's page, another media type, an error page",
-        check: Check::Script(portals),
+        check: Check::Script(|bench| portals(bench).map(Ran::inputs)),
     },
     Row {
         id: "J6",
         title: "nothing is sent before consent",
-        check: Check::Script(no_consent),
+        check: Check::Script(|bench| no_consent(bench).map(Ran::inputs)),
     },
     Row {
         id: "J7",
         title: "a reply of another remittance",
-        check: Check::Script(foreign_reply),
+        check: Check::Script(|bench| foreign_reply(bench).map(Ran::inputs)),
     },
     Row {
         id: "J8",
@@ -97,7 +97,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "J9",
         title: "the connection breaks: a clean failure, and the same program runs later",
-        check: Check::Script(broken),
+        check: Check::Script(|bench| broken(bench).map(Ran::inputs)),
     },
 ];
 
@@ -246,7 +246,7 @@ fn no_consent(bench: &Bench) -> Result<usize, String> {
     let path = bench.path("unasked.tegata");
     std::fs::write(&path, bench.maker().lawful()).map_err(|error| error.to_string())?;
     let text = path.to_string_lossy();
-    let reader = format!("emulated:{}", bench.card_path().display());
+    let reader = bench.reader();
     let asked = bench.start(&["open", &text, "--reader", &reader], None)?;
     if asked.code != "E_NO_CONSENT" || asked.exchanges != 0 {
         return Err(format!("without consent: {}", asked.code));

@@ -1,11 +1,14 @@
 //! K: leakage and determinism.
 
+use wire::exchange::Refusal;
+
 use super::UID;
 use super::c::components;
 use crate::bench::{Bench, Input};
 use crate::guest::{Guest, sends, sequence};
+use crate::issuer::Behaviour;
 use crate::ride::{self, Script};
-use crate::row::{Check, Row, case, guest};
+use crate::row::{Check, Ran, Row, case, guest};
 
 /// Rounds of [`rounds`] that just fit into the fuel of a run, on every machine.
 const ROUNDS: u64 = 249_963;
@@ -13,8 +16,8 @@ const ROUNDS: u64 = 249_963;
 pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "K1",
-        title: "the same program with the same answers: the same calls and the same result",
-        check: Check::Script(twice_the_same),
+        title: "the same program with the same answers: the same calls, result and fuel",
+        check: Check::Script(|bench| twice_the_same(bench).map(Ran::inputs)),
     },
     Row {
         id: "K2",
@@ -29,7 +32,7 @@ pub(crate) const ROWS: &[Row] = &[
             ]
             .map(|name| {
                 let import = format!("(import \"{name}\" (instance))");
-                components(maker, name, &import, "E_FORMAT", "(type (list u8))")
+                components(maker, name, &import, "E_IMPORT", "(type (list u8))")
             })
             .to_vec()
         }),
@@ -52,12 +55,12 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "K4",
         title: "memory that a program did not write holds nothing of the host",
-        check: Check::Script(nothing_of_the_host),
+        check: Check::Script(|bench| nothing_of_the_host(bench).map(Ran::inputs)),
     },
     Row {
         id: "K5",
         title: "claim token, card's UID and request in messages, document and log",
-        check: Check::Script(nothing_in_the_log),
+        check: Check::Script(|bench| nothing_in_the_log(bench).map(Ran::inputs)),
     },
     Row {
         id: "K6",
@@ -114,7 +117,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "K9",
         title: "the fuel of a run ends at the same instruction on every machine",
-        check: Check::Script(same_fuel),
+        check: Check::Script(|bench| same_fuel(bench).map(Ran::inputs)),
     },
 ];
 
@@ -164,10 +167,12 @@ fn twice_the_same(bench: &Bench) -> Result<usize, String> {
             ridden.result,
             ridden.script.commands,
             ridden.script.requests,
+            ridden.script.fuel,
         )
     });
     let [first, second, third] = &runs;
-    if first.0 == "ok" && first == second && second == third {
+    let told = first.4.is_some_and(|fuel| fuel > 0);
+    if first.0 == "ok" && told && first == second && second == third {
         Ok(runs.len())
     } else {
         Err(format!("{runs:?}"))
@@ -198,46 +203,71 @@ fn nothing_of_the_host(bench: &Bench) -> Result<usize, String> {
     Ok(count)
 }
 
+/// Secrets in the claim token, the request and the card's answer, through every kind of end.
 fn nothing_in_the_log(bench: &Bench) -> Result<usize, String> {
     let maker = bench.maker();
     let canary = [0xA5, 0x5A, 0xC3, 0x3C, 0x96, 0x69, 0xF0, 0x0F];
-    let draft = maker.draft().with(|order| {
-        order.claim_token = [canary; 4].concat().try_into().expect("four times eight");
-    });
-    let failing = Guest::returns("(unreachable)");
-    let instruction = draft.instruction();
     let uid = [4, 1, 2, 3, 4, 5, 6];
-    for guest in [&sends("transmit", &UID), &failing] {
-        let opened = bench.open(&Input::file(
-            draft.clone().with(|o| o.revision += 1).file(&maker, guest),
-        ));
-        // The same number and revision in other bytes is a conflict, which also says nothing.
-        let shown = match opened {
-            Ok(opened) => opened.shown,
-            Err(error) => return Err(error),
-        };
-        let log = std::fs::read_to_string(bench.state("log/runs.log")).unwrap_or_default();
+    let drafts = || {
+        maker.draft().with(|order| {
+            order.claim_token = [canary; 4].concat().try_into().expect("four times eight");
+        })
+    };
+    let ask = "(call $exchange (i32.const 4096) (i32.const {len}) (i32.const 64))";
+    let refused = Behaviour::Refuse(Refusal::WrongCard);
+    let receipt = Behaviour::Receipt;
+    // What is done, how the issuer answers, the code, exchanges and commands.
+    let ends = [
+        (Guest::lawful(), &receipt, "ok", 1, 0),
+        (
+            // The receipt came: that the program traps afterwards changes nothing.
+            Guest::returns(format!("{ask} (unreachable)")),
+            &receipt,
+            "ok",
+            1,
+            0,
+        ),
+        (Guest::lawful(), &refused, "E_WRONG_CARD", 1, 0),
+        // What the card answers, its UID, is what the program returns.
+        (sends("transmit", &UID), &receipt, "E_RECEIPT", 0, 1),
+        (Guest::returns("(unreachable)"), &receipt, "E_TRAP", 0, 0),
+    ];
+    let count = ends.len();
+    for (guest, behaviour, code, exchanges, commands) in ends {
+        let draft = drafts();
+        let instruction = draft.instruction();
+        bench.issuer.behaves(behaviour.clone());
+        let opened = bench.open(&Input::file(draft.file(&maker, &guest)));
+        bench.issuer.behaves(Behaviour::Receipt);
+        let opened = opened?;
+        let seen = (opened.code.as_str(), opened.exchanges, opened.commands);
+        if seen != (code, exchanges, commands) {
+            return Err(format!("{seen:?} in place of {code}"));
+        }
+        let log = std::fs::read_to_string(bench.state("log/runs.log"));
+        let log = log.map_err(|error| error.to_string())?;
+        let texts = [&opened.shown, &log].map(|text| text.to_lowercase());
         for (name, secret) in [
             ("claim token", canary.as_slice()),
             ("request", &instruction[..40]),
             ("UID", &uid),
         ] {
             let hex = data_encoding::HEXLOWER.encode(secret);
-            let base64 = data_encoding::BASE64.encode(secret);
+            let base64 = data_encoding::BASE64.encode(secret).to_lowercase();
             let base64 = base64.trim_end_matches('=');
-            let texts = [&shown, &log].map(|text| text.to_lowercase());
-            if texts
-                .iter()
-                .any(|text| text.contains(&hex) || text.contains(&base64.to_lowercase()))
-            {
-                return Err(format!("{name} is shown or logged"));
+            let is_in = |text: &String| text.contains(&hex) || text.contains(base64);
+            if texts.iter().any(is_in) {
+                return Err(format!("{code}: {name} is shown or logged"));
             }
         }
     }
-    Ok(2)
+    Ok(count)
 }
 
-fn no_core_dump(bench: &Bench) -> Result<usize, String> {
+fn no_core_dump(bench: &Bench) -> Result<Ran, String> {
+    if !std::path::Path::new("/proc/self/limits").exists() {
+        return Ok(Ran::not_here("nothing here tells a process's limits"));
+    }
     let mut child = std::process::Command::new(&bench.options.executable)
         .arg("runner")
         .env_clear()
@@ -258,8 +288,8 @@ fn no_core_dump(bench: &Bench) -> Result<usize, String> {
     });
     let _killed = child.kill();
     let _status = child.wait();
-    if limits.is_none() && std::path::Path::new("/proc/self/limits").exists() {
+    if limits.is_none() {
         return Err("the runner may leave a core dump".to_owned());
     }
-    Ok(1)
+    Ok(Ran::inputs(1).without_neighbour("no program is run: the runner's own limits are read"))
 }

@@ -7,7 +7,7 @@ use crate::bench::{Bench, Input};
 use crate::guest::{Guest, sends};
 use crate::maker::{Maker, body, signed_again};
 use crate::ride::{self, Ride, Script};
-use crate::row::{Case, Check, Row, case, guest};
+use crate::row::{Case, Check, Ran, Row, case, guest};
 
 /// Nothing of it is run; the engine would write transcoders for whoever calls it.
 const TEXT_INSIDE: &str = r#"(component
@@ -93,7 +93,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "L5",
         title: "after bytes that mean nothing the instance is not entered again",
-        check: Check::Script(once_only),
+        check: Check::Script(|bench| once_only(bench).map(Ran::inputs)),
     },
     Row {
         id: "L6",
@@ -247,7 +247,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "L15",
         title: "one start, one run",
-        check: Check::Script(once_only),
+        check: Check::Script(|bench| once_only(bench).map(Ran::inputs)),
     },
 ];
 

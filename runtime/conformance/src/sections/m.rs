@@ -1,6 +1,7 @@
 //! M: several at once, ends in the middle, what is left behind.
 
 use std::collections::BTreeSet;
+use std::os::unix::process::ExitStatusExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -11,32 +12,37 @@ use crate::bench::{Bench, Input};
 use crate::guest::{Guest, floods, sends, sequence};
 use crate::issuer::NAME;
 use crate::ride::{self, Script};
-use crate::row::{Check, Row};
+use crate::row::{Check, Ran, Row};
 
 /// Programs at once; each is a process of its own.
-const AT_ONCE: usize = 12;
+const AT_ONCE: usize = 100;
 
 /// Programs one after the other, for what leaks once per run.
-const IN_TURN: usize = 40;
+const IN_TURN: usize = 100;
+const IN_TURN_FULL: usize = 10_000;
 
-/// Descriptors that other cases, which run at the same time, may have open.
-const OTHERS: usize = 20;
+/// Memory in KiB by which many runs may let this process grow: less than 1 KiB for each of ten thousand,
+/// and room for what an allocator keeps.
+const GROWTH_KIB_MAX: u64 = 8 << 10;
+
+/// Mappings by which many runs may let this process grow: an allocator's.
+const GROWTH_MAPS_MAX: u64 = 16;
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "M1",
         title: "many programs at once: each has its own card and issuer",
-        check: Check::Script(at_once),
+        check: Check::Alone(at_once),
     },
     Row {
         id: "M2",
         title: "given up at each call to the host",
-        check: Check::Script(given_up),
+        check: Check::Script(|bench| given_up(bench).map(Ran::inputs)),
     },
     Row {
         id: "M3",
         title: "a runner that was started and is never asked to run",
-        check: Check::Script(never_run),
+        check: Check::Script(|bench| never_run(bench).map(Ran::inputs)),
     },
     Row {
         id: "M4",
@@ -50,8 +56,8 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         id: "M6",
-        title: "many runs in turn leave no descriptor and no process",
-        check: Check::Script(in_turn),
+        title: "many runs in turn leave no descriptor, process, thread, mapping and memory",
+        check: Check::Alone(in_turn),
     },
     Row {
         id: "M7",
@@ -61,22 +67,22 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "M8",
         title: "no place for the journal: nothing is sent",
-        check: Check::Script(no_journal),
+        check: Check::Script(|bench| no_journal(bench).map(Ran::inputs)),
     },
     Row {
         id: "M9",
         title: "no machine code is ever kept",
-        check: Check::Script(no_cache),
+        check: Check::Script(|bench| no_cache(bench).map(Ran::inputs)),
     },
     Row {
         id: "M10",
         title: "two terminals on one remittance",
-        check: Check::Script(two_terminals),
+        check: Check::Script(|bench| two_terminals(bench).map(Ran::inputs)),
     },
     Row {
         id: "M11",
-        title: "the terminal catches no fault of its own code",
-        check: Check::Script(no_fault_handlers),
+        title: "faults that the terminal and its runner catch: those of the language and of the engine",
+        check: Check::Script(fault_handlers),
     },
 ];
 
@@ -89,7 +95,8 @@ fn next_runs(bench: &Bench) -> Result<(), String> {
     }
 }
 
-fn at_once(bench: &Bench) -> Result<usize, String> {
+/// Each with an answer of its own, and all in the time that a lawful one needs after them.
+fn at_once(bench: &Bench) -> Result<Ran, String> {
     let maker = bench.maker();
     let runs: Vec<_> = (0..AT_ONCE)
         .map(|number| {
@@ -102,7 +109,11 @@ fn at_once(bench: &Bench) -> Result<usize, String> {
             let ridden = move || {
                 let mut script = Script::plain();
                 script.issuer = vec![Ok(vec![own; 8])];
-                (own, ride::ride(bench, file, script, &ride::command(bench)))
+                let command = ride::command(bench);
+                (
+                    own,
+                    ride::ride_at(bench.options.now, file, script, &command),
+                )
             };
             scope.spawn(ridden)
         });
@@ -120,8 +131,9 @@ fn at_once(bench: &Bench) -> Result<usize, String> {
             return Err(format!("{own}: {}", ridden.code));
         }
     }
+    next_runs(bench)?;
     match ridden.len() {
-        AT_ONCE => Ok(AT_ONCE),
+        AT_ONCE => Ok(Ran::inputs(AT_ONCE)),
         len => Err(format!("{len} of {AT_ONCE}")),
     }
 }
@@ -210,10 +222,9 @@ impl Effects for Kills {
     }
 }
 
-fn killed(bench: &Bench) -> Result<usize, String> {
+fn killed(bench: &Bench) -> Result<Ran, String> {
     if !Path::new("/proc/thread-self/children").exists() {
-        // Nothing here tells which process to kill.
-        return Ok(0);
+        return Ok(Ran::not_here("nothing here tells which process to kill"));
     }
     for before in [false, true] {
         let twice = floods("transmit", &UID, 2);
@@ -233,10 +244,10 @@ fn killed(bench: &Bench) -> Result<usize, String> {
         }
         next_runs(bench)?;
     }
-    Ok(2)
+    Ok(Ran::inputs(2))
 }
 
-fn one_process_each(bench: &Bench) -> Result<usize, String> {
+fn one_process_each(bench: &Bench) -> Result<Ran, String> {
     // A second program on the same pipes has no place: the runner leaves.
     let mut child = std::process::Command::new(&bench.options.executable)
         .arg("runner")
@@ -257,72 +268,133 @@ fn one_process_each(bench: &Bench) -> Result<usize, String> {
         let _killed = child.kill();
         let _status = child.wait();
         return match ended {
-            Some(status) if !status.success() => Ok(1),
+            Some(status) if !status.success() => {
+                next_runs(bench)?;
+                Ok(Ran::inputs(1))
+            }
             ended => Err(format!("two programs for one runner: {ended:?}")),
         };
     }
     Err("no pipe".to_owned())
 }
 
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+/// What this process holds, as far as the system tells.
+#[derive(Debug, Clone, Copy)]
+struct Holds {
+    descriptors: usize,
+    threads: u64,
+    mappings: u64,
+    memory_kib: u64,
 }
 
-fn in_turn(bench: &Bench) -> Result<usize, String> {
+fn holds() -> Option<Holds> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let number = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    Some(Holds {
+        descriptors: std::fs::read_dir("/proc/self/fd").ok()?.count(),
+        threads: number("Threads:")?,
+        mappings: u64::try_from(maps.lines().count()).ok()?,
+        memory_kib: number("VmRSS:")?,
+    })
+}
+
+fn in_turn(bench: &Bench) -> Result<Ran, String> {
     let maker = bench.maker();
     let guests = [Guest::lawful(), Guest::returns("(unreachable)")];
     let files = guests.map(|guest| maker.file(&guest));
-    let before = descriptors();
-    for file in files.iter().cycle().take(IN_TURN) {
-        ride::ride(bench, file.clone(), Script::plain(), &ride::command(bench));
-    }
-    let after = descriptors();
+    let count = if bench.options.full {
+        IN_TURN_FULL
+    } else {
+        IN_TURN
+    };
+    let run = |count: usize| {
+        for (file, code) in files.iter().zip(["ok", "E_TRAP"]).cycle().take(count) {
+            let command = ride::command(bench);
+            let ridden = ride::ride(bench, file.clone(), Script::plain(), &command);
+            if ridden.code != code {
+                return Err(format!("{} in place of {code}", ridden.code));
+            }
+        }
+        Ok(())
+    };
+    // What the first ones make for all is there before it is counted.
+    run(IN_TURN / 4)?;
+    let Some(before) = holds() else {
+        return Ok(Ran::not_here("nothing here tells what a process holds"));
+    };
+    run(count)?;
+    let after = holds().ok_or("nothing tells what this process holds")?;
     let children = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
-    if after > before + OTHERS || !children.trim().is_empty() {
-        return Err(format!(
-            "{before} descriptors before, {after} after, children {children:?}"
-        ));
+    let flat = after.descriptors == before.descriptors
+        && after.threads == before.threads
+        && after.mappings <= before.mappings + GROWTH_MAPS_MAX
+        && after.memory_kib <= before.memory_kib + GROWTH_KIB_MAX;
+    if flat && children.trim().is_empty() {
+        Ok(Ran::inputs(count))
+    } else {
+        Err(format!("{before:?}, then {after:?}, children {children:?}"))
     }
-    Ok(IN_TURN)
 }
 
-fn terminated(bench: &Bench) -> Result<usize, String> {
-    let mut count = 0;
-    for (signal, number) in [("-TERM", 15), ("-INT", 2), ("-HUP", 1)] {
+fn terminated(bench: &Bench) -> Result<Ran, String> {
+    let mut ran = 0;
+    let mut left_out = Vec::new();
+    for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
         // What is ignored here (`nohup`), every child ignores too: that is its caller's wish.
         if is_ignored(number) {
+            left_out.push(format!("SIG{signal}: ignored by whoever started this"));
             continue;
         }
-        let file = bench.maker().lawful();
-        let input = Input::file(file);
+        let path = bench.path("signalled.tegata");
+        std::fs::write(&path, bench.maker().lawful()).map_err(|error| error.to_string())?;
         let pid = bench.running();
+        let (sender, children) = std::sync::mpsc::channel();
         bench.issuer.before_answering(move || {
             let pid = pid.load(std::sync::atomic::Ordering::Relaxed).to_string();
+            let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+            let _told = sender.send(list.unwrap_or_default());
+            let flag = format!("-{signal}");
             let _sent = std::process::Command::new("kill")
-                .args([signal, &pid])
+                .args([&flag, &pid])
                 .status();
         });
-        // It ends without a document; nothing else is left of it.
-        if bench.open(&input).is_ok() {
-            return Err(format!("{signal}: the terminal went on"));
+        let text = path.to_string_lossy().into_owned();
+        let arguments = ["open", &text, "--reader", &bench.reader(), "--yes"];
+        let ended = bench.start_to_any_end(&arguments, None)?;
+        // By the signal itself: nothing caught it, nothing went on.
+        if ended.status.signal() != Some(number) || ended.exchanges != 1 || ended.commands != 0 {
+            return Err(format!("SIG{signal}: {}, {}", ended.status, ended.shown));
         }
-        let again = bench.open(&input)?;
+        let children = children.recv().unwrap_or_default();
+        let alive = |child: &str| Path::new("/proc").join(child).exists();
+        let gone = || (!children.split_whitespace().any(alive)).then_some(());
+        if bench.poll(gone).is_none() {
+            return Err(format!("SIG{signal}: its runner lives on"));
+        }
+        let again = bench.open(&Input::Path(path))?;
         if again.code != "ok" {
-            return Err(format!("{signal}: then {}", again.code));
+            return Err(format!("SIG{signal}: then {}", again.code));
         }
         // It could not write its record; the next one has written it.
         let cut_off = again.document["interrupted"].as_array();
         let cut_off = cut_off.map_or(0, Vec::len);
         if cut_off != 1 {
-            return Err(format!("{signal}: {cut_off} records of what was cut off"));
+            return Err(format!(
+                "SIG{signal}: {cut_off} records of what was cut off"
+            ));
         }
-        count += 1;
+        ran += 1;
     }
-    Ok(count)
+    let ran = Ran::inputs(ran);
+    Ok(left_out.into_iter().fold(ran, Ran::leaving_out))
 }
 
 /// Whether this process, and so each that it starts, ignores the signal of this number.
-fn is_ignored(number: u32) -> bool {
+fn is_ignored(number: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status
         .lines()
@@ -389,19 +461,53 @@ fn two_terminals(bench: &Bench) -> Result<usize, String> {
     }
 }
 
-/// Illegal instruction and arithmetic fault have no handler in the terminal, where no program runs.
-fn no_fault_handlers(_: &Bench) -> Result<usize, String> {
-    const ILLEGAL: u64 = 1 << 3;
-    const ARITHMETIC: u64 = 1 << 7;
-    let Ok(status) = std::fs::read_to_string("/proc/self/status") else {
-        return Ok(0);
-    };
-    let caught = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigCgt:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    match caught {
-        Some(mask) if mask & (ILLEGAL | ARITHMETIC) == 0 => Ok(1),
-        mask => Err(format!("caught signals {mask:x?}")),
+/// Looks at the terminal and its runner while the program waits for the issuer.
+///
+/// The terminal catches at most the two faults by which the language's own library tells that a stack
+/// ran over; the runner those by which the engine turns a fault of the program into a trap.
+fn fault_handlers(bench: &Bench) -> Result<Ran, String> {
+    if caught("self").is_none() {
+        return Ok(Ran::not_here("nothing here tells what a process catches"));
     }
+    let pid = bench.running();
+    let (sender, seen) = std::sync::mpsc::channel();
+    bench.issuer.before_answering(move || {
+        let pid = pid.load(std::sync::atomic::Ordering::Relaxed).to_string();
+        let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let list = list.unwrap_or_default();
+        let children = list.split_whitespace().map(caught).collect::<Vec<_>>();
+        let _told = sender.send((caught(&pid), children));
+    });
+    let opened = bench.open(&Input::file(bench.maker().lawful()))?;
+    let (terminal, children) = seen.recv().map_err(|error| error.to_string())?;
+    let of = |numbers: &[u32]| {
+        numbers
+            .iter()
+            .fold(0, |mask, number| mask | 1 << (number - 1))
+    };
+    // SIGBUS and SIGSEGV; with SIGILL and SIGFPE. SIGTERM, SIGINT and SIGHUP end both.
+    let (stack, engine) = (of(&[7, 11]), of(&[4, 7, 8, 11]));
+    let ends = of(&[1, 2, 15]);
+    let terminal_holds =
+        terminal.is_some_and(|mask: u64| mask & engine & !stack == 0 && mask & ends == 0);
+    match children.as_slice() {
+        [Some(runner)] if terminal_holds && runner & !engine == 0 && opened.code == "ok" => {
+            Ok(Ran::inputs(2))
+        }
+        children => Err(format!(
+            "{}: the terminal catches {terminal:x?}, its children {children:x?}",
+            opened.code
+        )),
+    }
+}
+
+/// The signals that a process catches, one bit each, without the two that the C library keeps for its
+/// threads and shows to nobody.
+fn caught(process: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))?;
+    let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
+    Some(mask & !(0b11 << 31))
 }

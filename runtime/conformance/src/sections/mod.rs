@@ -3,6 +3,7 @@
 mod a;
 mod b;
 mod c;
+mod counts;
 mod d;
 mod e;
 mod f;
@@ -16,6 +17,7 @@ mod m;
 mod mails;
 mod n;
 mod r;
+mod s;
 
 use crate::row::Row;
 
@@ -39,6 +41,7 @@ pub(crate) const NAMES: &[(char, &str)] = &[
     ('M', "Several at once, ends in the middle"),
     ('N', "Display and log"),
     ('R', "A hostile guest in Rust"),
+    ('S', "What the issuer has withdrawn"),
 ];
 
 /// Every row in order.
@@ -59,6 +62,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
         m::ROWS,
         n::ROWS,
         r::ROWS,
+        s::ROWS,
     ]
     .into_iter()
     .flatten()

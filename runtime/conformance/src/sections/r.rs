@@ -3,7 +3,7 @@
 
 use crate::bench::Bench;
 use crate::ride::{self, Script};
-use crate::row::{Check, Row};
+use crate::row::{Check, Ran, Row};
 
 const GUEST: &[u8] = include_bytes!("../../../../guest-programs/prebuilt/hostile.wasm");
 
@@ -56,17 +56,17 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "R1",
         title: "nine misbehaviours at the card",
-        check: Check::Script(|bench| each(bench, AT_THE_CARD)),
+        check: Check::Script(|bench| each(bench, AT_THE_CARD).map(Ran::inputs)),
     },
     Row {
         id: "R2",
         title: "four misbehaviours at the issuer",
-        check: Check::Script(|bench| each(bench, AT_THE_ISSUER)),
+        check: Check::Script(|bench| each(bench, AT_THE_ISSUER).map(Ran::inputs)),
     },
     Row {
         id: "R3",
         title: "ten misbehaviours in itself",
-        check: Check::Script(|bench| each(bench, IN_ITSELF)),
+        check: Check::Script(|bench| each(bench, IN_ITSELF).map(Ran::inputs)),
     },
 ];
 

@@ -6,7 +6,10 @@ use wasmparser::{
     ComponentTypeRef, ComponentValType, InstanceTypeDeclaration, Payload, PrimitiveValType,
 };
 
-use super::{AdmitError, Count, NETWORK, PROGRAM, READER, Rule, announced, at_most, malformed};
+use super::{
+    AdmitError, Count, NETWORK, ORDER, OUTERMOST, PROGRAM, READER, Rule, TEMPLATE, announced,
+    at_most, malformed,
+};
 use crate::limits;
 
 /// What all components of a file have in common, and the outermost one's imports and exports.
@@ -19,11 +22,16 @@ pub(super) struct Tally {
     reader: bool,
     network: bool,
     program: bool,
+    /// The component one level down that is being read takes an instance: it is the template.
+    is_template: bool,
 }
 
 impl Tally {
     /// Counts one more nested component, `depth` levels below the outermost.
     pub(super) fn nested(&mut self, depth: usize) -> Result<(), AdmitError> {
+        if depth == OUTERMOST {
+            self.is_template = false;
+        }
         let what = "too deeply nested components";
         at_most(depth, limits::COMPONENT_DEPTH_MAX, Rule::Shape, what)?;
         let max = limits::COMPONENTS_MAX;
@@ -49,7 +57,7 @@ impl Tally {
     pub(super) fn payload(
         &mut self,
         payload: &Payload<'_>,
-        outermost: bool,
+        depth: usize,
     ) -> Result<(), AdmitError> {
         match payload {
             // Each begins a part that reports its own version and sections.
@@ -94,13 +102,13 @@ impl Tally {
             Payload::ComponentImportSection(imports) => {
                 self.items(imports.count())?;
                 each(imports.clone(), |item| {
-                    self.import(&item.name, item.ty, outermost)
+                    self.import(&item.name, item.ty, depth)
                 })
             }
             Payload::ComponentExportSection(exports) => {
                 self.items(exports.count())?;
                 each(exports.clone(), |item| {
-                    self.export(&item.name, item.kind, outermost)
+                    self.export(&item.name, item.kind, depth)
                 })
             }
             Payload::ComponentStartSection { .. } => Err(AdmitError::new(
@@ -146,7 +154,7 @@ impl Tally {
         &mut self,
         name: &ComponentExternName<'_>,
         item: ComponentTypeRef,
-        outermost: bool,
+        depth: usize,
     ) -> Result<(), AdmitError> {
         plain_name(name, Rule::Import)?;
         let refused = || {
@@ -159,8 +167,13 @@ impl Tally {
         if !is_plain(item.kind()) {
             return refused();
         }
-        if !outermost {
-            return Ok(());
+        if depth > OUTERMOST {
+            // The template is one level down, and so are components that take functions and types to make
+            // an instance of them; whoever takes an instance takes one of these three.
+            let instance = depth == TEMPLATE && item.kind() == ComponentExternalKind::Instance;
+            let known = !instance || [READER, NETWORK, ORDER].contains(&name.name);
+            self.is_template |= instance && known;
+            return if known { Ok(()) } else { refused() };
         }
         let seen = match name.name {
             READER => &mut self.reader,
@@ -177,13 +190,16 @@ impl Tally {
         &mut self,
         name: &ComponentExternName<'_>,
         kind: ComponentExternalKind,
-        outermost: bool,
+        depth: usize,
     ) -> Result<(), AdmitError> {
         plain_name(name, Rule::Export)?;
-        let expected = !outermost
-            || (name.name == PROGRAM
-                && kind == ComponentExternalKind::Instance
-                && !std::mem::replace(&mut self.program, true));
+        let program = name.name == PROGRAM && kind == ComponentExternalKind::Instance;
+        let expected = if depth == OUTERMOST {
+            program && !std::mem::replace(&mut self.program, true)
+        } else {
+            // Twice the same name is the validator's.
+            program || depth > TEMPLATE || !self.is_template
+        };
         if !expected || !is_plain(kind) {
             return Err(AdmitError::named(
                 Rule::Export,

@@ -10,7 +10,7 @@ use wasmparser::component_types::{
 };
 use wasmparser::types::TypesRef;
 
-use super::{AdmitError, NETWORK, PROGRAM, READER, Rule};
+use super::{AdmitError, NETWORK, ORDER, PROGRAM, READER, Rule};
 
 /// One interface: its enum and its function.
 struct Interface {
@@ -67,6 +67,29 @@ pub(super) fn check(types: TypesRef<'_>) -> Result<(), AdmitError> {
             "export of another type",
             EXPORT.name,
         ));
+    }
+    Ok(())
+}
+
+/// Compares what a component one level down imports and exports with the interface, before it is
+/// linked: the validator would only say that the two do not fit.
+///
+/// A component that takes none of the three instances is no template that needs this look.
+pub(super) fn check_inner(types: TypesRef<'_>) -> Result<(), AdmitError> {
+    let mut any = false;
+    for interface in &IMPORTS {
+        let item = types.component_item_for_import(interface.name);
+        any |= item.is_some();
+        if item.is_some() && !interface.matches(types, item) {
+            let what = "import of another type";
+            return Err(AdmitError::named(Rule::ImportType, what, interface.name));
+        }
+    }
+    any |= types.component_item_for_import(ORDER).is_some();
+    let item = types.component_item_for_export(EXPORT.name);
+    if any && !EXPORT.matches(types, item) {
+        let what = "export missing or of another type";
+        return Err(AdmitError::named(Rule::Export, what, EXPORT.name));
     }
     Ok(())
 }

@@ -11,13 +11,17 @@ mod module;
 #[cfg(test)]
 mod tests;
 
-use program::{NETWORK, PROGRAM, READER, VerifiedProgram};
+use program::{NETWORK, ORDER, PROGRAM, READER, VerifiedProgram};
 use wasmparser::{Encoding, Parser, Payload, ValidPayload, Validator, WasmFeatures};
 
 use crate::limits;
 
 /// The only custom section that is admitted, and only as the very first section.
 const SIGNATURE_SECTION: &str = "signature";
+
+/// How deep the program's own component is, counted from one, and how deep its template.
+const OUTERMOST: usize = 1;
+const TEMPLATE: usize = 2;
 
 /// Longest part of a name from the program that an error shows, in characters.
 const SHOWN_LEN_MAX: usize = 80;
@@ -239,6 +243,9 @@ fn pass(bytes: &[u8], features: WasmFeatures) -> Result<(), AdmitError> {
             }
             ValidPayload::End(types) => {
                 interface::flat(types.as_ref())?;
+                if policy.levels.len() == OUTERMOST {
+                    interface::check_inner(types.as_ref())?;
+                }
                 if policy.levels.is_empty() {
                     policy.component.complete()?;
                     policy.module.complete()?;
@@ -289,7 +296,7 @@ impl Policy {
                 Ok(())
             }
             other if self.levels.last() == Some(&Encoding::Module) => self.module.payload(other),
-            other => self.component.payload(other, self.levels.len() == 1),
+            other => self.component.payload(other, self.levels.len()),
         }
     }
 }

@@ -362,10 +362,11 @@ fn a_result_within_a_result_is_refused_wherever_a_function_could_have_it() {
         "(type $r (result u8)) (type (result u8 (error $r)))",
         "(component (type $r (result u8)) (type (func (param \"a\" (result $r)))))",
         "(type $r (result u8)) (component (alias outer 1 $r (type $s)) (type (result $s)))",
-        "(component (import \"i\" (instance $i
+        // Two levels down: one level down only the instances of the interface are imported.
+        "(component (component (import \"i\" (instance $i
            (type $r (result u8)) (type $f (func (result (result $r))))
            (export \"f\" (type (eq $f)))))
-         (alias export $i \"f\" (type $g)))",
+         (alias export $i \"f\" (type $g))))",
     ] {
         refused(&with_components(part).standalone(), "E_POLICY_CANON", part);
     }
@@ -461,6 +462,10 @@ fn only_the_two_capabilities_are_imported() {
         "(import \"t\" (type (sub resource)))",
     ] {
         refused(&with_components(import).standalone(), "E_IMPORT", import);
+    }
+    for import in ["wasi:cli/environment@0.2.0", "network"] {
+        let inner = format!("(component (import \"{import}\" (instance)))");
+        refused(&with_components(&inner).standalone(), "E_IMPORT", import);
     }
     let alone = "(component (component))";
     refused(&component(alone), "E_IMPORT", "imports nothing");
