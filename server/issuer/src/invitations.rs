@@ -5,10 +5,11 @@ use crate::{
     app::{App, Office},
     clock::{id_parts, rfc3339, unix_seconds},
     http::problem::Refused,
-    orders::{self, FIRST_REVISION, Preview, program_for},
+    orders::{self, FIRST_REVISION, Preview},
+    programs::program_for,
 };
 use ledger::{
-    BindInvitation, Card, Command, Holder, HolderId, Invitation, Invite, InviteFacts, MailId,
+    BindInvitation, Card, Command, Flow, Holder, HolderId, Invitation, Invite, InviteFacts, MailId,
     NewMail, Outcome, PlaceOrder, Refusal, Remittance, RemittanceId, Timestamp,
 };
 use money::Amount;
@@ -98,6 +99,15 @@ impl Ordered {
         }
     }
 
+    /// Whether it is the debit that pays for an order, and no order of its own.
+    #[must_use]
+    pub fn is_debit(&self) -> bool {
+        match self {
+            Self::Remittance(remittance) => matches!(remittance.flow, Flow::Debit { .. }),
+            Self::Invitation(_) => false,
+        }
+    }
+
     /// How much.
     #[must_use]
     pub fn amount(&self) -> Amount {
@@ -123,6 +133,7 @@ impl Ordered {
                 expires_at: rfc3339(held.expires),
                 note: (!held.note.is_empty()).then(|| held.note.clone()),
                 mail: held.mail.code().to_owned(),
+                program: None,
             },
         }
     }

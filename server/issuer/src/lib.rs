@@ -21,5 +21,6 @@ pub mod keys;
 pub mod limit;
 pub mod orders;
 pub mod pages;
+pub mod programs;
 pub mod redeem;
 pub mod roots;

@@ -2,26 +2,26 @@
 //! moves the money, stores the program and queues the mail.
 
 use crate::{
-    app::{App, Office},
-    clock::{id_parts, rfc3339, unix_seconds},
+    app::App,
+    clock::rfc3339,
     config::InvitePolicy,
     http::problem::Refused,
     invitations::{self, Ordered},
+    programs::compile,
 };
 use anyhow::Context;
 use ledger::{
-    CARD_VALUE_MAX, CardNumber, ClaimRef, Command, ContentHash, Flow, Holder, HolderId,
-    IdempotencyKey, IdempotencyScope, MailId, NewMail, NumberRef, Operation, Outcome, Payment,
-    PlaceOrder, Refusal, Remittance, RemittanceId, Revise, Source, Timestamp,
-    rules::{self, OrderFacts, Recipient},
+    Account, CARD_VALUE_MAX, CardNumber, Command, ContentHash, Flow, Holder, HolderId,
+    IdempotencyKey, NumberRef, Outcome, Payment, Refusal, Remittance, RemittanceId, Source, Status,
+    Timestamp,
+    rules::{self, OrderFacts, Payer, Recipient},
 };
 use money::{Amount, Currency};
-use program::{Kind, NOTE_CHARS_MAX, Order, OrderBytes, OrderError, Template};
+use program::NOTE_CHARS_MAX;
 use sha2::{Digest, Sha256};
 use store::{ApplyError, canonical_email};
 use wire::{
     api::{CreateOrder, FundFrom, OrderView, ProblemCode},
-    descriptor::Purpose,
     text::is_deceiving,
 };
 
@@ -54,30 +54,50 @@ enum Named {
 }
 
 /// The card that a recipient's name stands for at this moment: what the program is bound to.
-struct Bound {
-    number_ref: [u8; 32],
-    masked: String,
+pub(crate) struct Bound {
+    pub(crate) number_ref: [u8; 32],
+    pub(crate) masked: String,
 }
 
 /// An order whose every field is within its bounds.
 #[derive(Debug)]
 pub struct NewOrder {
     recipient: Named,
-    amount: Amount,
-    note: String,
-    expires_in_s: u64,
-    payment: Payment,
+    pub(crate) amount: Amount,
+    pub(crate) note: String,
+    pub(crate) expires_in_s: u64,
+    pub(crate) paid: Paid,
+}
+
+/// Where an order's amount comes from, as the sender says.
+#[derive(Debug)]
+pub(crate) enum Paid {
+    /// The account here.
+    Account,
+    /// The account at the bank.
+    Bank,
+    /// What the issuer owes the sender.
+    Payable,
+    /// The sender's card of this number.
+    Card(CardNumber),
 }
 
 impl NewOrder {
     /// Checks what can be checked without the ledger.
     ///
     /// # Errors
-    /// In this order: `currency-unknown`, `amount-not-positive`, `amount-over-limit`,
-    /// `note-too-long`, `body-malformed` for line breaks and deceiving characters in the note,
-    /// `expiry-out-of-range`, `recipient-ambiguous`, `card-number-malformed` or `recipient-unknown`,
-    /// `funding-unavailable` without a bank.
+    /// In this order: `body-malformed` for a paying card without `fund_from` `card` or the other way
+    /// round, `currency-unknown`, `amount-not-positive`, `amount-over-limit`, `note-too-long`,
+    /// `body-malformed` for line breaks and deceiving characters in the note, `expiry-out-of-range`,
+    /// `recipient-ambiguous`, `card-number-malformed` or `recipient-unknown`, `card-number-malformed`
+    /// of the paying card, `funding-unavailable` without a bank.
     pub fn check(app: &App, order: CreateOrder) -> Result<Self, Refused> {
+        if (order.fund_from == FundFrom::Card) != order.from_card.is_some() {
+            return Err(Refused::with(
+                ProblemCode::BodyMalformed,
+                "from_card names the card that pays; it goes with fund_from card and with nothing else",
+            ));
+        }
         let currency = Currency::from_code(&order.currency)
             .ok()
             .filter(|currency| *currency == app.office.config.currency)
@@ -110,6 +130,10 @@ impl NewOrder {
                 return Err(ProblemCode::RecipientAmbiguous.into());
             }
         };
+        let own = order.from_card.as_deref().map(CardNumber::parse);
+        let own = own
+            .transpose()
+            .map_err(|_| ProblemCode::CardNumberMalformed)?;
         if order.fund_from == FundFrom::Bank && !app.settings.bank {
             return Err(Refused::with(
                 ProblemCode::FundingUnavailable,
@@ -121,9 +145,10 @@ impl NewOrder {
             amount,
             note,
             expires_in_s,
-            payment: match order.fund_from {
-                FundFrom::Account => Payment::Account,
-                FundFrom::Bank => Payment::Bank,
+            paid: match (order.fund_from, own) {
+                (FundFrom::Bank, _) => Paid::Bank,
+                (FundFrom::Account | FundFrom::Card, None) => Paid::Account,
+                (FundFrom::Account | FundFrom::Card, Some(own)) => Paid::Card(own),
             },
         })
     }
@@ -131,15 +156,15 @@ impl NewOrder {
     /// The address that this order would be held for: it stands for no card, the issuer's policy is to
     /// invite, and the amount is here.
     fn held_for(&self, app: &App, bound: &Bound) -> Option<&str> {
-        match (&self.recipient, &self.payment, app.office.config.invite) {
-            (Named::Email(email), Payment::Account, InvitePolicy::Hold)
+        match (&self.recipient, &self.paid, app.office.config.invite) {
+            (Named::Email(email), Paid::Account, InvitePolicy::Hold)
                 if bound.number_ref == NO_CARD =>
             {
                 Some(email)
             }
             (
                 Named::Email(_) | Named::Card(_),
-                Payment::Account | Payment::Bank | Payment::Payable | Payment::Card(_),
+                Paid::Account | Paid::Bank | Paid::Payable | Paid::Card(_),
                 InvitePolicy::Hold | InvitePolicy::Refuse,
             ) => None,
         }
@@ -149,7 +174,7 @@ impl NewOrder {
     ///
     /// An address counts as it was asked for, not the card that it stands for: that may change, and
     /// the order keeps the card of its first time.
-    fn content_hash(&self, number_ref: &[u8; 32]) -> ContentHash {
+    pub(crate) fn content_hash(&self, number_ref: &[u8; 32], payment: &Payment) -> ContentHash {
         let mut hash = Sha256::new();
         match &self.recipient {
             Named::Card(_) => {
@@ -166,7 +191,7 @@ impl NewOrder {
         hash.update(self.expires_in_s.to_be_bytes());
         hash.update(self.note.as_bytes());
         // An account is what every order was paid from before there was a choice: its hashes stay.
-        match &self.payment {
+        match payment {
             Payment::Account => {}
             Payment::Payable => hash.update(b"\0payable"),
             Payment::Bank => hash.update(b"\0bank"),
@@ -258,7 +283,7 @@ pub async fn send_payable(
     order: NewOrder,
 ) -> anyhow::Result<Remittance> {
     let order = NewOrder {
-        payment: Payment::Payable,
+        paid: Paid::Payable,
         ..order
     };
     let now = app.office.ledger_now().await?;
@@ -307,7 +332,10 @@ pub async fn preview(app: &App, sender: &Holder, order: &NewOrder) -> Result<Pre
         remittance_taken: false,
         sender: Some(sender.balance),
         bank_account: app.office.store.bank_account(sender.id).await?.is_some(),
-        payer: None,
+        payer: match &command.payment {
+            Payment::Card(debit) => payer(app, debit.card).await?,
+            Payment::Account | Payment::Bank | Payment::Payable => None,
+        },
         recipient: card.as_ref().map(|card| Recipient {
             holder: card.holder,
             status: card.status,
@@ -326,6 +354,39 @@ pub async fn preview(app: &App, sender: &Holder, order: &NewOrder) -> Result<Pre
         amount: order.amount,
         expires: command.expires,
     })
+}
+
+/// The card that shall pay, as the ledger's rule wants to know it.
+async fn payer(app: &App, number: NumberRef) -> Result<Option<Payer>, Refused> {
+    let store = &app.office.store;
+    let Some(card) = store.card_by_number(number).await? else {
+        return Ok(None);
+    };
+    let balance = store.balance(Account::Card(card.id)).await?;
+    Ok(balance.map(|balance| Payer {
+        holder: card.holder,
+        status: card.status,
+        balance,
+    }))
+}
+
+/// The debit by which a card of the sender pays for this order, while it can.
+///
+/// # Errors
+/// `program-unknown` for an order that no card pays for, or whose debit has ended; `unavailable`.
+pub async fn debit(app: &App, order: RemittanceId) -> Result<Remittance, Refused> {
+    let found = app.office.store.debit_of(order).await?;
+    let waiting = found.filter(|debit| match debit.status {
+        Status::Open | Status::CommitSent { .. } | Status::Recovering { .. } => true,
+        Status::Ordered
+        | Status::FundingUnknown { .. }
+        | Status::Unfunded { .. }
+        | Status::Refunding { .. }
+        | Status::Held { .. }
+        | Status::Credited { .. }
+        | Status::Returned { .. } => false,
+    });
+    waiting.ok_or_else(|| ProblemCode::ProgramUnknown.into())
 }
 
 /// Takes an order of this sender back, or notes the wish while it is in flight.
@@ -354,176 +415,6 @@ pub async fn cancel(app: &App, sender: HolderId, remittance: RemittanceId) -> Re
     }
 }
 
-/// Compiles and signs; touches no row.
-fn compile(
-    app: &App,
-    sender: &Holder,
-    key: IdempotencyKey,
-    order: &NewOrder,
-    bound: &Bound,
-    now: Timestamp,
-) -> Result<PlaceOrder, Refused> {
-    let office = &app.office;
-    let (ms, bits) = id_parts(now, &*office.random);
-    let remittance = RemittanceId::new(ms, bits);
-    let (ms, bits) = id_parts(now, &*office.random);
-    let mail = MailId::new(ms, bits);
-    let number_ref = bound.number_ref;
-    let created = u64::try_from(now.unix_s()).unwrap_or(0);
-    let expires = created.saturating_add(order.expires_in_s);
-    let programmed = program_for(
-        app,
-        Order {
-            kind: Kind::Credit,
-            issuer: office.config.issuer.clone(),
-            remittance: remittance.to_bytes(),
-            revision: FIRST_REVISION,
-            card_masked: bound.masked.clone(),
-            card_binding: office.keys.card_binding(remittance, &number_ref),
-            amount: order.amount,
-            sender: sender.name.clone(),
-            note: order.note.clone(),
-            created,
-            expires,
-            template_hash: app.template.hash(),
-            claim_token: office
-                .keys
-                .claim_token(remittance.as_bytes(), FIRST_REVISION),
-        },
-    )?;
-    Ok(PlaceOrder {
-        scope: IdempotencyScope {
-            principal: sender.id,
-            operation: match order.payment {
-                Payment::Account | Payment::Bank | Payment::Card(_) => Operation::PlaceOrder,
-                Payment::Payable => Operation::SendPayable,
-            },
-            key,
-        },
-        content: order.content_hash(&number_ref),
-        remittance,
-        sender: sender.id,
-        sender_name: sender.name.clone(),
-        card: NumberRef(number_ref),
-        payment: order.payment.clone(),
-        amount: order.amount,
-        amount_max: AMOUNT_MAX,
-        note: order.note.clone(),
-        expires: Timestamp::from_unix_s(i64::try_from(expires).unwrap_or(i64::MAX)),
-        revision: FIRST_REVISION,
-        order_bytes: programmed.order_bytes,
-        signature: programmed.signature,
-        program_key: programmed.program_key,
-        template_hash: app.template.hash(),
-        claim: programmed.claim,
-        mail: NewMail {
-            id: mail,
-            message_id: format!("{mail}@{}", office.config.issuer),
-        },
-        now,
-    })
-}
-
-/// The first program of a remittance, without its template.
-pub(crate) struct Programmed {
-    pub(crate) order_bytes: Vec<u8>,
-    pub(crate) signature: [u8; 64],
-    pub(crate) program_key: [u8; 32],
-    pub(crate) claim: ClaimRef,
-}
-
-/// Writes and signs the first program of an order.
-pub(crate) fn program_for(app: &App, order: Order) -> Result<Programmed, Refused> {
-    let keys = &app.office.keys;
-    let remittance = RemittanceId::from_bytes(order.remittance).context("an order's id")?;
-    let signer = keys
-        .signer(Purpose::Program, order.created, order.expires)
-        .context("no program key is valid until this order expires")?;
-    let bytes = order.encode().map_err(|e| order_problem(&e))?;
-    let code = keys.claim_code(remittance, FIRST_REVISION);
-    let claim = keys.claim_code_ref(&code);
-    Ok(Programmed {
-        signature: program::sign(&program::body(&app.template, &bytes), &signer.key),
-        order_bytes: bytes.as_bytes().to_vec(),
-        program_key: signer.key.verifying_key().to_bytes(),
-        claim: ClaimRef(claim.context("our own claim code is read back")?),
-    })
-}
-
-/// A new program for an open order, mailed to where the card's holder gets mail now: after a corrected
-/// address, or when key or template of the present one were given up. The earlier ones are honoured no more.
-///
-/// # Errors
-/// The ledger's refusal; a stored order that cannot be read; no valid program key.
-pub(crate) async fn revise(
-    office: &Office,
-    template: &Template,
-    remittance: &Remittance,
-) -> anyhow::Result<()> {
-    let now = office.ledger_now().await?;
-    let revision = remittance.revision.saturating_add(1);
-    let stored = OrderBytes::new(remittance.order_bytes.clone()).context("stored order bytes")?;
-    let order = Order::decode(stored.as_bytes()).context("stored order bytes")?;
-    let bytes = Order {
-        revision,
-        template_hash: template.hash(),
-        claim_token: office.keys.claim_token(remittance.id.as_bytes(), revision),
-        ..order
-    };
-    let signer = office
-        .keys
-        .signer(Purpose::Program, unix_seconds(now), bytes.expires)
-        .context("no program key is valid until this order expires")?;
-    let bytes = bytes.encode().context("the order's next bytes")?;
-    let code = office.keys.claim_code(remittance.id, revision);
-    let claim = office.keys.claim_code_ref(&code);
-    let (ms, bits) = id_parts(now, &*office.random);
-    let mail = MailId::new(ms, bits);
-    let command = Command::Revise(Box::new(Revise {
-        remittance: remittance.id,
-        revision,
-        signature: program::sign(&program::body(template, &bytes), &signer.key),
-        order_bytes: bytes.as_bytes().to_vec(),
-        program_key: signer.key.verifying_key().to_bytes(),
-        template_hash: template.hash(),
-        claim: ClaimRef(claim.context("our own claim code is read back")?),
-        mail: NewMail {
-            id: mail,
-            message_id: format!("{mail}@{}", office.config.issuer),
-        },
-        now,
-    }));
-    match office.store.apply_one(command).await? {
-        Outcome::Revised => Ok(()),
-        other => anyhow::bail!("a revision was answered by {other:?}"),
-    }
-}
-
-/// Why order bytes could not be written: name and note of the widest characters together pass the
-/// limit of the order, although each alone is within its own.
-fn order_problem(error: &OrderError) -> Refused {
-    match error {
-        OrderError::TooLong { .. } => ProblemCode::NoteTooLong.into(),
-        other => anyhow::anyhow!("order bytes: {other}").into(),
-    }
-}
-
-/// The signed program of a stored order, byte for byte as it was when ordered.
-///
-/// # Errors
-/// The stored parts do not make a program; the store is not available.
-pub async fn program_of(app: &App, remittance: &Remittance) -> anyhow::Result<Vec<u8>> {
-    let template = app.template(remittance.template_hash).await?;
-    let order = OrderBytes::new(remittance.order_bytes.clone()).context("stored order bytes")?;
-    program::assemble(
-        &template,
-        &order,
-        &remittance.program_key,
-        &remittance.signature,
-    )
-    .context("a stored program")
-}
-
 /// An order as its sender sees it.
 #[must_use]
 pub fn view(remittance: &Remittance) -> OrderView {
@@ -532,9 +423,8 @@ pub fn view(remittance: &Remittance) -> OrderView {
         status: remittance.status.code().to_owned(),
         fund_from: match remittance.flow {
             Flow::Credit(Source::Bank) => FundFrom::Bank,
-            Flow::Credit(Source::Account | Source::Payable | Source::Card) | Flow::Debit { .. } => {
-                FundFrom::Account
-            }
+            Flow::Credit(Source::Card) | Flow::Debit { .. } => FundFrom::Card,
+            Flow::Credit(Source::Account | Source::Payable) => FundFrom::Account,
         },
         amount_minor: remittance.amount.minor(),
         currency: remittance.amount.currency().code().to_owned(),
@@ -543,6 +433,21 @@ pub fn view(remittance: &Remittance) -> OrderView {
         expires_at: rfc3339(remittance.expires),
         note: (!remittance.note.is_empty()).then(|| remittance.note.clone()),
         mail: remittance.mail.code().to_owned(),
+        program: waits_for_its_card(remittance)
+            .then(|| format!("/v1/orders/{}/program", remittance.id)),
+    }
+}
+
+/// Whether the sender's card has still to pay for it.
+#[must_use]
+pub const fn waits_for_its_card(remittance: &Remittance) -> bool {
+    match (remittance.flow, remittance.status) {
+        (Flow::Credit(Source::Card), Status::Ordered | Status::FundingUnknown { .. }) => true,
+        (
+            Flow::Credit(Source::Account | Source::Bank | Source::Card | Source::Payable)
+            | Flow::Debit { .. },
+            _,
+        ) => false,
     }
 }
 

@@ -39,7 +39,19 @@ impl core::fmt::Debug for Party {
     }
 }
 
-/// Everything a recipient is told, and the program itself.
+/// What a mailed program does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Credits the card of whoever gets the mail.
+    Credit,
+    /// Takes the amount off the card of whoever gets the mail, for a remittance of theirs.
+    Debit {
+        /// The recipient's card number, all but the last four digits hidden.
+        to_card: String,
+    },
+}
+
+/// Everything that whoever gets a program is told, and the program itself.
 #[derive(Clone, Debug)]
 pub struct ProgramMail {
     /// The issuer's mailbox; its domain is the one of the Message-ID.
@@ -62,6 +74,8 @@ pub struct ProgramMail {
     pub note: String,
     /// Card number with all but the last four digits hidden.
     pub card_masked: String,
+    /// What its program does with that card.
+    pub purpose: Purpose,
     /// Pick-up limit, seconds since 1970-01-01 UTC.
     pub expires: i64,
     /// The issuer's DNS name.
@@ -115,6 +129,7 @@ struct Facts<'a> {
     sender: &'a str,
     amount: String,
     card: &'a str,
+    to_card: &'a str,
     note: &'a str,
     expires: String,
     reference: &'a str,
@@ -125,37 +140,17 @@ struct Facts<'a> {
 }
 
 macro_rules! pages {
-    ($($name:ident = $path:literal),* $(,)?) => {$(
+    ($($name:ident = $path:literal { $($field:ident),* })*) => {$(
         #[derive(Template)]
         #[template(path = $path)]
         struct $name<'a> {
-            to_name: &'a str,
-            sender: &'a str,
-            amount: &'a str,
-            card: &'a str,
-            note: &'a str,
-            expires: &'a str,
-            reference: &'a str,
-            file: &'a str,
-            claim_url: &'a str,
-            claim_code: &'a str,
-            issuer: &'a str,
+            $($field: &'a str,)*
         }
 
         impl<'a> From<&'a Facts<'a>> for $name<'a> {
             fn from(facts: &'a Facts<'a>) -> Self {
                 Self {
-                    to_name: facts.to_name,
-                    sender: facts.sender,
-                    amount: &facts.amount,
-                    card: facts.card,
-                    note: facts.note,
-                    expires: &facts.expires,
-                    reference: facts.reference,
-                    file: &facts.file,
-                    claim_url: facts.claim_url,
-                    claim_code: facts.claim_code,
-                    issuer: facts.issuer,
+                    $($field: &facts.$field,)*
                 }
             }
         }
@@ -163,10 +158,22 @@ macro_rules! pages {
 }
 
 pages! {
-    TextEn = "program.en.txt",
-    TextJa = "program.ja.txt",
-    HtmlEn = "program.en.html",
-    HtmlJa = "program.ja.html",
+    TextEn = "program.en.txt"
+        { to_name, sender, amount, card, note, expires, reference, file, claim_url, claim_code, issuer }
+    TextJa = "program.ja.txt"
+        { to_name, sender, amount, card, note, expires, reference, file, claim_url, claim_code, issuer }
+    HtmlEn = "program.en.html"
+        { to_name, sender, amount, card, note, expires, reference, file, claim_url, claim_code, issuer }
+    HtmlJa = "program.ja.html"
+        { to_name, sender, amount, card, note, expires, reference, file, claim_url, claim_code, issuer }
+    DebitTextEn = "debit.en.txt"
+        { to_name, amount, card, to_card, note, expires, reference, file, claim_url, claim_code, issuer }
+    DebitTextJa = "debit.ja.txt"
+        { to_name, amount, card, to_card, note, expires, reference, file, claim_url, claim_code, issuer }
+    DebitHtmlEn = "debit.en.html"
+        { to_name, amount, card, to_card, note, expires, reference, file, claim_url, claim_code, issuer }
+    DebitHtmlJa = "debit.ja.html"
+        { to_name, amount, card, to_card, note, expires, reference, file, claim_url, claim_code, issuer }
 }
 
 /// `Auto-Submitted: auto-generated` (RFC 3834 section 5), so that holiday replies stay away.
@@ -222,13 +229,24 @@ pub fn compose(mail: &ProgramMail) -> Result<Vec<u8>, ComposeError> {
         ("the claim code", &mail.claim_code),
     ])?;
     let facts = facts(mail)?;
-    let (text, html, subject) = match mail.language {
-        Language::En => (
+    check_text(&[("the recipient's card number", facts.to_card)])?;
+    let (text, html, subject) = match (&mail.purpose, mail.language) {
+        (Purpose::Debit { .. }, Language::En) => (
+            DebitTextEn::from(&facts).render(),
+            DebitHtmlEn::from(&facts).render(),
+            format!("Pay {} with your card", facts.amount),
+        ),
+        (Purpose::Debit { .. }, Language::Ja) => (
+            DebitTextJa::from(&facts).render(),
+            DebitHtmlJa::from(&facts).render(),
+            format!("カードでのお支払い {}", facts.amount),
+        ),
+        (Purpose::Credit, Language::En) => (
             TextEn::from(&facts).render(),
             HtmlEn::from(&facts).render(),
             format!("{} from {}", facts.amount, facts.sender),
         ),
-        Language::Ja => (
+        (Purpose::Credit, Language::Ja) => (
             TextJa::from(&facts).render(),
             HtmlJa::from(&facts).render(),
             format!("{} 様から {}", facts.sender, facts.amount),
@@ -270,6 +288,10 @@ fn facts(mail: &ProgramMail) -> Result<Facts<'_>, ComposeError> {
         sender: &mail.sender,
         amount: mail.amount.to_string(),
         card: &mail.card_masked,
+        to_card: match &mail.purpose {
+            Purpose::Credit => "",
+            Purpose::Debit { to_card } => to_card,
+        },
         note: &mail.note,
         expires,
         reference: &mail.reference,
@@ -326,6 +348,7 @@ mod tests {
             amount: Money::new(2_500, Currency::Jpy),
             note: "for lunch".into(),
             card_masked: "**** **** **** 1234".into(),
+            purpose: Purpose::Credit,
             expires: 1_764_288_000,
             issuer: "issuer.example".into(),
             claim_url: "https://issuer.example/claim".into(),
@@ -385,6 +408,48 @@ mod tests {
             "Alice <&> Co 様から JPY 2,500",
             &["佐藤 花子 様", "受取期限"],
         );
+    }
+
+    #[test]
+    fn a_mail_of_a_debit_says_in_either_language_whose_card_pays_for_what() {
+        for (language, subject, says) in [
+            (
+                Language::En,
+                "Pay JPY 2,500 with your card",
+                "taken off your card",
+            ),
+            (Language::Ja, "カードでのお支払い JPY 2,500", "引き落とし"),
+        ] {
+            let mut mail = mail(language);
+            mail.purpose = Purpose::Debit {
+                to_card: "**** **** **** 9876".into(),
+            };
+            let bytes = compose(&mail).unwrap();
+            let parsed = MessageParser::default().parse(&bytes).unwrap();
+            assert_eq!(parsed.subject(), Some(subject));
+            let (text, html) = (parsed.body_text(0).unwrap(), parsed.body_html(0).unwrap());
+            for fact in [
+                says,
+                "JPY 2,500",
+                "**** **** **** 1234",
+                "**** **** **** 9876",
+                "for lunch",
+                "2025-11-28 00:00 UTC",
+                "ABCD-EFGH-IJKL",
+            ] {
+                assert!(text.contains(fact), "{fact} missing in {text}");
+                assert!(html.contains(fact), "{fact} missing in {html}");
+            }
+            let attachment = parsed.attachment(0).unwrap();
+            assert_eq!(attachment.contents(), &mail.program[..]);
+            mail.purpose = Purpose::Debit {
+                to_card: "1\n2".into(),
+            };
+            assert_eq!(
+                compose(&mail).map_err(ComposeError::code),
+                Err("E_MAIL_CONTROL")
+            );
+        }
     }
 
     #[test]

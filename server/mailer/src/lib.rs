@@ -10,6 +10,6 @@ mod invite;
 mod transport;
 
 pub use code::{CodeMail, compose_code};
-pub use compose::{ComposeError, Language, Party, ProgramMail, compose, file_name};
+pub use compose::{ComposeError, Language, Party, ProgramMail, Purpose, compose, file_name};
 pub use invite::{InviteMail, compose_invite};
 pub use transport::{Delivery, SendError, SmtpConfig, SmtpTls, Transport, TransportError};

@@ -34,6 +34,10 @@ pub struct CreateOrder {
     /// Who pays; the account here without it.
     #[serde(default, skip_serializing_if = "FundFrom::is_account")]
     pub fund_from: FundFrom,
+    /// The number of the sender's own card that pays, 16 digits, blanks allowed; with `fund_from`
+    /// `card` and with nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_card: Option<String>,
 }
 
 /// Where the amount of an order comes from.
@@ -45,6 +49,9 @@ pub enum FundFrom {
     Account,
     /// The sender's account at the bank: nothing is mailed before the bank has confirmed.
     Bank,
+    /// A card of the sender, by a program that the sender runs: nothing is mailed to the recipient
+    /// before the card has paid.
+    Card,
 }
 
 impl FundFrom {
@@ -54,6 +61,7 @@ impl FundFrom {
         match self {
             Self::Account => "account",
             Self::Bank => "bank",
+            Self::Card => "card",
         }
     }
 
@@ -87,6 +95,9 @@ pub struct OrderView {
     pub note: Option<String>,
     /// Where the mail is.
     pub mail: String,
+    /// Where the sender gets the program by which their card pays, while it can; a path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
 }
 
 /// One page of orders, newest first.
@@ -249,6 +260,8 @@ problem_codes! {
     InsufficientFunds = "insufficient-funds", 422, "Not enough funds";
     /// No order of this id that this principal may see.
     OrderUnknown = "order-unknown", 404, "Order unknown";
+    /// No card pays for the order, or it has paid, or the order has ended.
+    ProgramUnknown = "program-unknown", 404, "No program for the sender";
     /// The order is credited, returned or already asked to be cancelled.
     NotCancellable = "not-cancellable", 409, "Order cannot be cancelled";
     /// No program for this claim code.

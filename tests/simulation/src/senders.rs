@@ -74,6 +74,7 @@ impl World<'_> {
             note: None,
             expires_in_s: u64::try_from(expires).ok(),
             fund_from: FundFrom::Account,
+            from_card: None,
         };
         let key = format!("wish-{}", self.wishes);
         self.senders[sender].wishes.push(Wish {

@@ -1,7 +1,7 @@
 //! `order list | show | cancel | revise | receipt`.
 
 use super::{Common, Output, open, output::table};
-use crate::{app::Office, clock::unix_seconds, invitations::Ordered, orders};
+use crate::{app::Office, clock::unix_seconds, invitations::Ordered, orders, programs};
 use anyhow::{Context, ensure};
 use clap::Subcommand;
 use ledger::{Command, HolderId, Refusal, Remittance, RemittanceId};
@@ -41,7 +41,8 @@ pub enum Order {
     /// Replace an open order's program and mail the new one to the recipient's present address
     ///
     /// For a corrected address, or when the program's key or template was given up. Earlier
-    /// programs of this order run nowhere any more.
+    /// programs of this order run nowhere any more. While a card of the sender has still to pay
+    /// for it, the program that is replaced is the sender's.
     #[command(after_help = "Example:\n  tegata-server order revise 0192... --data ./issuer")]
     Revise {
         /// The order's id
@@ -176,8 +177,13 @@ async fn revise(id: &str, common: &Common) -> anyhow::Result<()> {
     let id: RemittanceId = id.parse().context("the order's id")?;
     let office = open(common)?;
     let order = office.store.remittance(id).await?.context(UNKNOWN)?;
+    // while a card has still to pay for it, the program that counts is its debit's
+    let order = match orders::waits_for_its_card(&order) {
+        true => office.store.debit_of(id).await?.context(UNKNOWN)?,
+        false => order,
+    };
     let template = office.built_in_template().await?;
-    orders::revise(&office, &template, &order).await?;
+    programs::revise(&office, &template, &order).await?;
     let order = Ordered::find(&office, id).await?.context(UNKNOWN)?;
     print(common, &order)
 }

@@ -130,6 +130,7 @@ async fn send(args: Send) -> anyhow::Result<()> {
         note: None,
         expires_in_s: None,
         fund_from: FundFrom::Account,
+        from_card: None,
     };
     let order = NewOrder::check(&app, order).map_err(crate::http::problem::Refused::into_error)?;
     let placed = orders::send_payable(&app, &holder, key, order).await?;

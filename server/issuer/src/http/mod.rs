@@ -42,6 +42,7 @@ pub fn router(app: Arc<App>) -> Router {
         )
         .route("/v1/orders/{id}", get(orders::read::read))
         .route("/v1/orders/{id}/cancel", post(orders::cancel::cancel))
+        .route("/v1/orders/{id}/program", get(orders::program::program))
         .route("/v1/exchange", post(exchange::post::post))
         .route("/v1/address/verify", post(address::verify::verify))
         .route("/v1/claim", post(claim::post::post))

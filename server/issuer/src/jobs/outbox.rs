@@ -4,11 +4,11 @@
 //! row is marked; a crash in between sends it again after the lease, with the same Message-ID.
 
 use super::{addresses, invitations, pause};
-use crate::{app::App, orders};
+use crate::{app::App, programs};
 use anyhow::Context;
 use crashpoint::reach;
-use ledger::{Holder, OutboxMail, Remittance, Status, Timestamp};
-use mailer::{Language, Party, ProgramMail, SendError, Transport, compose};
+use ledger::{Flow, Holder, OutboxMail, Remittance, Status, Timestamp};
+use mailer::{Language, Party, ProgramMail, Purpose, SendError, Transport, compose};
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
@@ -113,7 +113,7 @@ pub(super) fn wait_s(attempts: u32) -> i64 {
 }
 
 async fn deliver(app: &App, transport: &Transport, mail: &OutboxMail) -> Result<(), Failure> {
-    let (remittance, recipient) = gather(app, mail)
+    let (remittance, recipient, purpose) = gather(app, mail)
         .await
         .map_err(|e| Failure::Retry(format!("{e:#}")))?;
     // asked after the remittance was read: what was read is then of this mail's revision
@@ -134,10 +134,10 @@ async fn deliver(app: &App, transport: &Transport, mail: &OutboxMail) -> Result<
             return Err(Failure::Permanent("the order had ended".to_owned()));
         }
     }
-    let program = orders::program_of(app, &remittance)
+    let program = programs::program_of(app, &remittance)
         .await
         .map_err(|e| Failure::Retry(format!("{e:#}")))?;
-    let message = message(app, mail, &remittance, &recipient, program);
+    let message = message(app, mail, &remittance, (&recipient, purpose), program);
     let bytes = compose(&message).map_err(|e| Failure::Permanent(e.code().to_owned()))?;
     match transport
         .send(&app.settings.mail_from, &mail.to, &mail.message_id, bytes)
@@ -149,7 +149,7 @@ async fn deliver(app: &App, transport: &Transport, mail: &OutboxMail) -> Result<
     }
 }
 
-async fn gather(app: &App, mail: &OutboxMail) -> anyhow::Result<(Remittance, Holder)> {
+async fn gather(app: &App, mail: &OutboxMail) -> anyhow::Result<(Remittance, Holder, Purpose)> {
     let store = &app.office.store;
     let remittance = store
         .remittance(mail.remittance)
@@ -163,14 +163,24 @@ async fn gather(app: &App, mail: &OutboxMail) -> anyhow::Result<(Remittance, Hol
         .holder(card.holder)
         .await?
         .context("a card without holder")?;
-    Ok((remittance, holder))
+    let purpose = match remittance.flow {
+        Flow::Credit(_) => Purpose::Credit,
+        Flow::Debit { funds } => {
+            let order = store.remittance(funds).await?;
+            let order = order.context("a debit without order")?;
+            Purpose::Debit {
+                to_card: order.card_masked,
+            }
+        }
+    };
+    Ok((remittance, holder, purpose))
 }
 
 fn message(
     app: &App,
     mail: &OutboxMail,
     remittance: &Remittance,
-    recipient: &Holder,
+    (recipient, purpose): (&Holder, Purpose),
     program: Vec<u8>,
 ) -> ProgramMail {
     let office = &app.office;
@@ -194,6 +204,7 @@ fn message(
         amount: remittance.amount.money(),
         note: remittance.note.clone(),
         card_masked: remittance.card_masked.clone(),
+        purpose,
         expires: remittance.expires.unix_s(),
         issuer: office.config.issuer.clone(),
         claim_url: format!("{}/claim", app.settings.public_origin),

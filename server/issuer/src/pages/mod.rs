@@ -41,6 +41,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/orders/confirm", post(orders::confirm))
         .route("/orders/{id}", get(orders::show))
         .route("/orders/{id}/cancel", post(orders::cancel))
+        .route("/orders/{id}/program", get(orders::program))
         .route("/claim", get(claim::form).post(claim::fetch))
         .route("/address", get(address::form).post(address::verify))
         .route("/static/style.css", get(style))

@@ -13,7 +13,7 @@ use crate::{
     clock,
     http::{
         orders::cancel as api_cancel, orders::create::admit, orders::list::PAGE_LEN,
-        orders::read::own, principal::Principal, problem::Refused,
+        orders::program as api_program, orders::read::own, principal::Principal, problem::Refused,
     },
     invitations::Ordered,
     orders::{self, NewOrder},
@@ -43,19 +43,24 @@ struct Row {
     status: &'static str,
     mail: &'static str,
     cancellable: bool,
+    /// A card of the sender pays.
+    by_card: bool,
+    /// That card has still to pay, by a program to be fetched here.
+    program: bool,
 }
 
 impl Row {
     fn new(ordered: &Ordered, t: &'static texts::Texts) -> Self {
         let view = ordered.view();
+        let by_card = view.fund_from == FundFrom::Card;
         let (status, cancellable) = match ordered {
-            Ordered::Remittance(remittance) => Self::status(remittance.status, t),
+            Ordered::Remittance(remittance) => Self::status(remittance.status, by_card, t),
             Ordered::Invitation(held) => match held.status {
                 InvitationStatus::Invited => (t.invited, true),
                 InvitationStatus::Recovering { cancel_asked } => (t.recovering, !cancel_asked),
                 InvitationStatus::Bound { .. } => (t.open, true),
                 InvitationStatus::Returned { at, reason } => {
-                    Self::status(Status::Returned { at, reason }, t)
+                    Self::status(Status::Returned { at, reason }, by_card, t)
                 }
             },
         };
@@ -74,12 +79,35 @@ impl Row {
             status,
             mail,
             cancellable,
+            by_card,
+            program: view.program.is_some(),
         }
     }
 
-    /// What a status is called, and whether the sender is offered to cancel.
-    const fn status(status: Status, t: &'static texts::Texts) -> (&'static str, bool) {
+    /// What a status is called, and whether the sender is offered to cancel. `by_card`: a card of
+    /// the sender pays.
+    const fn status(
+        status: Status,
+        by_card: bool,
+        t: &'static texts::Texts,
+    ) -> (&'static str, bool) {
         match status {
+            Status::Ordered if by_card => (t.card_ordered, true),
+            Status::FundingUnknown { cancel_asked, .. } if by_card => {
+                (t.card_unknown, !cancel_asked)
+            }
+            Status::Unfunded {
+                reason: UnfundedReason::Refused,
+                ..
+            } if by_card => (t.card_failed, false),
+            Status::Returned {
+                reason: ReturnReason::Expired,
+                ..
+            } if by_card => (t.owed_expired, false),
+            Status::Returned {
+                reason: ReturnReason::Cancelled,
+                ..
+            } if by_card => (t.owed_cancelled, false),
             Status::Ordered => (t.ordered, true),
             Status::FundingUnknown { cancel_asked, .. } => (t.funding_unknown, !cancel_asked),
             Status::Refunding { .. } => (t.refunding, false),
@@ -176,6 +204,8 @@ pub(super) struct OrderForm {
     note: String,
     #[serde(default)]
     from: FundFrom,
+    #[serde(default)]
+    from_card: String,
 }
 
 #[derive(Template)]
@@ -342,6 +372,7 @@ fn check(app: &App, holder: &Holder, form: &OrderForm) -> Result<NewOrder, Refus
         note: (!note.is_empty()).then(|| note.to_owned()),
         expires_in_s: None,
         fund_from: form.from,
+        from_card: (form.from == FundFrom::Card).then(|| form.from_card.clone()),
     };
     NewOrder::check(app, body)
 }
@@ -365,6 +396,7 @@ const fn from_text(from: FundFrom, t: &'static texts::Texts) -> &'static str {
     match from {
         FundFrom::Account => t.from_account,
         FundFrom::Bank => t.from_bank,
+        FundFrom::Card => t.from_card,
     }
 }
 
@@ -413,6 +445,22 @@ pub(super) async fn show(
                 StatusCode::OK,
             )
         }
+        Err(refused) => notice(refused.code, &visitor, &app),
+    }
+}
+
+/// `GET /orders/{id}/program`: the file by which the sender's card pays.
+pub(super) async fn program(
+    State(app): State<Arc<App>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Response {
+    let holder = match visitor.signed_in() {
+        Ok(holder) => holder,
+        Err(redirect) => return redirect.into_response(),
+    };
+    match api_program::download(&app, holder.id, &id).await {
+        Ok(file) => file,
         Err(refused) => notice(refused.code, &visitor, &app),
     }
 }

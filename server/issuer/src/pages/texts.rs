@@ -47,6 +47,13 @@ texts! {
     pay_from: "Pay from", "支払い元";
     from_account: "Your account here", "こちらの口座";
     from_bank: "Your bank account", "銀行口座";
+    from_card: "Your own card", "ご自身のカード";
+    own_card: "Your card's number", "ご自身のカード番号";
+    own_card_hint: "Only if your own card pays. You then get a file to open on your Tegata terminal, which takes the amount off the card.", "ご自身のカードで支払う場合のみ。Tegata 端末で開くファイルをお渡しし、そのカードから金額を引き落とします。";
+    pay_by_card: "Pay with your card", "カードで支払う";
+    pay_by_card_how: "Put your card on the reader of your Tegata terminal and open this file. The recipient gets the mail once your card has paid.", "カードを Tegata 端末のリーダーに置き、このファイルを開いてください。カードでの支払いが済むと受取人にメールが届きます。";
+    pay_by_card_file: "Fetch the payment file", "支払いファイルを受け取る";
+    how_to_cancel_card: "You can cancel until the recipient picks it up. What your card has paid by then is owed to you and put on a card of yours by the office; if it has paid nothing, nothing is taken.", "受け取られる前であれば取り消せます。すでにカードから支払われた金額はお預かりし、窓口からお客様のカードへ戻します。未払いの場合は引き落とされません。";
     recipient_card: "Recipient's card number or mail address", "受取人のカード番号またはメールアドレス";
     card_hint: "16 digits, as printed on the card, or an address that the recipient has confirmed here.", "カードに記載された16桁の番号、または受取人が確認済みのメールアドレスです。";
     amount: "Amount", "金額";
@@ -76,6 +83,11 @@ texts! {
     funding_failed: "Your bank refused the payment; nothing was taken", "銀行で支払いが拒否されました。引き落としはありません";
     cancelled_unfunded: "Cancelled; nothing was taken", "取り消されました。引き落としはありません";
     expired_unfunded: "Too late; nothing was taken", "期限切れです。引き落としはありません";
+    card_ordered: "Your card has not paid yet; open the payment file on your terminal", "カードでの支払い待ちです。端末で支払いファイルを開いてください";
+    card_unknown: "It is not known yet whether your card has paid; open the payment file again with that card", "カードで支払われたか確認できていません。同じカードで支払いファイルをもう一度開いてください";
+    card_failed: "Closed by the office; what is on your card stays yours", "窓口で終了しました。カードの残高はお客様のものです";
+    owed_expired: "Not picked up in time; the amount is owed to you and put on a card of yours", "期限切れです。金額はお預かりし、お客様のカードへ戻します";
+    owed_cancelled: "Cancelled; the amount is owed to you and put on a card of yours", "取り消されました。金額はお預かりし、お客様のカードへ戻します";
     refunding: "On its way back to your bank", "銀行へ返金しています";
     commit_sent: "Being picked up", "受取処理中";
     recovering: "Waiting for the recipient's card", "受取人のカードの確認待ち";
@@ -181,6 +193,10 @@ pub(super) fn problem(code: ProblemCode, language: Language) -> &'static str {
         ),
         ProblemCode::InsufficientFunds => ("Your balance is not enough.", "残高が不足しています。"),
         ProblemCode::OrderUnknown => ("There is no such remittance.", "該当する送金はありません。"),
+        ProblemCode::ProgramUnknown => (
+            "There is no payment file: no card pays for this remittance, it has paid, or the remittance has ended.",
+            "支払いファイルはありません。カード払いでないか、支払い済みか、送金が終了しています。",
+        ),
         ProblemCode::NotCancellable => (
             "It can no longer be cancelled.",
             "この送金はもう取り消せません。",

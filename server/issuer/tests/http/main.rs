@@ -4,6 +4,7 @@
 
 mod address;
 mod bench;
+mod debit;
 mod life;
 mod problems;
 mod split;

@@ -117,6 +117,13 @@ fn strangers(bench: &Bench, met: &Met) {
         P::OrderUnknown,
     );
     assert_eq!(bench.status_of(&id), "open");
+    // the account here has paid for it
+    let program = format!("{path}/program");
+    met.check(&bench.get(&program, &bench.sender.token), P::ProgramUnknown);
+    met.check(
+        &bench.get(&program, &bench.recipient.token),
+        P::OrderUnknown,
+    );
 }
 
 fn orders_that_the_rules_forbid(bench: &Bench, met: &Met) {
@@ -126,6 +133,8 @@ fn orders_that_the_rules_forbid(bench: &Bench, met: &Met) {
         ("currency", json!("USD"), P::CurrencyUnknown),
         ("currency", json!("XXX"), P::CurrencyUnknown),
         ("fund_from", json!("bank"), P::FundingUnavailable),
+        ("fund_from", json!("card"), P::BodyMalformed),
+        ("from_card", json!("9000"), P::BodyMalformed),
         ("amount_minor", json!(0), P::AmountNotPositive),
         ("amount_minor", json!(-1), P::AmountNotPositive),
         ("amount_minor", json!(25.5), P::AmountExponent),

@@ -1,6 +1,6 @@
 //! The same stories with the server in two: a front, and a core behind a Unix socket.
 
-use crate::{bench::SPLIT, life, problems};
+use crate::{bench::SPLIT, debit, life, problems};
 use axum::Router;
 use issuer::{
     connections::{self, Limits},
@@ -55,6 +55,7 @@ fn the_life_of_an_order_is_the_same_behind_a_front() {
         life::what_expired_is_returned_by_the_sweep_once,
         life::the_claim_code_of_the_mail_gives_the_verified_program_until_the_end,
         life::orders_are_listed_newest_first_in_pages,
+        debit::a_card_pays_for_an_order_by_a_program_that_its_sender_fetches,
     ]);
 }
 

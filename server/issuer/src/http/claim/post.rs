@@ -7,14 +7,14 @@
 use crate::{
     app::App,
     http::{body, problem::Refused},
-    limit, orders,
+    limit, programs,
 };
 use axum::{
     body::Body,
     extract::{Request, State},
     http::{HeaderName, HeaderValue, header},
 };
-use ledger::{ClaimRef, Status};
+use ledger::{ClaimRef, Remittance, Status};
 use std::{net::IpAddr, sync::Arc};
 use wire::api::{Claim, ProblemCode};
 
@@ -74,10 +74,7 @@ pub async fn program(app: &App, code: &str) -> Result<(String, Vec<u8>), Refused
         Status::Open
         | Status::CommitSent { .. }
         | Status::Recovering { .. }
-        | Status::Held { .. } => {
-            let program = orders::program_of(app, &remittance).await?;
-            Ok((mailer::file_name(&remittance.id.to_string()), program))
-        }
+        | Status::Held { .. } => file(app, &remittance).await,
         Status::Ordered
         | Status::FundingUnknown { .. }
         | Status::Unfunded { .. }
@@ -85,4 +82,13 @@ pub async fn program(app: &App, code: &str) -> Result<(String, Vec<u8>), Refused
         | Status::Credited { .. }
         | Status::Returned { .. } => Err(ProblemCode::ClaimUnknown.into()),
     }
+}
+
+/// The file name and the bytes of an order's program.
+///
+/// # Errors
+/// `unavailable`.
+pub async fn file(app: &App, remittance: &Remittance) -> Result<(String, Vec<u8>), Refused> {
+    let program = programs::program_of(app, remittance).await?;
+    Ok((mailer::file_name(&remittance.id.to_string()), program))
 }

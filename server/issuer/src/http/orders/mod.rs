@@ -3,4 +3,5 @@
 pub mod cancel;
 pub mod create;
 pub mod list;
+pub mod program;
 pub mod read;

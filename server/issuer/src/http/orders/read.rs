@@ -29,7 +29,8 @@ pub async fn read(
 pub(crate) async fn own(app: &App, sender: HolderId, id: &str) -> Result<Ordered, Refused> {
     let id: RemittanceId = id.parse().map_err(|_| ProblemCode::OrderUnknown)?;
     let found = Ordered::find(&app.office, id).await?;
+    // a debit is no order of its own
     found
-        .filter(|ordered| ordered.sender() == sender)
+        .filter(|ordered| ordered.sender() == sender && !ordered.is_debit())
         .ok_or_else(|| ProblemCode::OrderUnknown.into())
 }
