@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use store::{SqliteStore, Store as _};
 use tests::{
-    processes::{Server, wait_until},
+    processes::Server,
     world::{World, text},
 };
 
@@ -56,6 +56,68 @@ fn order(world: &World, server: &Server, key: &str, email: &str) -> Result<(u16,
     Ok((answer.status, answer.body))
 }
 
+/// Orders to `email` under the name of the point; killed there or not, the one order is invited and its
+/// mail is there. Gives the order's id.
+fn invited(
+    desk: &mut Desk,
+    (point, story): (&str, Story),
+    email: &str,
+    mails: &mut usize,
+) -> Result<String> {
+    let ask = |desk: &Desk, server: &Server| order(&desk.world, server, point, email);
+    if story == Story::Invite {
+        let lost = desk.killed(point, |desk, server| Ok(ask(desk, server).is_err()))?;
+        ensure!(lost, "{point}: nobody has heard an answer");
+        desk.restart()?;
+    }
+    let (status, view) = if story == Story::InvitationMail {
+        let seen = desk.killed(point, ask)?;
+        *mails += 1;
+        lease_is_over(&desk.world)?;
+        desk.restart()?;
+        seen
+    } else {
+        ask(desk, desk.server()?)?
+    };
+    assert_eq!(
+        (status, &view["status"]),
+        (201, &json!("invited")),
+        "{point}"
+    );
+    *mails += 1;
+    let (_, message_id) = mail(&desk.world, *mails)?;
+    if story == Story::InvitationMail {
+        assert_eq!(mail(&desk.world, *mails - 1)?.1, message_id, "{point}");
+    }
+    text(&view, "id")
+}
+
+/// Has `email` verified, and gives the text of the mail with its code.
+fn coded(
+    desk: &mut Desk,
+    (point, story): (&str, Story),
+    email: &str,
+    mails: &mut usize,
+) -> Result<String> {
+    let holder = desk.world.hanako.id.clone();
+    let asks = ["holder", "email", &holder, "--set", email];
+    if story == Story::CodeMail {
+        desk.killed(point, |desk, _| desk.world.admin(&asks))?;
+        *mails += 1;
+        lease_is_over(&desk.world)?;
+        desk.restart()?;
+    } else {
+        desk.world.admin(&asks)?;
+    }
+    *mails += 1;
+    let letter = mail(&desk.world, *mails)?;
+    if story == Story::CodeMail {
+        let first = mail(&desk.world, *mails - 1)?;
+        assert_eq!(first, letter, "{point}: the same code");
+    }
+    Ok(letter.0)
+}
+
 #[test]
 fn a_held_order_killed_anywhere_is_one_order_and_one_credit() -> Result<()> {
     let mut desk = Desk::new()?;
@@ -69,51 +131,9 @@ fn a_held_order_killed_anywhere_is_one_order_and_one_credit() -> Result<()> {
     for (number, (point, story)) in points(Told::Address).enumerate() {
         let email = format!("new{number}@cards.example");
         desk.escrow += 1;
-        // the order, the mail that invites, the mail with the code, and what binds it
-        let order_at = |desk: &Desk, server: &Server| order(&desk.world, server, point, &email);
-        if story == Story::Invite {
-            let lost = desk.killed(point, |desk, server| Ok(order_at(desk, server).is_err()))?;
-            ensure!(lost, "{point}: nobody has heard an answer");
-            desk.restart()?;
-        }
-        let invited = if story == Story::InvitationMail {
-            let seen = desk.killed(point, order_at)?;
-            mails += 1;
-            lease_is_over(&desk.world)?;
-            desk.restart()?;
-            seen
-        } else {
-            order_at(&desk, desk.server()?)?
-        };
-        assert_eq!((invited.0, &invited.1["status"]), (201, &json!("invited")));
-        let id = text(&invited.1, "id")?;
-        mails += 1;
-        let (_, message_id) = mail(&desk.world, mails)?;
-        if story == Story::InvitationMail {
-            assert_eq!(mail(&desk.world, mails - 1)?.1, message_id, "{point}");
-        }
+        let id = invited(&mut desk, (point, story), &email, &mut mails)?;
         desk.adds_up(point)?;
-
-        let holder = desk.world.hanako.id.clone();
-        let asks = ["holder", "email", &holder, "--set", &email];
-        if story == Story::CodeMail {
-            desk.killed(point, |desk, _| desk.world.admin(&asks))?;
-            mails += 1;
-            lease_is_over(&desk.world)?;
-            desk.restart()?;
-        } else {
-            desk.world.admin(&asks)?;
-        }
-        mails += 1;
-        let (letter, message_id) = mail(&desk.world, mails)?;
-        if story == Story::CodeMail {
-            let first = mail(&desk.world, mails - 1)?;
-            assert_eq!(
-                first,
-                (letter.clone(), message_id),
-                "{point}: the same code"
-            );
-        }
+        let letter = coded(&mut desk, (point, story), &email, &mut mails)?;
         match story {
             Story::Bind => {
                 desk.killed(point, |desk, _| verify(&desk.world, &email, &letter))?;
@@ -127,16 +147,15 @@ fn a_held_order_killed_anywhere_is_one_order_and_one_credit() -> Result<()> {
         }
         mails += 1;
         let program = desk.world.mail(mails)?;
-        let again = wait_until("the order is open", || {
-            let (status, view) = order_at(&desk, desk.server()?)?;
-            Ok((status == 201 && view["status"] == "open").then_some(view))
-        })?;
+        let (_, again) = order(&desk.world, desk.server()?, point, &email)?;
+        assert_eq!(again["status"], "open", "{point}");
         assert_eq!(
             text(&again, "id")?,
             id,
             "{point}: the same key, the same order"
         );
         desk.credited_by(&program, point)?;
+        let holder = desk.world.hanako.id.clone();
         let removed = ["holder", "email", &holder, "--address", &email, "--remove"];
         desk.world.admin(&removed)?;
     }
