@@ -83,10 +83,7 @@ impl Office {
     }
 
     fn without_settle_window(&self) -> Result<()> {
-        let path = Path::new(&self.world.data).join("issuer.json");
-        let mut issuer: Value = serde_json::from_slice(&fs::read(&path)?)?;
-        issuer["settle_window_s"] = 0.into();
-        fs::write(&path, issuer.to_string())?;
+        self.decided(&["officer", "window", "--set", "0"])?;
         Ok(())
     }
 

@@ -151,6 +151,7 @@ const HOMES: &[(&str, &str)] = &[
     ("rusqlite", "store"),
     ("tokio-postgres", "store"),
     ("lettre", "mailer"),
+    ("rpassword", "issuer"),
     ("pcsc", "card-reader"),
     ("fail", "crashpoint"),
     ("wat", "conformance"),

@@ -456,6 +456,18 @@ changes! {
         /// SHA-256 of both names and the reason, each ended by a zero byte.
         approval: [u8; 32],
     }
+    /// Two persons approved the change that the next record names.
+    47 "approved" Approved {
+        /// Number of their decision.
+        decision: u64,
+        /// SHA-256 of both names and the reason, each ended by a zero byte.
+        approval: [u8; 32],
+    }
+    /// How long after its report a lost card is paid out changed.
+    48 "settle-window" SettleWindow {
+        /// From now on.
+        seconds: u32,
+    }
 }
 
 /// One change with the ledger's time of its transaction.

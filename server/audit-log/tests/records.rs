@@ -204,6 +204,11 @@ fn one_of_each() -> Vec<Change> {
             remittance,
             approval: hash,
         },
+        Change::Approved {
+            decision: u64::MAX,
+            approval: hash,
+        },
+        Change::SettleWindow { seconds: u32::MAX },
     ]
 }
 

@@ -19,8 +19,6 @@ pub struct Config {
     /// Which life of the database this is: another one voids every ticket given out before. That of
     /// `issuer.json` until a backup is restored; from then on that of the database.
     pub incarnation: Incarnation,
-    /// How long after its report a lost card is paid out, in seconds.
-    pub settle_window_s: u32,
     /// What becomes of an order to an address that stands for no card.
     pub invite: InvitePolicy,
 }
@@ -43,20 +41,12 @@ impl InvitePolicy {
     }
 }
 
-/// Two weeks: terminals that were off for a holiday have sent the proofs that they journalled.
-pub const SETTLE_WINDOW_DEFAULT_S: u32 = 14 * 86_400;
-
-/// A year, as for an order: what nobody may use for longer belongs to nobody.
-pub const SETTLE_WINDOW_MAX_S: u32 = 366 * 86_400;
-
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ConfigFile {
     issuer: String,
     currency: String,
     incarnation: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    settle_window_s: Option<u32>,
     #[serde(default, skip_serializing_if = "InvitePolicy::is_refuse")]
     invite: InvitePolicy,
 }
@@ -101,8 +91,6 @@ impl Config {
             issuer: self.issuer.clone(),
             currency: self.currency.code().to_owned(),
             incarnation: HEXLOWER_PERMISSIVE.encode(&self.incarnation.0),
-            settle_window_s: (self.settle_window_s != SETTLE_WINDOW_DEFAULT_S)
-                .then_some(self.settle_window_s),
             invite: self.invite,
         };
         let path = data.join("issuer.json");
@@ -138,18 +126,11 @@ impl Config {
         let incarnation = HEXLOWER_PERMISSIVE
             .decode(file.incarnation.as_bytes())
             .with_context(name)?;
-        let settle_window_s = file.settle_window_s.unwrap_or(SETTLE_WINDOW_DEFAULT_S);
-        ensure!(
-            settle_window_s <= SETTLE_WINDOW_MAX_S,
-            "{}: settle_window_s: at most {SETTLE_WINDOW_MAX_S}",
-            path.display()
-        );
         let incarnation = incarnation.as_slice().try_into().with_context(name)?;
         Ok(Self {
             issuer: file.issuer,
             currency: Currency::from_code(&file.currency).with_context(name)?,
             incarnation: Incarnation(incarnation),
-            settle_window_s,
             invite: file.invite,
         })
     }
@@ -166,29 +147,9 @@ mod tests {
             issuer: "Money.example".to_owned(),
             currency: Currency::Jpy,
             incarnation: Incarnation([5; 16]),
-            settle_window_s: SETTLE_WINDOW_DEFAULT_S,
             invite: InvitePolicy::Refuse,
         };
         assert!(config.create(dir.path()).is_err());
-    }
-
-    #[test]
-    fn a_settle_window_is_at_most_a_year() {
-        let dir = tempfile::tempdir().unwrap();
-        for (window, accepted) in [
-            (0, true),
-            (SETTLE_WINDOW_MAX_S, true),
-            (SETTLE_WINDOW_MAX_S + 1, false),
-        ] {
-            let file = serde_json::json!({
-                "issuer": "money.example",
-                "currency": "JPY",
-                "incarnation": "05".repeat(16),
-                "settle_window_s": window,
-            });
-            std::fs::write(dir.path().join("issuer.json"), file.to_string()).unwrap();
-            assert_eq!(Config::load(dir.path()).is_ok(), accepted, "{window}");
-        }
     }
 
     #[test]
@@ -198,7 +159,6 @@ mod tests {
             issuer: "money.example".to_owned(),
             currency: Currency::Jpy,
             incarnation: Incarnation([5; 16]),
-            settle_window_s: SETTLE_WINDOW_DEFAULT_S,
             invite: InvitePolicy::Hold,
         };
         config.create(dir.path()).unwrap();

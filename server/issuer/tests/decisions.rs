@@ -84,11 +84,33 @@ fn two_officers_give_their_own_tokens_and_a_reason() {
         assert!(told.contains(expected), "{by} {and}: {told}");
         assert!(!told.contains(&alice) && !told.contains(&bob), "{told}");
     }
-    assert!(
-        server(dir, &["officer", "remove", "bob"], "")
-            .status
-            .success()
-    );
+    // one who runs this machine alone does not become two persons
+    let eve = ["officer", "add", "eve", "--token-file", "eve"];
+    assert!(said(&server(dir, &eve, "")).contains("two officers have to approve"));
+    let remove = ["officer", "remove", "bob"];
+    assert!(said(&server(dir, &remove, &both)).contains("fewer than two"));
+    let two = ["--by", "alice", "--and", "bob", "--reason", "she joined us"];
+    let carol = ["officer", "add", "carol", "--token-file", "carol", "--json"];
+    for _ in 0..2 {
+        let added = server(dir, &[&carol[..], &two].concat(), &both);
+        assert!(added.status.success(), "{added:?}");
+        let shown = String::from_utf8(added.stdout).unwrap();
+        assert!(
+            !shown.contains("tgt_"),
+            "the token is in its file only: {shown}"
+        );
+    }
+    let token = std::fs::read_to_string(dir.join("carol")).unwrap();
+    assert!(token.starts_with("tgt_"));
+    let window = ["officer", "window", "--set", "60"];
+    assert!(said(&server(dir, &window, "")).contains("two officers have to approve"));
+    let forged = format!("{alice}\n{token}");
+    let wrong = server(dir, &[&window[..], &two].concat(), &forged);
+    assert!(said(&wrong).contains("officer list"));
+    let set = server(dir, &[&window[..], &two].concat(), &both);
+    assert!(set.status.success(), "{set:?}");
+    let removed = server(dir, &[&remove[..], &two].concat(), &both);
+    assert!(removed.status.success(), "{removed:?}");
     assert!(close("alice", "bob", "lost", &both).contains("officer list"));
     let resolve = [
         "reconcile",

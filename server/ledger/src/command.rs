@@ -443,12 +443,11 @@ pub enum Command {
         /// The caller's clock.
         now: Timestamp,
     },
-    /// Moves all that a lost card holds to what its holder is owed.
+    /// Moves all that a lost card holds to what its holder is owed, after the settle window that the
+    /// store keeps.
     PayOut {
         /// Which.
         card: CardId,
-        /// How long after the report, in seconds.
-        window_s: u32,
         /// The caller's clock.
         now: Timestamp,
     },

@@ -70,7 +70,7 @@ pub use remittance::{
 };
 pub use reread::{RereadPlan, RereadStep};
 pub use resolve::{
-    Adopted, PayOutFacts, PayOutPlan, ResolveFacts, ResolvePlan, close_in_doubt, close_invitation,
-    pay_out, resolve_case,
+    Adopted, PayOutFacts, PayOutPlan, ResolveFacts, ResolvePlan, SETTLE_WINDOW_DEFAULT_S,
+    SETTLE_WINDOW_MAX_S, approved, close_in_doubt, close_invitation, pay_out, resolve_case,
 };
 pub use time::Timestamp;

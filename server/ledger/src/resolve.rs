@@ -19,7 +19,10 @@ use crate::time::Timestamp;
 
 /// Checks that two different known officers decide. `first_known`, `second_known`: whether the name
 /// stands with that token's hash, and was not withdrawn.
-fn approved(approval: &Approval, (first, second): (bool, bool)) -> Result<(), Refusal> {
+///
+/// # Errors
+/// `SamePerson`, then `OfficerUnknown`.
+pub fn approved(approval: &Approval, (first, second): (bool, bool)) -> Result<(), Refusal> {
     if approval.first.name == approval.second.name {
         return Err(Refusal::SamePerson);
     }
@@ -269,6 +272,12 @@ pub struct PayOutPlan {
     /// Currency of all of these.
     pub currency: Currency,
 }
+
+/// A year, as for an order: what nobody may use for longer belongs to nobody.
+pub const SETTLE_WINDOW_MAX_S: u32 = 366 * 86_400;
+
+/// Two weeks: terminals that were off for a holiday have sent the proofs that they journalled.
+pub const SETTLE_WINDOW_DEFAULT_S: u32 = 14 * 86_400;
 
 /// Decides a payout: all that the card account holds.
 ///

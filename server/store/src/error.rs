@@ -72,6 +72,15 @@ pub enum AdminError {
         /// Which; at most [`crate::PAGE_MAX`].
         ids: Vec<RemittanceId>,
     },
+    /// Two officers have to approve this change.
+    #[error("two officers have to approve this")]
+    TwoPersonsNeeded,
+    /// Fewer than two officers would be left, who could decide nothing.
+    #[error("fewer than two officers would be left")]
+    TooFewOfficers,
+    /// The rules forbid it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// A text is empty, too long or malformed, or a limit is out of range.
     #[error("the {what} is out of bounds")]
     OutOfBounds {

@@ -97,9 +97,10 @@ pub struct Decision {
     pub number: u64,
     /// When.
     pub at: Timestamp,
-    /// `closed-in-doubt`, `case-adopted` or `case-blocked`.
+    /// `closed-in-doubt`, `case-adopted`, `case-blocked`, `officer-added`, `officer-withdrawn` or
+    /// `settle-window`.
     pub what: String,
-    /// The remittance's id or the case's number.
+    /// The remittance's id, the case's number, the officer's name or the seconds.
     pub subject: String,
     /// One of them.
     pub first: String,

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use ledger::{
-    Account, AuditReport, BankTask, Card, CardAccounts, CardId, ClaimRef, Command, FreezeCase,
-    Holder, HolderId, InFlight, Invitation, InvitationMail, MailId, MailStatus, NumberRef,
-    OfficerName, OutboxMail, Outcome, Refusal, Remittance, RemittanceId, Timestamp, TokenHash,
-    Transfer, TransferId, Uid,
+    Account, Approval, AuditReport, BankTask, Card, CardAccounts, CardId, ClaimRef, Command,
+    FreezeCase, Holder, HolderId, InFlight, Invitation, InvitationMail, MailId, MailStatus,
+    NumberRef, Officer, OfficerName, OutboxMail, Outcome, Refusal, Remittance, RemittanceId,
+    Timestamp, TokenHash, Transfer, TransferId, Uid,
 };
 use money::Money;
 
@@ -202,16 +202,40 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Payable>, StoreError>;
 
-    /// Adds a person who decides with another. A name is never given out again.
+    /// Adds a person who decides with another. A name is never given out again; the same name and
+    /// token once more changes nothing. `approval`: of two others, once two were ever added.
+    ///
+    /// # Errors
+    /// [`AdminError::TwoPersonsNeeded`], [`AdminError::Refused`] for an approval that is none.
     async fn add_officer(
         &self,
-        name: OfficerName,
-        token: TokenHash,
+        officer: Officer,
+        approval: Option<Approval>,
         now: Timestamp,
     ) -> Result<(), AdminError>;
 
-    /// Ends a person's part in decisions; what was decided stays. Repeating it changes nothing.
-    async fn withdraw_officer(&self, name: OfficerName, now: Timestamp) -> Result<(), AdminError>;
+    /// Ends a person's part in decisions; what was decided stays. Repeating it changes nothing. The
+    /// person may be one of the two who approve it.
+    ///
+    /// # Errors
+    /// As [`Store::add_officer`]; [`AdminError::TooFewOfficers`] where fewer than two would be left.
+    async fn withdraw_officer(
+        &self,
+        name: OfficerName,
+        approval: Option<Approval>,
+        now: Timestamp,
+    ) -> Result<(), AdminError>;
+
+    /// How long after its report a lost card is paid out, in seconds.
+    async fn settle_window(&self) -> Result<u32, StoreError>;
+
+    /// Changes it, up to [`ledger::SETTLE_WINDOW_MAX_S`]; approved as [`Store::add_officer`].
+    async fn set_settle_window(
+        &self,
+        seconds: u32,
+        approval: Option<Approval>,
+        now: Timestamp,
+    ) -> Result<(), AdminError>;
 
     /// All officers, those withdrawn too, by name.
     async fn officers(&self) -> Result<Vec<OfficerRow>, StoreError>;

@@ -91,7 +91,6 @@ pub(crate) fn config() -> Config {
         issuer: ISSUER.to_owned(),
         currency: CURRENCY,
         incarnation: Incarnation([1; 16]),
-        settle_window_s: issuer::config::SETTLE_WINDOW_DEFAULT_S,
         invite: issuer::config::InvitePolicy::Refuse,
     }
 }

@@ -58,6 +58,11 @@ fn of_store(error: &StoreError) -> Option<&'static str> {
 fn of_admin(error: &AdminError) -> Option<&'static str> {
     match error {
         AdminError::Unknown { what: "holder" } => Some(HOLDERS),
+        AdminError::TwoPersonsNeeded => {
+            Some("give --by NAME --and NAME --reason TEXT; `tegata-server officer list` shows them")
+        }
+        AdminError::TooFewOfficers => Some("add another one first: `tegata-server officer add`"),
+        AdminError::Refused(refusal) => of_refusal(refusal),
         AdminError::Store(error) => of_store(error),
         _ => None,
     }

@@ -259,7 +259,8 @@ async fn lost(text: &str, common: &Common) -> anyhow::Result<()> {
     let Outcome::CardLost { since } = office.store.apply_one(lost).await? else {
         bail!("a lost card was answered by something else");
     };
-    let due = since.plus_s(i64::from(office.config.settle_window_s));
+    let window = office.store.settle_window().await?;
+    let due = since.plus_s(i64::from(window));
     let text = format!(
         "card {card} is lost since {}; `tegata-server card payout {card}` from {} on",
         rfc3339(since),
@@ -279,7 +280,6 @@ async fn payout(text: &str, common: &Common) -> anyhow::Result<()> {
     let row = card_of(&office, text).await?;
     let pay_out = Command::PayOut {
         card: row.id,
-        window_s: office.config.settle_window_s,
         now: office.clock.now(),
     };
     let Outcome::PaidOut { minor, total } = office.store.apply_one(pay_out).await? else {

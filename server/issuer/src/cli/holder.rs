@@ -1,10 +1,11 @@
 //! `holder add | list | bank`.
 
-use super::{Common, Output, open, output::table};
-use crate::{
-    app::{Office, new_token},
-    clock::id_parts,
+use super::{
+    Common, Output, open,
+    output::table,
+    token::{Issued, TokenFile},
 };
+use crate::{app::Office, clock::id_parts};
 use anyhow::{Context, ensure};
 use clap::Subcommand;
 use ledger::{Holder as Row, HolderId, Language, rules::SENDER_NAME_CHARS_MAX};
@@ -44,6 +45,9 @@ pub enum Holder {
 /// Flags of `holder add`.
 #[derive(Debug, clap::Args)]
 pub struct Add {
+    /// Where the token goes.
+    #[command(flatten)]
+    token: TokenFile,
     #[command(flatten)]
     common: Common,
     /// Name that recipients see: 1 to 64 characters
@@ -98,26 +102,33 @@ async fn add(args: Add) -> anyhow::Result<()> {
     let now = office.clock.now();
     let (ms, bits) = id_parts(now, &*office.random);
     let id = HolderId::new(ms, bits);
-    let (token, hash) = new_token(&*office.random);
+    let issued = args.token.issue(&*office.random)?;
+    // an interrupted command has added the holder, and is given again with its token file
+    if let Some(found) = office.store.holder_by_token(issued.hash).await? {
+        ensure!(
+            found.name == args.name,
+            "--token-file: it holds the token of another holder"
+        );
+        return print_added(found.id, &args.name, &issued, args.common.json);
+    }
     let holder = NewHolder {
         id,
         name: args.name.clone(),
         email: args.email,
         language,
         currency: office.config.currency,
-        token: Some(hash),
+        token: Some(issued.hash),
         now,
     };
     office.store.add_holder(holder).await?;
-    let text = format!(
-        "holder  {id}\ntoken   {}\n\nThe token is shown this once; only its hash is kept.",
-        token.as_str()
-    );
-    let document = json!({ "holder": id.to_string(), "name": args.name, "token": token.as_str() });
-    Output {
-        json: args.common.json,
-    }
-    .print(&text, document)
+    print_added(id, &args.name, &issued, args.common.json)
+}
+
+fn print_added(id: HolderId, name: &str, issued: &Issued, json: bool) -> anyhow::Result<()> {
+    let text = format!("holder   {id}\n{}", issued.told());
+    let (member, value) = issued.member();
+    let document = json!({ "holder": id.to_string(), "name": name, member: value });
+    Output { json }.print(&text, document)
 }
 
 async fn bank(args: BankAccount) -> anyhow::Result<()> {

@@ -53,7 +53,6 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
         currency: Currency::from_code(&args.currency)
             .with_context(|| format!("--currency {}; one of {}", args.currency, currencies()))?,
         incarnation: Incarnation(random(&SystemRandom)),
-        settle_window_s: crate::config::SETTLE_WINDOW_DEFAULT_S,
         invite: args.invite,
     };
     files::create_private_dir(data).with_context(|| data.display().to_string())?;

@@ -22,6 +22,7 @@ pub mod payable;
 pub mod reconcile;
 pub mod serve;
 pub mod template;
+pub mod token;
 
 use crate::{
     app::Office,

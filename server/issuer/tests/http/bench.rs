@@ -104,7 +104,6 @@ impl Bench {
             issuer: "money.example".to_owned(),
             currency: Currency::Jpy,
             incarnation: Incarnation([1; 16]),
-            settle_window_s: issuer::config::SETTLE_WINDOW_DEFAULT_S,
             invite: issuer::config::InvitePolicy::Refuse,
         };
         config.create(dir.path()).unwrap();

@@ -26,9 +26,10 @@ impl World {
     /// Two officers, and their approval.
     pub async fn approval(&self) -> Approval {
         for (name, token) in [("alice", 0xA1), ("bob", 0xB0)] {
-            let Officer { name, token } = officer(name, token);
-            let added = self.store.add_officer(name, token, self.at(0)).await;
-            assert!(matches!(added, Ok(()) | Err(AdminError::Taken { .. })));
+            let added = self
+                .store
+                .add_officer(officer(name, token), None, self.at(0));
+            assert_eq!(added.await, Ok(()));
         }
         Approval {
             first: officer("alice", 0xA1),
@@ -187,27 +188,27 @@ pub async fn a_decision_needs_two_known_persons_and_a_reason(store: Arc<dyn Stor
     let good = world.approval().await;
     let carol = officer("carol", 0xCA);
     let add = async |officer: Officer| {
-        let now = world.at(0);
-        world
-            .store
-            .add_officer(officer.name, officer.token, now)
-            .await
+        let two = Some(world.approval().await);
+        world.store.add_officer(officer, two, world.at(0)).await
     };
-    assert_eq!(add(carol.clone()).await, Ok(()));
-    let taken = Err(AdminError::Taken {
-        what: "officer's name",
-    });
-    assert_eq!(add(officer("carol", 0xCB)).await, taken);
-    assert_eq!(add(officer("dan", 0xCA)).await, taken);
+    // once more, as after a crash
     for _ in 0..2 {
-        let name = carol.name.clone();
-        let withdrawn = world.store.withdraw_officer(name, world.at(1)).await;
-        assert_eq!(withdrawn, Ok(()));
+        assert_eq!(add(carol.clone()).await, Ok(()));
+    }
+    let taken = |what| Err(AdminError::Taken { what });
+    assert_eq!(add(officer("carol", 0xCB)).await, taken("officer's name"));
+    assert_eq!(add(officer("dan", 0xCA)).await, taken("officer's token"));
+    let withdraw = async |name: OfficerName| {
+        let two = Some(world.approval().await);
+        world.store.withdraw_officer(name, two, world.at(1)).await
+    };
+    for _ in 0..2 {
+        assert_eq!(withdraw(carol.name.clone()).await, Ok(()));
     }
     let nobody = OfficerName::new("nobody").unwrap();
-    let unknown = world.store.withdraw_officer(nobody, world.at(1)).await;
-    assert_eq!(unknown, Err(AdminError::Unknown { what: "officer" }));
-    assert_eq!(add(carol.clone()).await, taken);
+    let unknown = Err(AdminError::Unknown { what: "officer" });
+    assert_eq!(withdraw(nobody).await, unknown);
+    assert_eq!(add(carol.clone()).await, taken("officer's name"));
     let officers = world.store.officers().await.unwrap();
     let names: Vec<_> = officers.iter().map(|row| row.name.as_str()).collect();
     assert_eq!(names, ["alice", "bob", "carol"]);
@@ -240,7 +241,9 @@ pub async fn a_decision_needs_two_known_persons_and_a_reason(store: Arc<dyn Stor
         let resolved = world.resolve(1, Resolution::Block, approval).await;
         assert_eq!(resolved, Err(expected));
     }
-    assert_eq!(world.store.decisions(0, 10).await, Ok(vec![]));
+    let decisions = world.store.decisions(0, 10).await.unwrap();
+    let what: Vec<_> = decisions.iter().map(|d| d.what.as_str()).collect();
+    assert_eq!(what, ["officer-added", "officer-withdrawn"]);
     let card = world.store.card(of.card).await.unwrap().unwrap();
     assert_eq!(card.status, CardStatus::Active);
     world.holds(&of, id, [9_000, 1_000, 0]).await;
@@ -461,4 +464,88 @@ pub async fn cases_are_listed_in_pages(store: Arc<dyn Store>) {
     assert!(world.resolve(2, truth, approval).await.is_ok());
     let cases = world.store.cases(0, 10).await.unwrap();
     assert!(cases.iter().all(|case| case.closed.is_some()));
+}
+
+/// Whoever sets an issuer up names two; from then on nobody becomes two persons alone.
+pub async fn from_the_third_officer_on_two_have_to_approve(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    let add = async |officer: Officer, two: Option<Approval>| {
+        world.store.add_officer(officer, two, world.at(0)).await
+    };
+    let withdraw = async |name: &str, two: Option<Approval>| {
+        let name = OfficerName::new(name).unwrap();
+        world.store.withdraw_officer(name, two, world.at(0)).await
+    };
+    let window = async |seconds, two| {
+        world
+            .store
+            .set_settle_window(seconds, two, world.at(0))
+            .await
+    };
+    let needed = Err(AdminError::TwoPersonsNeeded);
+    let few = Err(AdminError::TooFewOfficers);
+    assert_eq!(
+        world.store.settle_window().await,
+        Ok(ledger::SETTLE_WINDOW_DEFAULT_S)
+    );
+    assert_eq!(window(1, None).await, Ok(()));
+    assert_eq!(add(officer("alice", 0xA1), None).await, Ok(()));
+    // one alone cannot leave, or there would never be two
+    assert_eq!(withdraw("alice", None).await, few);
+    assert_eq!(add(officer("bob", 0xB0), None).await, Ok(()));
+    assert_eq!(add(officer("eve", 0xEE), None).await, needed);
+    assert_eq!(window(2, None).await, needed);
+    assert_eq!(withdraw("bob", None).await, few);
+
+    let two = world.approval().await;
+    let alone = Approval {
+        second: two.first.clone(),
+        ..two.clone()
+    };
+    let same = Err(AdminError::Refused(Refusal::SamePerson));
+    assert_eq!(add(officer("eve", 0xEE), Some(alone)).await, same);
+    let forged = Approval {
+        second: officer("bob", 0xB1),
+        ..two.clone()
+    };
+    let unknown = Err(AdminError::Refused(Refusal::OfficerUnknown));
+    assert_eq!(
+        add(officer("eve", 0xEE), Some(forged.clone())).await,
+        unknown
+    );
+    assert_eq!(window(2, Some(forged)).await, unknown);
+    let silent = Approval {
+        reason: String::new(),
+        ..two.clone()
+    };
+    let bounds = |what| Err(AdminError::OutOfBounds { what });
+    assert_eq!(window(2, Some(silent)).await, bounds("reason"));
+    assert_eq!(world.store.decisions(0, 10).await, Ok(vec![]));
+
+    assert_eq!(add(officer("carol", 0xCA), Some(two.clone())).await, Ok(()));
+    for (seconds, answer) in [
+        (ledger::SETTLE_WINDOW_MAX_S, Ok(())),
+        (ledger::SETTLE_WINDOW_MAX_S + 1, bounds("settle window")),
+    ] {
+        assert_eq!(window(seconds, Some(two.clone())).await, answer);
+    }
+    // an officer may approve that they leave; then their word counts no more
+    assert_eq!(withdraw("bob", None).await, needed);
+    assert_eq!(withdraw("bob", Some(two.clone())).await, Ok(()));
+    assert_eq!(window(3, Some(two)).await, unknown);
+    assert_eq!(withdraw("carol", None).await, few);
+    // that two were there once is enough: it does not begin anew
+    assert_eq!(add(officer("eve", 0xEE), None).await, needed);
+    let decisions = world.store.decisions(0, 10).await.unwrap();
+    let what = |d: &crate::Decision| (d.what.clone(), d.subject.clone());
+    assert_eq!(
+        decisions.iter().map(what).collect::<Vec<_>>(),
+        [
+            ("officer-added", "carol"),
+            ("settle-window", "31622400"),
+            ("officer-withdrawn", "bob")
+        ]
+        .map(|(what, subject)| (what.to_owned(), subject.to_owned()))
+    );
+    world.balanced().await;
 }

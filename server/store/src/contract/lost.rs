@@ -16,6 +16,8 @@ const WINDOW_S: u32 = 1_000;
 impl World {
     pub(super) async fn lost(&self, of: &Funded) {
         let now = self.at(100);
+        let set = self.store.set_settle_window(WINDOW_S, None, now).await;
+        assert_eq!(set, Ok(()));
         let since = now;
         let report = |now| Command::ReportLost { card: of.card, now };
         for now in [now, self.at(500)] {
@@ -27,7 +29,6 @@ impl World {
     pub(super) async fn pay_out(&self, of: &Funded, now: i64) -> Result<Outcome, Refusal> {
         let pay_out = Command::PayOut {
             card: of.card,
-            window_s: WINDOW_S,
             now: self.at(now),
         };
         self.apply(pay_out).await
@@ -90,7 +91,6 @@ pub async fn a_payout_is_refused_in_order_of_precedence(store: Arc<dyn Store>) {
     let of = world.funded().await;
     let nothing = Command::PayOut {
         card: world.card_id(),
-        window_s: 0,
         now: world.at(0),
     };
     assert_eq!(world.apply(nothing).await, Err(Refusal::CardUnknown));
@@ -105,6 +105,8 @@ pub async fn a_payout_is_refused_in_order_of_precedence(store: Arc<dyn Store>) {
     let frozen = world.decide(of.card, freeze, None, world.at(3)).await;
     assert!(frozen.is_ok());
     assert_eq!(world.pay_out(&of, 0).await, Err(Refusal::CaseOpen));
+    let set = world.store.set_settle_window(WINDOW_S, None, world.at(0));
+    assert_eq!(set.await, Ok(()));
     let approval = world.approval().await;
     let resolved = world.resolve(1, Resolution::Block, approval.clone()).await;
     assert!(resolved.is_ok());

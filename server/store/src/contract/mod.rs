@@ -88,6 +88,7 @@ macro_rules! contract_tests {
             a_closed_remittance_that_its_card_denies_makes_the_loss_good
             a_decision_needs_two_known_persons_and_a_reason
             only_what_is_in_doubt_can_be_closed
+            from_the_third_officer_on_two_have_to_approve
             a_case_is_decided_by_the_cards_truth
             an_adjustment_goes_both_ways
             a_case_can_be_closed_by_blocking_its_card

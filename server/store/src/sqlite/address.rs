@@ -51,9 +51,7 @@ pub(super) fn request(connection: &Connection, asked: &AddressRequest) -> Result
         return Err(AdminError::Taken { what: WHAT });
     }
     let sql = "SELECT count(*) FROM address WHERE holder = ?1 AND email <> ?2";
-    let others: Option<u32> = rows::one(connection, sql, (holder, &asked.email), |row| {
-        row.get(0)
-    })?;
+    let others: Option<u32> = rows::one(connection, sql, (holder, &asked.email), |row| row.get(0))?;
     if others.is_none_or(|others| others >= ADDRESSES_MAX) {
         return Err(AdminError::OutOfBounds {
             what: "number of mail addresses",

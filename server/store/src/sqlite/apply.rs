@@ -84,9 +84,7 @@ pub(super) fn apply(
         } => recovery::show_receipt(connection, *remittance, receipt, now),
         Command::BlockCard { card, .. } => block(connection, *card, now),
         Command::ReportLost { card, .. } => doubt::report_lost(connection, *card, now),
-        Command::PayOut { card, window_s, .. } => {
-            doubt::pay_out_card(connection, *card, *window_s, now)
-        }
+        Command::PayOut { card, .. } => doubt::pay_out_card(connection, *card, now),
         Command::CloseInDoubt(close) => doubt::close(connection, close, now),
         Command::ResolveCase(resolve) => doubt::resolve(connection, resolve, now),
     }

@@ -35,18 +35,22 @@ pub(super) fn reach(command: &Command, moment: Moment) {
         (Command::Decide(_), AfterCommit) => reach!("store::decide::after-commit"),
         (Command::Settle(_), BeforeCommit) => reach!("store::settle::before-commit"),
         (Command::Settle(_), AfterCommit) => reach!("store::settle::after-commit"),
-        // the server is killed while a bank that takes its time is asked: tests/tests/bank.rs
-        (Command::AskBank { .. } | Command::BankAnswered { .. }, BeforeCommit | AfterCommit) => {}
+        (Command::AskBank { .. }, BeforeCommit) => reach!("store::ask-bank::before-commit"),
+        (Command::AskBank { .. }, AfterCommit) => reach!("store::ask-bank::after-commit"),
+        (Command::BankAnswered { .. }, BeforeCommit) => {
+            reach!("store::bank-answered::before-commit");
+        }
+        (Command::BankAnswered { .. }, AfterCommit) => reach!("store::bank-answered::after-commit"),
         (Command::ShowReceipt { .. }, BeforeCommit) => reach!("store::show-receipt::before-commit"),
         (Command::ShowReceipt { .. }, AfterCommit) => reach!("store::show-receipt::after-commit"),
-        // by an officer at the command line, who sees how it ended and repeats it
-        (
-            Command::ReportLost { .. }
-            | Command::PayOut { .. }
-            | Command::CloseInDoubt(_)
-            | Command::ResolveCase(_),
-            BeforeCommit | AfterCommit,
-        ) => {}
+        (Command::ReportLost { .. }, BeforeCommit) => reach!("store::report-lost::before-commit"),
+        (Command::ReportLost { .. }, AfterCommit) => reach!("store::report-lost::after-commit"),
+        (Command::PayOut { .. }, BeforeCommit) => reach!("store::pay-out::before-commit"),
+        (Command::PayOut { .. }, AfterCommit) => reach!("store::pay-out::after-commit"),
+        (Command::CloseInDoubt(_), BeforeCommit) => reach!("store::close::before-commit"),
+        (Command::CloseInDoubt(_), AfterCommit) => reach!("store::close::after-commit"),
+        (Command::ResolveCase(_), BeforeCommit) => reach!("store::resolve::before-commit"),
+        (Command::ResolveCase(_), AfterCommit) => reach!("store::resolve::after-commit"),
         (Command::BlockCard { .. }, BeforeCommit) => reach!("store::block-card::before-commit"),
         (Command::BlockCard { .. }, AfterCommit) => reach!("store::block-card::after-commit"),
     }

@@ -3,130 +3,21 @@
 use crate::db::{Connection, Row};
 use audit_log::{Change, digest};
 use ledger::{
-    Account, Adopted, Approval, Card, CardId, CardStatus, CaseKind, CaseResolved, CloseInDoubt,
-    Escrow, FreezeCase, Invitation, InvitationEvent, LoggedCredit, Officer, OfficerName, Outcome,
-    PayOutFacts, Refusal, RemittanceId, Resolution, ResolveCase, ResolveFacts, Status, Timestamp,
-    TokenHash, Transfer, close_in_doubt, pay_out, payout_of, resolve_case,
+    Account, Adopted, Card, CardId, CardStatus, CaseKind, CaseResolved, CloseInDoubt, Escrow,
+    FreezeCase, Invitation, InvitationEvent, LoggedCredit, Outcome, PayOutFacts, Refusal,
+    RemittanceId, Resolution, ResolveCase, ResolveFacts, Status, Timestamp, Transfer,
+    close_in_doubt, pay_out, payout_of, resolve_case,
 };
 use money::{Amount, Money};
 
-use crate::error::AdminError;
-use crate::record::{Decision, DoubtRow, OfficerRow, Payable};
+use crate::record::{DoubtRow, Payable};
 use crate::sqlite::apply::{advance, set_card_status, set_proven};
 use crate::sqlite::fault::Fault;
-use crate::sqlite::{admin, bank, invitation, journal, recovery, rows};
+use crate::sqlite::officers::{decide, known};
+use crate::sqlite::{bank, invitation, journal, officers, recovery, rows};
 use crate::traits::PAGE_MAX;
 
 type Answer = Result<Outcome, Refusal>;
-
-// --- persons ---
-
-pub(super) fn add_officer(
-    connection: &Connection,
-    name: &OfficerName,
-    token: TokenHash,
-    now: Timestamp,
-) -> Result<(), AdminError> {
-    let now = admin::ledger_time(connection, now)?;
-    let sql =
-        "INSERT INTO officer (name, token_hash, created, withdrawn) VALUES (?1, ?2, ?3, NULL)";
-    let params = (name.as_str(), token.0, now.micros());
-    rows::write(connection, sql, params, "officer").map_err(admin::taken("officer's name"))?;
-    let officer = digest(name.as_str().as_bytes());
-    Ok(journal::record(
-        connection,
-        now,
-        Change::OfficerAdded { officer },
-    )?)
-}
-
-pub(super) fn withdraw_officer(
-    connection: &Connection,
-    name: &OfficerName,
-    now: Timestamp,
-) -> Result<(), AdminError> {
-    let sql = "SELECT withdrawn IS NOT NULL FROM officer WHERE name = ?1";
-    let found = rows::one(connection, sql, [name.as_str()], |row| {
-        row.get::<bool>(0)
-    })?;
-    match found {
-        None => Err(AdminError::Unknown { what: "officer" }),
-        Some(true) => Ok(()),
-        Some(false) => {
-            let now = admin::ledger_time(connection, now)?;
-            let sql = "UPDATE officer SET withdrawn = ?2 WHERE name = ?1";
-            rows::write(connection, sql, (name.as_str(), now.micros()), "officer")?;
-            let officer = digest(name.as_str().as_bytes());
-            let change = Change::OfficerWithdrawn { officer };
-            Ok(journal::record(connection, now, change)?)
-        }
-    }
-}
-
-pub(super) fn officers(connection: &Connection) -> Result<Vec<OfficerRow>, Fault> {
-    let sql = "SELECT name, created, withdrawn FROM officer ORDER BY name";
-    rows::all(connection, sql, [], |row| {
-        let name: String = row.get(0)?;
-        let withdrawn: Option<i64> = row.get(2)?;
-        Ok(OfficerRow {
-            name: OfficerName::new(&name).map_err(|_| Fault::Corrupt("officer"))?,
-            created: rows::at(row, 1)?,
-            withdrawn: withdrawn.map(Timestamp::from_micros),
-        })
-    })
-}
-
-/// Whether name and token belong together. The token is the hash of 256 random bits, so that looking
-/// it up tells nobody anything by its time.
-fn is_known(connection: &Connection, officer: &Officer) -> Result<bool, Fault> {
-    let sql = "SELECT 1 FROM officer WHERE name = ?1 AND token_hash = ?2 AND withdrawn IS NULL";
-    let params = (officer.name.as_str(), officer.token.0);
-    connection.exists(sql, params)
-}
-
-fn known(connection: &Connection, approval: &Approval) -> Result<(bool, bool), Fault> {
-    let first = is_known(connection, &approval.first)?;
-    Ok((first, is_known(connection, &approval.second)?))
-}
-
-/// Keeps who decided what and why; gives the hash that the audit log names it by.
-fn decide(
-    connection: &Connection,
-    what: &'static str,
-    subject: &str,
-    approval: &Approval,
-    now: Timestamp,
-) -> Result<[u8; 32], Fault> {
-    let (first, second) = (approval.first.name.as_str(), approval.second.name.as_str());
-    let sql = "INSERT INTO decision (at, what, subject, first, second, reason) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    let params = (now.micros(), what, subject, first, second, &approval.reason);
-    rows::write(connection, sql, params, "decision")?;
-    Ok(digest(
-        format!("{first}\0{second}\0{}\0", approval.reason).as_bytes(),
-    ))
-}
-
-pub(super) fn decisions(
-    connection: &Connection,
-    after: u64,
-    limit: u32,
-) -> Result<Vec<Decision>, Fault> {
-    let sql = "SELECT seq, at, what, subject, first, second, reason FROM decision \
-               WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-    let params = (rows::stored(after)?, limit.min(PAGE_MAX));
-    rows::all(connection, sql, params, |row| {
-        Ok(Decision {
-            number: rows::counter(row, 0)?,
-            at: rows::at(row, 1)?,
-            what: row.get(2)?,
-            subject: row.get(3)?,
-            first: row.get(4)?,
-            second: row.get(5)?,
-            reason: row.get(6)?,
-        })
-    })
-}
 
 // --- in doubt ---
 
@@ -521,7 +412,6 @@ pub(super) fn report_lost(
 pub(super) fn pay_out_card(
     connection: &Connection,
     id: CardId,
-    window_s: u32,
     now: Timestamp,
 ) -> Result<Answer, Fault> {
     let Some(card) = rows::card(connection, id)? else {
@@ -537,7 +427,7 @@ pub(super) fn pay_out_card(
         undecided: &undecided,
         payable,
     };
-    let plan = match pay_out(&facts, window_s, now) {
+    let plan = match pay_out(&facts, officers::settle_window(connection)?, now) {
         Ok(plan) => plan,
         Err(refusal) => return Ok(Err(refusal)),
     };

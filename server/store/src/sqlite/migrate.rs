@@ -9,7 +9,7 @@ use crate::sqlite::fault::Fault;
 const APPLICATION_ID: i64 = 0x5447_5441;
 
 /// The scripts; the version is the position, counted from 1. A shipped one is never edited.
-const SCRIPTS: [&str; 10] = [
+const SCRIPTS: [&str; 11] = [
     include_str!("../../migrations/sqlite/0001_ledger.sql"),
     include_str!("../../migrations/sqlite/0002_audit_log.sql"),
     include_str!("../../migrations/sqlite/0003_restore.sql"),
@@ -20,10 +20,11 @@ const SCRIPTS: [&str; 10] = [
     include_str!("../../migrations/sqlite/0008_address.sql"),
     include_str!("../../migrations/sqlite/0009_checks.sql"),
     include_str!("../../migrations/sqlite/0010_invitation.sql"),
+    include_str!("../../migrations/sqlite/0011_officers.sql"),
 ];
 
 /// The newest version that this program knows.
-pub(super) const VERSION: i64 = 10;
+pub(super) const VERSION: i64 = 11;
 
 /// Brings an empty or older file to [`VERSION`].
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

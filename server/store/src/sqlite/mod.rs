@@ -22,6 +22,7 @@ mod log;
 #[cfg(test)]
 mod log_tests;
 mod migrate;
+mod officers;
 mod order;
 mod outbox;
 mod pool;

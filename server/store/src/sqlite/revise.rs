@@ -80,12 +80,7 @@ pub(super) fn withdraw_template(
     now: Timestamp,
 ) -> Result<(), AdminError> {
     let sql = "SELECT withdrawn FROM template WHERE hash = ?1";
-    let known = rows::one(
-        connection,
-        sql,
-        [hash],
-        |row| row.get::<Option<i64>>(0),
-    )?;
+    let known = rows::one(connection, sql, [hash], |row| row.get::<Option<i64>>(0))?;
     match known {
         None => Err(AdminError::Unknown { what: "template" }),
         Some(Some(_)) => Ok(()),

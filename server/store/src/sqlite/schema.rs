@@ -7,11 +7,15 @@ use crate::sqlite::{migrate, rows};
 
 /// The scripts and the version that each leads to; versions are those of SQLite's schema. A shipped one
 /// is never edited.
-const SCRIPTS: [(i64, &str); 2] = [
+const SCRIPTS: [(i64, &str); 3] = [
     (9, include_str!("../../migrations/postgres/0009_ledger.sql")),
     (
         10,
         include_str!("../../migrations/postgres/0010_invitation.sql"),
+    ),
+    (
+        11,
+        include_str!("../../migrations/postgres/0011_officers.sql"),
     ),
 ];
 

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use crashpoint::reach;
 use ledger::{
-    Account, AuditReport, BankTask, Card, CardAccounts, CardId, ClaimRef, Command, FreezeCase,
-    Holder, HolderId, InFlight, Invitation, InvitationMail, MailId, MailStatus, NumberRef,
-    OfficerName, OutboxMail, Outcome, Refusal, Remittance, RemittanceId, Timestamp, TokenHash,
-    Transfer, TransferId, Uid,
+    Account, Approval, AuditReport, BankTask, Card, CardAccounts, CardId, ClaimRef, Command,
+    FreezeCase, Holder, HolderId, InFlight, Invitation, InvitationMail, MailId, MailStatus,
+    NumberRef, Officer, OfficerName, OutboxMail, Outcome, Refusal, Remittance, RemittanceId,
+    Timestamp, TokenHash, Transfer, TransferId, Uid,
 };
 use money::Money;
 
@@ -18,8 +18,8 @@ use crate::record::{
 };
 use crate::sqlite::fault::Fault;
 use crate::sqlite::{
-    SqliteStore, address, admin, audit, bank, debit, doubt, invitation, log, outbox, pool, read,
-    recovery, revise, rows,
+    SqliteStore, address, admin, audit, bank, debit, doubt, invitation, log, officers, outbox,
+    pool, read, recovery, revise, rows,
 };
 use crate::traits::{LEASES_MAX, PAGE_MAX, Store};
 
@@ -248,27 +248,59 @@ impl Store for SqliteStore {
 
     async fn add_officer(
         &self,
-        name: OfficerName,
-        token: TokenHash,
+        officer: Officer,
+        approval: Option<Approval>,
         now: Timestamp,
     ) -> Result<(), AdminError> {
-        self.writer
-            .write(move |connection| doubt::add_officer(connection, &name, token, now))
-            .await
+        let done = self.writer.write(move |connection| {
+            officers::add(connection, &officer, approval.as_ref(), now)?;
+            reach!("store::add-officer::before-commit");
+            Ok(())
+        });
+        done.await
+            .inspect(|()| reach!("store::add-officer::after-commit"))
     }
 
-    async fn withdraw_officer(&self, name: OfficerName, now: Timestamp) -> Result<(), AdminError> {
-        self.writer
-            .write(move |connection| doubt::withdraw_officer(connection, &name, now))
-            .await
+    async fn withdraw_officer(
+        &self,
+        name: OfficerName,
+        approval: Option<Approval>,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
+        let done = self.writer.write(move |connection| {
+            officers::withdraw(connection, &name, approval.as_ref(), now)?;
+            reach!("store::withdraw-officer::before-commit");
+            Ok(())
+        });
+        done.await
+            .inspect(|()| reach!("store::withdraw-officer::after-commit"))
+    }
+
+    async fn settle_window(&self) -> Result<u32, StoreError> {
+        self.read(officers::settle_window).await
+    }
+
+    async fn set_settle_window(
+        &self,
+        seconds: u32,
+        approval: Option<Approval>,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
+        let done = self.writer.write(move |connection| {
+            officers::set_settle_window(connection, seconds, approval.as_ref(), now)?;
+            reach!("store::settle-window::before-commit");
+            Ok(())
+        });
+        done.await
+            .inspect(|()| reach!("store::settle-window::after-commit"))
     }
 
     async fn officers(&self) -> Result<Vec<OfficerRow>, StoreError> {
-        self.read(doubt::officers).await
+        self.read(officers::officers).await
     }
 
     async fn decisions(&self, after: u64, limit: u32) -> Result<Vec<Decision>, StoreError> {
-        self.read(move |connection| doubt::decisions(connection, after, limit))
+        self.read(move |connection| officers::decisions(connection, after, limit))
             .await
     }
 

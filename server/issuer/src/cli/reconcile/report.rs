@@ -340,6 +340,7 @@ async fn todo(
     now: Timestamp,
 ) -> anyhow::Result<Vec<Item>> {
     let mut items = Vec::new();
+    let window = office.store.settle_window().await?;
     for card in cards {
         let Some(lost) = card.lost else { continue };
         let waits = doubts.iter().any(|row| {
@@ -348,7 +349,7 @@ async fn todo(
         if card.payouts > 0 && account(card) == 0 || waits {
             continue;
         }
-        let due = lost.plus_s(i64::from(office.config.settle_window_s));
+        let due = lost.plus_s(i64::from(window));
         let wait = if due > now { "from then on: " } else { "" };
         items.push(Item {
             code: format!("lost-{}", card.id),
