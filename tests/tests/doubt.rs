@@ -4,7 +4,6 @@
 use anyhow::{Context, Result, ensure};
 use guest_logic::Failure;
 use serde_json::Value;
-use std::{fs, path::Path};
 use tests::{
     processes::{Server, json, run, run_with_input},
     recipient::{Fate, Recipient},

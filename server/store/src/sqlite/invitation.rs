@@ -470,7 +470,7 @@ pub(super) fn mail_done(
     };
     // what has ended meanwhile keeps what became of its mail, and has no next attempt
     let sql = "UPDATE invitation SET mail = ?2, \
-               mail_due = CASE status WHEN 'invited' THEN ?3 END WHERE id = ?1 AND mail = 'queued'";
+               mail_due = CASE status WHEN 'invited' THEN CAST(?3 AS BIGINT) END WHERE id = ?1 AND mail = 'queued'";
     let params = (id.as_bytes(), done.code(), due.map(Timestamp::micros));
     if connection.execute(sql, params)? == 0 {
         return Ok(());
