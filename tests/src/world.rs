@@ -86,6 +86,13 @@ pub struct World {
     http: Client,
 }
 
+/// Whether the issuers of the stories keep their ledgers in PostgreSQL.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the test command chooses it so")]
+pub fn on_postgres() -> bool {
+    std::env::var("TEGATA_TEST_DATABASE").is_ok_and(|database| database == "postgres")
+}
+
 impl World {
     /// Makes keys, holders, money and a personalised card below `dir`.
     ///
@@ -121,10 +128,11 @@ impl World {
             state: path("terminal"),
             http: Client::builder().timeout(Duration::from_secs(10)).build()?,
         };
-        json(
-            "tegata-server",
-            &["init", "--data", &world.data, "--issuer", issuer, "--json"],
-        )?;
+        let init = ["init", "--data", &world.data, "--issuer", issuer, "--json"];
+        let database = on_postgres().then(postgres_server::database);
+        let flag = database.iter().flat_map(|url| ["--database", url]);
+        let init: Vec<&str> = init.into_iter().chain(flag).collect();
+        json("tegata-server", &init)?;
         world.alice = world.holder("Alice", "alice@demo.tegata.example", "en")?;
         world.hanako = world.holder("Hanako Sato", "hanako@demo.tegata.example", "ja")?;
         let amount = SENDER_START.to_string();

@@ -130,6 +130,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "mailer",
             "money",
             "pack",
+            "postgres-server",
             "program",
             "redemption",
             "sandbox",

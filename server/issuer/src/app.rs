@@ -14,7 +14,7 @@ use program::Template;
 use redemption::Incarnation;
 use sha2::{Digest, Sha256};
 use std::{path::Path, sync::Arc};
-use store::{AdminError, LogKey, SqliteStore, Store, StoreError};
+use store::{AdminError, LogKey, Store, StoreError};
 
 /// The remittance template that new programs are made of.
 const TEMPLATE: &[u8] = include_bytes!(concat!(
@@ -63,8 +63,8 @@ impl Office {
         let mut config = Config::load(data)?;
         let in_use = InUse::together(data)?;
         let keys = Keys::load(&Config::keys_dir(data))?;
-        let database = Config::database(data);
-        let store = SqliteStore::open(&database).with_context(|| database.display().to_string())?;
+        let ledger = config.ledger(data);
+        let store = ledger.open().with_context(|| ledger.to_string())?;
         if let Some(life) = store.life()? {
             config.incarnation = Incarnation(life);
         }

@@ -9,7 +9,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
-use store::{Incarnated, SqliteStore, Store, sqlite};
+use store::{Database, Incarnated, SqliteStore, Store, sqlite};
 
 /// Files of a database besides the one that names it.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -78,13 +78,18 @@ fn lock_file(data: &Path) -> anyhow::Result<File> {
 /// The file, or one that an earlier backup left unfinished, exists; the copy can not be made or read.
 pub async fn backup(data: &Path, file: &Path) -> anyhow::Result<AuditReport> {
     let _in_use = InUse::together(data)?;
-    Config::load(data)?;
+    let database = match Config::load(data)?.ledger(data) {
+        Database::Sqlite(database) => database,
+        Database::Postgres(_) => bail!(
+            "this ledger is in PostgreSQL, which makes its own backups while the server runs: archive its log, or \
+             use pg_dump (docs/restore.md)"
+        ),
+    };
     let unfinished = with_suffix(file, ".unfinished");
     for path in [file, &unfinished] {
         ensure!(!path.exists(), "{}: exists already", path.display());
     }
-    sqlite::copy(&Config::database(data), &unfinished)
-        .with_context(|| unfinished.display().to_string())?;
+    sqlite::copy(&database, &unfinished).with_context(|| unfinished.display().to_string())?;
     let report = SqliteStore::open(&unfinished)?.audit().await?;
     sqlite::close(&unfinished)?;
     std::fs::rename(&unfinished, file)?;
@@ -118,8 +123,13 @@ pub async fn restore(
     now: Timestamp,
 ) -> anyhow::Result<Restored> {
     let _alone = InUse::alone(data)?;
-    Config::load(data)?;
-    let database = Config::database(data);
+    let database = match Config::load(data)?.ledger(data) {
+        Database::Sqlite(database) => database,
+        Database::Postgres(_) => bail!(
+            "this ledger is in PostgreSQL: put the database back with PostgreSQL's own means, then give \
+             `tegata-server restore --in-place` (docs/restore.md)"
+        ),
+    };
     let from = std::fs::canonicalize(file).with_context(|| file.display().to_string())?;
     ensure!(
         !database.exists() || from != std::fs::canonicalize(&database)?,
@@ -146,7 +156,7 @@ pub async fn restore(
     let mark = Config::restoring(data);
     files::replace(&mark, b"A restore is replacing tegata.db.\n")?;
     reach!("issuer::restore::marked");
-    let replaced = set_aside(data, &database)?;
+    let replaced = set_aside(database.parent().unwrap_or(data), &database)?;
     reach!("issuer::restore::set-aside");
     std::fs::rename(&next, &database)?;
     files::sync_folder(&database)?;
@@ -157,6 +167,41 @@ pub async fn restore(
         waiting,
         report,
         replaced,
+    })
+}
+
+/// Begins a new life of a database that PostgreSQL's own means put back.
+///
+/// `incarnation`: 16 random bytes.
+///
+/// # Errors
+/// The ledger is in a file, a server still uses the database, or its books do not balance.
+pub async fn begin_in_place(
+    data: &Path,
+    incarnation: [u8; 16],
+    now: Timestamp,
+) -> anyhow::Result<Restored> {
+    let _alone = InUse::alone(data)?;
+    let ledger = Config::load(data)?.ledger(data);
+    let Database::Postgres(url) = &ledger else {
+        bail!("this ledger is in a file: give the backup, `tegata-server restore FILE`");
+    };
+    let others = SqliteStore::sessions(url).with_context(|| ledger.to_string())?;
+    ensure!(
+        others == 0,
+        "{ledger}: {others} connections of a tegata-server; stop every server that uses it, on all machines"
+    );
+    let store = ledger.open().with_context(|| ledger.to_string())?;
+    let report = store.audit().await?;
+    ensure!(
+        report.is_balanced(),
+        "{ledger}: its books do not balance; put another backup back"
+    );
+    let waiting = store.begin_incarnation(incarnation, now).await?;
+    Ok(Restored {
+        waiting,
+        report,
+        replaced: None,
     })
 }
 

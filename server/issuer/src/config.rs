@@ -7,6 +7,7 @@ use money::Currency;
 use redemption::Incarnation;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use store::Database;
 use wire::is_issuer_name;
 
 /// The identity of one issuer.
@@ -21,6 +22,9 @@ pub struct Config {
     pub incarnation: Incarnation,
     /// What becomes of an order to an address that stands for no card.
     pub invite: InvitePolicy,
+    /// Where the ledger is, unless in a file of the data folder. It may hold a password: `issuer.json` is
+    /// its owner's only, as the keys are.
+    pub database: Option<Database>,
 }
 
 /// What becomes of an order to an address that stands for no card.
@@ -49,6 +53,8 @@ struct ConfigFile {
     incarnation: String,
     #[serde(default, skip_serializing_if = "InvitePolicy::is_refuse")]
     invite: InvitePolicy,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    database: Option<String>,
 }
 
 impl Config {
@@ -62,6 +68,13 @@ impl Config {
     #[must_use]
     pub fn database(data: &Path) -> PathBuf {
         data.join("tegata.db")
+    }
+
+    /// Where the ledger is.
+    #[must_use]
+    pub fn ledger(&self, data: &Path) -> Database {
+        let default = || Database::Sqlite(Self::database(data));
+        self.database.clone().unwrap_or_else(default)
     }
 
     /// The file that exists while a restore replaces the database: nobody else may use it then.
@@ -92,6 +105,7 @@ impl Config {
             currency: self.currency.code().to_owned(),
             incarnation: HEXLOWER_PERMISSIVE.encode(&self.incarnation.0),
             invite: self.invite,
+            database: self.database.as_ref().map(Database::address),
         };
         let path = data.join("issuer.json");
         ensure!(
@@ -132,6 +146,11 @@ impl Config {
             currency: Currency::from_code(&file.currency).with_context(name)?,
             incarnation: Incarnation(incarnation),
             invite: file.invite,
+            database: file
+                .database
+                .map(|database| database.parse())
+                .transpose()
+                .with_context(|| format!("{}: database", path.display()))?,
         })
     }
 }
@@ -148,6 +167,7 @@ mod tests {
             currency: Currency::Jpy,
             incarnation: Incarnation([5; 16]),
             invite: InvitePolicy::Refuse,
+            database: None,
         };
         assert!(config.create(dir.path()).is_err());
     }
@@ -160,6 +180,7 @@ mod tests {
             currency: Currency::Jpy,
             incarnation: Incarnation([5; 16]),
             invite: InvitePolicy::Hold,
+            database: Some(Database::Postgres("postgres://u:p@h/d".to_owned())),
         };
         config.create(dir.path()).unwrap();
         assert!(config.create(dir.path()).is_err());
@@ -167,6 +188,7 @@ mod tests {
         assert_eq!(loaded.issuer, "money.example");
         assert_eq!(loaded.incarnation.0, [5; 16]);
         assert_eq!(loaded.invite, InvitePolicy::Hold);
+        assert_eq!(loaded.database, config.database);
         assert!(Config::load(&dir.path().join("elsewhere")).is_err());
     }
 }

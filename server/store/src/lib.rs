@@ -6,6 +6,7 @@
 //!
 //! Source: `docs/ledger.md`.
 
+mod database;
 mod db;
 mod error;
 mod record;
@@ -15,6 +16,7 @@ mod traits;
 pub mod contract;
 pub mod sqlite;
 
+pub use database::{Database, DatabaseError};
 pub use error::{AdminError, ApplyError, StoreError};
 pub use record::{
     ADDRESS_TRIES, ADDRESSES_MAX, AddressEvent, AddressMail, AddressRequest, AnsweredPage,

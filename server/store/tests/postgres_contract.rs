@@ -6,8 +6,7 @@ use ledger::{CardAccounts, Timestamp};
 use store::{SqliteStore, Store};
 
 async fn open() -> (Arc<dyn Store>, ()) {
-    let opened = tokio::task::spawn_blocking(|| SqliteStore::connect(&postgres_server::database()));
-    let store = opened.await.expect("no panic").expect("a new database");
+    let store = SqliteStore::connect(&postgres_server::database()).expect("a new database");
     (Arc::new(store), ())
 }
 

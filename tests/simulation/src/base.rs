@@ -92,6 +92,7 @@ pub(crate) fn config() -> Config {
         currency: CURRENCY,
         incarnation: Incarnation([1; 16]),
         invite: issuer::config::InvitePolicy::Refuse,
+        database: None,
     }
 }
 

@@ -33,11 +33,16 @@ pub struct Backup {
 given again.
 
 Example:
-  tegata-server restore /backup/2026-11-21.db --data ./issuer"
+  tegata-server restore /backup/2026-11-21.db --data ./issuer
+  pg_restore --clean --dbname tegata 2026-11-21.dump && tegata-server restore --in-place --data ./issuer"
 )]
 pub struct Restore {
     /// File that `backup` wrote
-    file: PathBuf,
+    #[arg(required_unless_present = "in_place")]
+    file: Option<PathBuf>,
+    /// The ledger is in PostgreSQL, and its own means have put it back: begin its new life
+    #[arg(long, conflicts_with = "file")]
+    in_place: bool,
     /// Data folder and form of the output.
     #[command(flatten)]
     common: Common,
@@ -80,7 +85,11 @@ fn findings(report: &AuditReport) -> impl Iterator<Item = String> {
 
 pub(super) async fn restore(args: Restore) -> anyhow::Result<ExitCode> {
     let (incarnation, now) = (random(&SystemRandom), SystemClock::default().now());
-    let done = backup::restore(&args.common.data, &args.file, incarnation, now).await?;
+    let data = &args.common.data;
+    let done = match &args.file {
+        Some(file) => backup::restore(data, file, incarnation, now).await?,
+        None => backup::begin_in_place(data, incarnation, now).await?,
+    };
     let output = Output {
         json: args.common.json,
     };

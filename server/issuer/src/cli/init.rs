@@ -12,11 +12,13 @@ use money::Currency;
 use redemption::Incarnation;
 use serde_json::json;
 use std::process::ExitCode;
+use store::Database;
 
 /// Flags of `init`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  tegata-server init --data ./issuer --issuer money.example --currency JPY")]
+  tegata-server init --data ./issuer --issuer money.example --currency JPY
+  tegata-server init --data ./issuer --issuer money.example --database postgres://tegata@%2Frun%2Fpostgresql/tegata")]
 pub struct Args {
     /// Data folder and form of the output.
     #[command(flatten)]
@@ -39,6 +41,15 @@ pub struct Args {
     /// `issuer.json`
     #[arg(long, value_enum, default_value_t = InvitePolicy::Refuse)]
     invite: InvitePolicy,
+    /// Where the ledger is: sqlite:FILE or postgres://USER:PASSWORD@HOST/NAME, an empty database of
+    /// PostgreSQL 15 or newer; kept in `issuer.json` [default: sqlite:DATA/tegata.db]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "TEGATA_DATABASE",
+        hide_env_values = true
+    )]
+    database: Option<Database>,
 }
 
 /// The codes of all currencies.
@@ -54,6 +65,7 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("--currency {}; one of {}", args.currency, currencies()))?,
         incarnation: Incarnation(random(&SystemRandom)),
         invite: args.invite,
+        database: args.database.clone(),
     };
     files::create_private_dir(data).with_context(|| data.display().to_string())?;
     config.create(data)?;

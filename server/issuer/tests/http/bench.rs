@@ -105,6 +105,7 @@ impl Bench {
             currency: Currency::Jpy,
             incarnation: Incarnation([1; 16]),
             invite: issuer::config::InvitePolicy::Refuse,
+            database: None,
         };
         config.create(dir.path()).unwrap();
         let start = u64::try_from(START_S).unwrap();

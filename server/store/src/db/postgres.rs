@@ -9,9 +9,13 @@ use std::collections::HashMap;
 use std::str::FromStr;
 use std::time::Duration;
 
+use rustls::ClientConfig;
+use rustls_platform_verifier::ConfigVerifierExt as _;
 use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut};
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{Mode, Row, Value};
 use crate::sqlite::fault::Fault;
@@ -26,6 +30,8 @@ const FETCH: usize = 1_000;
 #[derive(Clone)]
 pub(crate) struct Server {
     config: Config,
+    /// None where every host is this machine.
+    tls: Option<MakeRustlsConnect>,
 }
 
 impl core::fmt::Debug for Server {
@@ -60,6 +66,9 @@ impl core::fmt::Debug for Session {
 impl Server {
     /// Reads `postgres://USER@HOST/DATABASE?...`.
     ///
+    /// To another machine there is no way but TLS, with a certificate that this machine's roots vouch for
+    /// and that names the host; on this machine there is none.
+    ///
     /// # Errors
     /// A sentence without the password.
     pub(crate) fn new(url: &str) -> Result<Self, String> {
@@ -71,7 +80,34 @@ impl Server {
                 "-c lock_timeout=10s -c statement_timeout=60s \
                  -c idle_in_transaction_session_timeout=60s -c client_min_messages=warning",
             );
-        Ok(Self { config })
+        let here = |host: &Host| match host {
+            Host::Unix(_) => true,
+            Host::Tcp(name) => ["localhost", "127.0.0.1", "::1"].contains(&name.as_str()),
+        };
+        if config.get_hosts().iter().all(here) {
+            return Ok(Self { config, tls: None });
+        }
+        // the library's own default falls back to clear text when the server says so
+        config.ssl_mode(SslMode::Require);
+        let tls = ClientConfig::with_platform_verifier().map_err(|error| error.to_string())?;
+        let tls = Some(MakeRustlsConnect::new(tls));
+        Ok(Self { config, tls })
+    }
+
+    /// A session, and what drives it.
+    async fn open(&self) -> Result<Client, tokio_postgres::Error> {
+        Ok(match &self.tls {
+            None => {
+                let (client, connection) = self.config.connect(NoTls).await?;
+                tokio::spawn(drive(connection));
+                client
+            }
+            Some(tls) => {
+                let (client, connection) = self.config.connect(tls.clone()).await?;
+                tokio::spawn(drive(connection));
+                client
+            }
+        })
     }
 
     /// Opens a session.
@@ -92,15 +128,9 @@ impl Server {
             .enable_all()
             .build()
             .map_err(|error| unreachable(&error))?;
-        let (client, connection) = runtime
-            .block_on(self.config.connect(NoTls))
+        let client = runtime
+            .block_on(self.open())
             .map_err(|error| unreachable(&error))?;
-        runtime.spawn(async move {
-            // every call that waits gets the error as well
-            if let Err(error) = connection.await {
-                tracing::warn!(%error, "a connection to the database ended");
-            }
-        });
         Ok(Session {
             runtime: Some(runtime),
             client,
@@ -249,6 +279,13 @@ impl Session {
 
     pub(super) fn run_script(&self, script: &str) -> Result<(), Fault> {
         self.run(self.client.batch_execute(script))
+    }
+}
+
+async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
+    // every call that waits gets the error as well
+    if let Err(error) = connection.await {
+        tracing::warn!(%error, "a connection to the database ended");
     }
 }
 

@@ -125,16 +125,31 @@ impl SqliteStore {
 
     /// Opens a database of a PostgreSQL server, and brings its schema up to date.
     ///
-    /// `url`: `postgres://USER:PASSWORD@HOST/DATABASE`. Blocks, and not in a task; call it before
-    /// serving.
+    /// `url`: `postgres://USER:PASSWORD@HOST/DATABASE`. Blocks while it does; call it before serving.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`], [`StoreError::NotOurs`], [`StoreError::SchemaTooNew`].
     pub fn connect(url: &str) -> Result<Self, StoreError> {
         let server = Server::new(url).map_err(|reason| StoreError::Unavailable { reason })?;
-        let connection = Connection::Postgres(Box::new(server.connect()?));
-        schema::migrate(&connection)?;
+        let connection = apart(|| {
+            let connection = Connection::Postgres(Box::new(server.connect()?));
+            schema::migrate(&connection)?;
+            Ok(connection)
+        })?;
         Self::start(connection, Origin::Server(Box::new(server)))
+    }
+
+    /// How many connections of servers and commands a database of PostgreSQL has.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub fn sessions(url: &str) -> Result<u64, StoreError> {
+        let server = Server::new(url).map_err(|reason| StoreError::Unavailable { reason })?;
+        apart(|| {
+            let session = Connection::Postgres(Box::new(server.connect()?));
+            let session = session.begin(Mode::Read)?;
+            Ok(schema::sessions(&session)?)
+        })
     }
 
     fn start(connection: Connection, origin: Origin) -> Result<Self, StoreError> {
@@ -155,7 +170,7 @@ impl SqliteStore {
     /// [`StoreError::Unavailable`].
     pub fn life(&self) -> Result<Option<[u8; 16]>, StoreError> {
         match &self.readers {
-            Reading::Threads(readers) => readers.run(recovery::incarnation),
+            Reading::Threads(readers) => apart(|| readers.run(recovery::incarnation)),
             Reading::Inline(inline) => snapshot(&inline.connection(), recovery::incarnation),
         }
     }
@@ -239,6 +254,11 @@ impl Origin {
             Self::Server(server) => Ok(Connection::Postgres(Box::new(server.connect()?))),
         }
     }
+}
+
+/// Runs on a thread of its own: a session of PostgreSQL blocks, which the thread of a task must not.
+fn apart<T: Send>(run: impl FnOnce() -> Result<T, StoreError> + Send) -> Result<T, StoreError> {
+    std::thread::scope(|scope| scope.spawn(run).join().map_err(|_| fault::gone())?)
 }
 
 /// One read of one instant.

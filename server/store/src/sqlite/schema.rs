@@ -53,6 +53,15 @@ fn version(connection: &Connection) -> Result<Option<i64>, Fault> {
     rows::one(connection, sql, [1_i64], |row| row.get(0))
 }
 
+/// Sessions of this program besides this one.
+pub(super) fn sessions(connection: &Connection) -> Result<u64, Fault> {
+    let sql = "SELECT count(*) FROM pg_catalog.pg_stat_activity \
+               WHERE datname = current_database() AND application_name = 'tegata-server' \
+               AND pid <> pg_backend_pid()";
+    let found = rows::one(connection, sql, [], |row| rows::counter(row, 0))?;
+    Ok(found.unwrap_or(0))
+}
+
 fn tables(connection: &Connection) -> Result<i64, Fault> {
     let sql = "SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname = current_schema()";
     Ok(rows::one(connection, sql, [], |row| row.get(0))?.unwrap_or(0))
