@@ -160,7 +160,11 @@ impl Trusted {
             .map(|key| TrustedKey::new(self.name(), key))
     }
 
-    fn from_file(bytes: &[u8]) -> Result<Self, String> {
+    /// Reads an entry, each signature in it checked again.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn from_file(bytes: &[u8]) -> Result<Self, String> {
         let file: File = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if file.version != VERSION {
             return Err("unknown version".to_owned());
@@ -188,7 +192,11 @@ impl Trusted {
         })
     }
 
-    fn to_file(&self) -> Result<Vec<u8>, Failure> {
+    /// The entry as it is kept.
+    ///
+    /// # Errors
+    /// `E_STATE`.
+    pub fn to_file(&self) -> Result<Vec<u8>, Failure> {
         let file = File {
             version: VERSION,
             issuer: self.descriptor.issuer.clone(),

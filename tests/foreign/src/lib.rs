@@ -11,6 +11,8 @@
 
 pub mod cards;
 pub mod files;
+#[cfg(feature = "server")]
+pub mod http;
 pub mod messages;
 pub mod server;
 #[cfg(feature = "terminal")]
@@ -65,6 +67,16 @@ pub const TARGETS: &[Target] = &[
         seeds: messages::descriptor_seeds,
     },
     Target {
+        name: "status_list",
+        body: messages::status_list,
+        seeds: messages::status_seeds,
+    },
+    Target {
+        name: "succession",
+        body: messages::succession,
+        seeds: messages::succession_seeds,
+    },
+    Target {
         name: "guest",
         body: messages::guest,
         seeds: messages::guest_seeds,
@@ -93,6 +105,18 @@ pub const TARGETS: &[Target] = &[
         name: "card_file",
         body: cards::snapshot,
         seeds: cards::snapshot_seeds,
+    },
+    #[cfg(feature = "server")]
+    Target {
+        name: "http_request",
+        body: http::request,
+        seeds: http::request_seeds,
+    },
+    #[cfg(feature = "terminal")]
+    Target {
+        name: "trust_file",
+        body: terminal_side::trust_file,
+        seeds: terminal_side::trust_seeds,
     },
     #[cfg(feature = "terminal")]
     Target {

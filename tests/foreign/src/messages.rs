@@ -1,10 +1,13 @@
 //! Messages between program, terminal and issuer.
 
+use ed25519_dalek::SigningKey;
 use guest_logic::testing;
 use guest_logic::{Host, NetworkError, ReaderError};
 use wire::descriptor::{Descriptor, KeyEntry, Purpose};
 use wire::exchange::{Answers, Instruction, Refusal, Reply, Request, Step, StopRule};
 use wire::receipt::Receipt;
+use wire::status::{Replaced, StatusList};
+use wire::succession::{self, Succession};
 
 use crate::files::{ISSUER, NOW, key, order};
 
@@ -147,6 +150,86 @@ pub fn descriptor_seeds() -> Vec<Vec<u8>> {
     Descriptor::verify_first_contact(&signed).expect("a seed is accepted");
     Descriptor::decode(&content).expect("a seed is accepted");
     vec![signed, content]
+}
+
+fn status_key() -> KeyEntry {
+    KeyEntry {
+        purpose: Purpose::Status,
+        ..receipt_key()
+    }
+}
+
+/// An issuer's list of what it has withdrawn: as it came, and its content alone.
+pub fn status_list(bytes: &[u8]) {
+    if let Ok(list) = StatusList::verify(bytes, &[status_key()]) {
+        let signed = list.sign(&key()).expect("what was read can be written");
+        assert_eq!(signed, bytes);
+    }
+    if let Ok(list) = StatusList::decode(bytes) {
+        assert_eq!(list.encode().expect("what was read can be written"), bytes);
+        for template in &list.templates {
+            assert!(list.withdraws(template, &[0; 16], u32::MAX));
+        }
+    }
+}
+
+/// A signed list, and the content of one.
+#[must_use]
+pub fn status_seeds() -> Vec<Vec<u8>> {
+    let list = StatusList {
+        issuer: ISSUER.to_owned(),
+        issued_at: NOW,
+        templates: vec![[1; 32], [2; 32]],
+        programs: vec![Replaced {
+            remittance: [3; 16],
+            revision: 2,
+        }],
+    };
+    let signed = list.sign(&key()).expect("within bounds");
+    StatusList::verify(&signed, &[status_key()]).expect("a seed is accepted");
+    vec![signed, list.encode().expect("within bounds")]
+}
+
+/// An issuer's list of roots that name their successors: what is read is written again as the same bytes,
+/// and leads nowhere but to the last of the links that hold.
+pub fn succession(bytes: &[u8]) {
+    let Ok(links) = succession::read_list(bytes) else {
+        return;
+    };
+    let written = succession::write_list(&links).expect("what was read can be written");
+    assert_eq!(written, bytes);
+    if let Ok(all) = succession::verify_all(&links, ISSUER) {
+        let ends = all.first().zip(all.last());
+        if let Some((first, last)) = ends {
+            succession::follow(bytes, ISSUER, &first.from, &last.to).expect("a whole path");
+            assert!(succession::follow(bytes, ISSUER, &first.from, &[0xA5; 32]).is_err());
+        }
+    }
+}
+
+/// No link, and two of them.
+#[must_use]
+pub fn succession_seeds() -> Vec<Vec<u8>> {
+    let keys = [
+        key(),
+        SigningKey::from_bytes(&[21; 32]),
+        SigningKey::from_bytes(&[22; 32]),
+    ];
+    let public = |key: &SigningKey| key.verifying_key().to_bytes();
+    let links: Vec<_> = keys
+        .windows(2)
+        .map(|two| Succession {
+            issuer: ISSUER.to_owned(),
+            from: public(&two[0]),
+            to: public(&two[1]),
+            signed_at: NOW,
+        })
+        .zip(&keys)
+        .map(|(link, key)| link.sign(key).expect("within bounds"))
+        .collect();
+    [&[][..], &links]
+        .map(|links| succession::write_list(links).expect("within bounds"))
+        .to_vec()
 }
 
 /// Card and issuer of a program, both played by the input.

@@ -1,6 +1,10 @@
 //! What the terminal reads: mails, and what a program runner and a program in it may send.
 
-use crate::files;
+use terminal::origin::{Access, Origin};
+use terminal::told::Told;
+use terminal::trust::Trusted;
+
+use crate::{files, messages};
 
 /// A mail or a program, as the recipient saved it: found, refused, but never more than a program.
 pub fn mail(bytes: &[u8]) {
@@ -22,6 +26,32 @@ pub fn mail_seeds() -> Vec<Vec<u8>> {
     );
     let forwarded = format!("Subject: fwd\r\nContent-Type: message/rfc822\r\n\r\n{mail}");
     vec![mail.into_bytes(), forwarded.into_bytes()]
+}
+
+/// What the terminal keeps of an issuer: its entry, and what it told. What is read can be written and read
+/// again.
+pub fn trust_file(bytes: &[u8]) {
+    if let Ok(entry) = Trusted::from_file(bytes) {
+        let written = entry.to_file().expect("what was read can be written");
+        assert_eq!(Trusted::from_file(&written), Ok(entry));
+    }
+    if let Ok(told) = Told::from_file(bytes) {
+        let written = told.to_file().expect("what was read can be written");
+        assert_eq!(Told::from_file(&written), Ok(told));
+    }
+}
+
+/// An issuer as just met, and what it told.
+#[must_use]
+pub fn trust_seeds() -> Vec<Vec<u8>> {
+    let signed = messages::descriptor_seeds().swap_remove(0);
+    let origin = Origin::parse(files::ISSUER, Access::Public).expect("a name");
+    let entry = Trusted::first_contact(origin, signed, files::NOW).expect("a seed is accepted");
+    let told = Told::default().heard(files::NOW, files::NOW);
+    vec![
+        entry.to_file().expect("it can be written"),
+        told.to_file().expect("it can be written"),
+    ]
 }
 
 /// A component under a good signature: admitted or refused with a code, in bounded time.
@@ -46,11 +76,11 @@ pub fn frames(bytes: &[u8]) {
 /// A whole conversation.
 #[must_use]
 pub fn frame_seeds() -> Vec<Vec<u8>> {
-    let walls: &[u8] = &[0x80, 2, 0, 0, 0, 0xFF, 0x0F];
+    let walls: &[u8] = &[0x80, 2, 0, 0, 0, 0xFF, 0x1F];
     let ready: &[u8] = &[0x81, 0, 0, 0, 0];
     let transmit: &[u8] = &[0x82, 5, 0, 0, 0, 0xFF, 0xCA, 0, 0, 0];
     let exchange: &[u8] = &[0x83, 1, 0, 0, 0, 0x80];
-    let outcome: &[u8] = &[0x84, 2, 0, 0, 0, 1, 3];
+    let outcome: &[u8] = &[0x84, 10, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 1, 3];
     vec![[walls, ready, transmit, exchange, outcome].concat()]
 }
 
