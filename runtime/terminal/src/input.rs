@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use crate::failure::Failure;
-use crate::mail;
+use crate::mail::{self, Found};
 use crate::sniff::{self, Content};
 
 /// Largest program file in bytes (docs/program-format.md).
@@ -39,14 +39,15 @@ impl Source {
     }
 }
 
-/// Reads the program bytes from a program file or from the mail that holds one.
+/// Reads the program bytes from a program file, which has nothing beside it, or from the mail that holds
+/// one.
 ///
 /// At most [`PROGRAM_LEN_MAX`] + 1 bytes are read before the content is known, and at most
 /// [`MAIL_LEN_MAX`] + 1 of a mail.
 ///
 /// # Errors
 /// Those of [`regular_file`] and [`mail::program`], `E_SIZE`, `E_FORMAT`.
-pub fn program_bytes(source: &Source) -> Result<Vec<u8>, Failure> {
+pub fn program_bytes(source: &Source) -> Result<Found, Failure> {
     match source {
         Source::Stdin => program_from(io::stdin().lock()),
         Source::File(path) => program_from(regular_file(path)?),
@@ -73,23 +74,26 @@ pub fn regular_file(path: &Path) -> Result<File, Failure> {
     }
 }
 
-fn program_from(mut input: impl Read) -> Result<Vec<u8>, Failure> {
+fn program_from(mut input: impl Read) -> Result<Found, Failure> {
     let mut bytes = Vec::new();
     read_up_to(&mut input, PROGRAM_LEN_MAX.saturating_add(1), &mut bytes)?;
     match sniff::content(&bytes) {
         Content::Program if bytes.len() > PROGRAM_LEN_MAX => Err(Failure::new("E_SIZE")),
-        Content::Program => Ok(bytes),
+        Content::Program => Ok(Found {
+            program: bytes,
+            others: 0,
+        }),
         Content::Mail => {
             let rest = MAIL_LEN_MAX.saturating_add(1).saturating_sub(bytes.len());
             read_up_to(&mut input, rest, &mut bytes)?;
             if bytes.len() > MAIL_LEN_MAX {
                 return Err(Failure::new("E_SIZE"));
             }
-            let program = mail::program(&bytes)?;
-            if program.len() > PROGRAM_LEN_MAX {
+            let found = mail::program(&bytes)?;
+            if found.program.len() > PROGRAM_LEN_MAX {
                 return Err(Failure::new("E_SIZE"));
             }
-            Ok(program)
+            Ok(found)
         }
         Content::Other => Err(Failure::new("E_FORMAT")),
     }
@@ -113,7 +117,7 @@ mod tests {
 
     fn check(input: &[u8], expected: Result<usize, &str>) {
         let result = program_from(input)
-            .map(|bytes| bytes.len())
+            .map(|found| found.program.len())
             .map_err(|f| f.code);
         assert_eq!(result, expected);
     }

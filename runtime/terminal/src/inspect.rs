@@ -25,7 +25,7 @@ pub fn inspect(terminal: &Terminal<'_>, source: &Source) -> Report {
 }
 
 fn steps(terminal: &Terminal<'_>, source: &Source, report: &mut Report) -> Result<(), Failure> {
-    let bytes = input::program_bytes(source)?;
+    let bytes = input::program_bytes(source)?.program;
     let len = bytes.len();
     let raw = RawProgram::new(bytes).map_err(|error| Failure::new(error.code()))?;
     let claimed =

@@ -21,6 +21,15 @@ pub const PARTS_MAX: usize = 100;
 /// Our own mail has two; a signature, a mailing list and a forward of a forward add two each.
 pub const LEVELS_MAX: usize = 12;
 
+/// The one program of a mail, and what came beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The program's bytes.
+    pub program: Vec<u8>,
+    /// Other attachments, of which nothing is used: parts that are named as such, or are no text.
+    pub others: usize,
+}
+
 /// Returns the one program that `mail` holds.
 ///
 /// Takes time and memory of at most [`LEVELS_MAX`] times the length of the mail.
@@ -28,23 +37,27 @@ pub const LEVELS_MAX: usize = 12;
 /// # Errors
 /// `E_FORMAT` if it has more than [`PARTS_MAX`] parts; `E_NO_PROGRAM`; `E_SEVERAL_PROGRAMS`, also
 /// if all are alike, because the choice is the person's.
-pub fn program(mail: &[u8]) -> Result<Vec<u8>, Failure> {
-    let mut found = Found::default();
-    found.look_into(mail, false, 0)?;
-    match found.programs.as_slice() {
+pub fn program(mail: &[u8]) -> Result<Found, Failure> {
+    let mut search = Search::default();
+    search.look_into(mail, false, 0)?;
+    match search.programs.as_slice() {
         [] => Err(Failure::new("E_NO_PROGRAM")),
-        [program] => Ok(program.clone()),
+        [program] => Ok(Found {
+            program: program.clone(),
+            others: search.others,
+        }),
         [_, _, ..] => Err(Failure::new("E_SEVERAL_PROGRAMS")),
     }
 }
 
 #[derive(Default)]
-struct Found {
+struct Search {
     programs: Vec<Vec<u8>>,
+    others: usize,
     parts: usize,
 }
 
-impl Found {
+impl Search {
     /// Looks into header and body of a mail or part; in a digest a part is a mail unless it says
     /// otherwise (RFC 2046 section 5.1.5).
     fn look_into(&mut self, entity: &[u8], in_digest: bool, level: usize) -> Result<(), Failure> {
@@ -65,9 +78,11 @@ impl Found {
                 .into_iter()
                 .try_for_each(|part| self.look_into(part, digest, inner)),
             Entity::Mail(mail) => self.look_into(&mail, false, inner),
-            Entity::Leaf(bytes) => {
+            Entity::Leaf { bytes, attached } => {
                 if sniff::content(&bytes) == Content::Program {
                     self.programs.push(bytes);
+                } else {
+                    self.others = self.others.saturating_add(usize::from(attached));
                 }
                 Ok(())
             }
@@ -84,8 +99,8 @@ enum Entity<'a> {
     },
     /// A mail, decoded.
     Mail(Vec<u8>),
-    /// Anything else, decoded.
-    Leaf(Vec<u8>),
+    /// Anything else, decoded; whether it is an attachment rather than the letter's own text.
+    Leaf { bytes: Vec<u8>, attached: bool },
 }
 
 impl<'a> Entity<'a> {
@@ -125,7 +140,15 @@ impl<'a> Entity<'a> {
         if by_default || is("message", "rfc822") || is("message", "global") {
             Self::Mail(bytes)
         } else {
-            Self::Leaf(bytes)
+            let named = fields
+                .header_value(&HeaderName::ContentDisposition)
+                .and_then(HeaderValue::as_content_type)
+                .is_some_and(|kind| kind.ctype().eq_ignore_ascii_case("attachment"));
+            let text = media_type.is_none_or(|kind| kind.ctype().eq_ignore_ascii_case("text"));
+            Self::Leaf {
+                bytes,
+                attached: named || !text,
+            }
         }
     }
 }
@@ -207,7 +230,7 @@ mod tests {
     }
 
     fn check(parts: &[String], expected: Result<&[u8], &str>) {
-        let found = program(mail(parts).as_bytes());
+        let found = program(mail(parts).as_bytes()).map(|found| found.program);
         assert_eq!(found.as_deref().map_err(|failure| failure.code), expected);
     }
 
@@ -234,6 +257,23 @@ mod tests {
             Err("E_NO_PROGRAM"),
         );
         check(&[], Err("E_NO_PROGRAM"));
+    }
+
+    #[test]
+    fn what_comes_beside_the_program_is_counted_and_not_used() {
+        let program_part = attachment("a.tegata", "application/octet-stream", PROGRAM);
+        let signature = attachment("a.tegata.sig", "application/octet-stream", b"x");
+        let text = "--b\r\nContent-Type: text/html\r\n\r\n<p>hello\r\n".to_owned();
+        let key = "--b\r\nContent-Type: application/pgp-keys\r\n\r\nx\r\n".to_owned();
+        for (parts, others) in [
+            (vec![program_part.clone()], 0),
+            (vec![text.clone(), program_part.clone()], 0),
+            (vec![program_part.clone(), signature.clone()], 1),
+            (vec![signature, text, program_part, key], 2),
+        ] {
+            let found = program(mail(&parts).as_bytes()).unwrap();
+            assert_eq!((found.program.as_slice(), found.others), (PROGRAM, others));
+        }
     }
 
     #[test]
@@ -272,7 +312,7 @@ mod tests {
 
     #[test]
     fn levels_are_counted_and_one_too_many_is_not_looked_into() {
-        assert_eq!(program(&nested(LEVELS_MAX)).unwrap(), PROGRAM);
+        assert_eq!(program(&nested(LEVELS_MAX)).unwrap().program, PROGRAM);
         let deeper = program(&nested(LEVELS_MAX + 1)).unwrap_err();
         assert_eq!(deeper.code, "E_NO_PROGRAM");
     }
@@ -309,7 +349,8 @@ mod tests {
                      Content-Transfer-Encoding: {encoding}\n\n"
                 );
                 let mail = [head.as_bytes(), &body, end.as_bytes()].concat();
-                let found = program(&mail).map_err(|failure| failure.code);
+                let found = program(&mail).map(|found| found.program);
+                let found = found.map_err(|failure| failure.code);
                 assert_eq!(found.as_deref(), Ok(PROGRAM), "{encoding} {end:?}");
             }
         }
@@ -323,7 +364,7 @@ mod tests {
         let digest = format!(
             "Content-Type: multipart/digest; boundary=d\r\n\r\n--d\r\n\r\n{inner}\r\n--d--"
         );
-        assert_eq!(program(digest.as_bytes()).unwrap(), PROGRAM);
+        assert_eq!(program(digest.as_bytes()).unwrap().program, PROGRAM);
     }
 
     #[test]

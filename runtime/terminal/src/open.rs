@@ -24,6 +24,7 @@ use crate::failure::Failure;
 use crate::hex;
 use crate::input::{self, Source};
 use crate::journal::{Entry, Facts, Key};
+use crate::mail::Found;
 use crate::record::Record;
 use crate::report::Report;
 use crate::roots::Served;
@@ -92,8 +93,12 @@ fn steps(
     record: &mut Record,
 ) -> Result<(Proof, Credited), Failure> {
     let settled_now = settle_earlier(terminal, report)?;
-    let bytes = input::program_bytes(&request.source)?;
+    let Found {
+        program: bytes,
+        others,
+    } = input::program_bytes(&request.source)?;
     record.file(&bytes);
+    tell_others(terminal, report, record, others);
     let opened = verify(terminal, bytes)?;
     record.program(&opened.program);
     describe(report, opened.program.order());
@@ -478,6 +483,25 @@ fn sandbox_failure(error: &RunError) -> Failure {
 fn missing(walls: Walls) -> String {
     let names: Vec<_> = walls.missing().map(Wall::name).collect();
     names.join(", ")
+}
+
+/// Says that a mail has more attachments than the program, a signature of its own perhaps: nothing of
+/// them counts.
+fn tell_others(
+    terminal: &mut Terminal<'_>,
+    report: &mut Report,
+    record: &mut Record,
+    others: usize,
+) {
+    if others == 0 {
+        return;
+    }
+    terminal.tell(
+        &format!("Attachments beside the program that were not used: {others}."),
+        &format!("プログラム以外の添付ファイル {others} 件は使用していません。"),
+    );
+    report.fact("attachments_unused", others);
+    record.set("attachments_unused", others);
 }
 
 /// Says it where walls are missing and the rule accepts that.

@@ -8,7 +8,7 @@ use crate::{files, messages};
 
 /// A mail or a program, as the recipient saved it: found, refused, but never more than a program.
 pub fn mail(bytes: &[u8]) {
-    if let Ok(program) = terminal::mail::program(bytes) {
+    if let Ok(program) = terminal::mail::program(bytes).map(|found| found.program) {
         assert!(program.len() <= program::FILE_LEN_MAX);
     }
     let _content = terminal::sniff::content(bytes);

@@ -1,5 +1,7 @@
 //! E: time. What a program may spend, and what the host does when something stalls.
 
+use std::io::Write as _;
+use std::process::Stdio;
 use std::time::Duration;
 
 use sandbox::{Deadlines, Effects, NetworkError, ReaderError, RunnerCommand};
@@ -10,8 +12,27 @@ use crate::guest::{Guest, sends, sequence};
 use crate::maker::Maker;
 use crate::ride::{self, Ride, Script};
 use crate::row::{Case, Check, Ran, Row, guest};
+use crate::wasm;
 
 /// Where `run` is lifted, in the text of the guest.
+/// One component takes a result within a result from another: the engine panics while it writes the
+/// adapter between them. Admission refuses such types.
+const PANICS: &str = r#"(component
+  (component $a (type $r (result (error u8))) (type $t (result $r))
+    (core module $m (memory (export "memory") 1 1) (func (export "f") (param i32 i32 i32)))
+    (core instance $i (instantiate $m))
+    (func (export "f") (param "a" $t) (canon lift (core func $i "f"))))
+  (component $b (type $r (result (error u8))) (type $t (result $r))
+    (import "f" (func $f (param "a" $t)))
+    (core func $g (canon lower (func $f)))
+    (core module $m (import "" "f" (func (param i32 i32 i32))))
+    (core instance (instantiate $m (with "" (instance (export "f" (func $g)))))))
+  (instance $a (instantiate $a))
+  (instance (instantiate $b (with "f" (func $a "f")))))"#;
+
+/// How an outcome ends that says so: a fault, and its number.
+const E_COMPILE: [u8; 2] = [2, 0];
+
 const LIFT: &str = "(func $run (result $result) (canon lift (core func $run)";
 
 pub(crate) const ROWS: &[Row] = &[
@@ -201,13 +222,13 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         id: "E14",
-        title: "a runner that dies or speaks something else",
-        check: Check::Script(|bench| no_runner(bench).map(Ran::inputs)),
+        title: "a compiler that fails or panics; a runner that dies or speaks something else",
+        check: Check::Script(|bench| broken_runner(bench).map(Ran::inputs)),
     },
     Row {
         id: "E15",
-        title: "a compile that takes too long",
-        check: Check::Script(|bench| long_compile(bench).map(Ran::inputs)),
+        title: "a compile that takes too long, or too much memory",
+        check: Check::Script(long_compile),
     },
     Row {
         id: "E16",
@@ -350,7 +371,7 @@ fn slow_host(bench: &Bench) -> Result<usize, String> {
     Ok(2)
 }
 
-fn no_runner(bench: &Bench) -> Result<usize, String> {
+fn broken_runner(bench: &Bench) -> Result<usize, String> {
     let patience = Deadlines::default().compile;
     for (name, args, code) in [
         (
@@ -366,11 +387,60 @@ fn no_runner(bench: &Bench) -> Result<usize, String> {
         must_be(name, ridden.code, code)?;
         lawful_runs(bench)?;
     }
-    Ok(2)
+    // Past admission, to the compiler itself: what it refuses, and what it panics on.
+    let mut cut = wasm::component(PANICS);
+    cut.pop();
+    for (name, program, panics) in [
+        ("a byte too few", cut, false),
+        (
+            "an adapter that it cannot write",
+            wasm::component(PANICS),
+            true,
+        ),
+    ] {
+        let (outcome, said) = compile(bench, &program)?;
+        let panicked = said.contains("panicked");
+        if !outcome.ends_with(&E_COMPILE) || panicked != panics {
+            return Err(format!("{name}: {outcome:?}, {said}"));
+        }
+        lawful_runs(bench)?;
+    }
+    Ok(4)
 }
 
-/// Ever more time: the child is ended before it speaks, while it compiles, or not any more.
-fn long_compile(bench: &Bench) -> Result<usize, String> {
+/// Gives the installed runner a program that no admission has seen, and returns how its outcome begins
+/// and what it wrote to its error output (docs/sandbox.md, "Frames").
+fn compile(bench: &Bench, program: &[u8]) -> Result<(Vec<u8>, String), String> {
+    let mut child = std::process::Command::new(&bench.options.executable)
+        .arg("runner")
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let len = u32::try_from(program.len()).map_err(|error| error.to_string())?;
+    let frames = [
+        &[1],
+        len.to_le_bytes().as_slice(),
+        program,
+        &[2, 0, 0, 0, 0],
+    ]
+    .concat();
+    let sent = child.stdin.take().map(|mut stdin| stdin.write_all(&frames));
+    let output = child
+        .wait_with_output()
+        .map_err(|error| error.to_string())?;
+    if !matches!(sent, Some(Ok(()))) {
+        return Err("the runner does not listen".to_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok((output.stdout, said))
+}
+
+/// Ever more time: the child is ended before it speaks, while it compiles, or not any more. Then ever
+/// less memory: at some point it is the compiler, or all of the child, that has none.
+fn long_compile(bench: &Bench) -> Result<Ran, String> {
     let dear = Guest::lawful().parts(loops(60, 38).repeat(2));
     let mut codes = Vec::new();
     for milliseconds in (0..16).map(|power| (1 << power) >> 1) {
@@ -388,5 +458,37 @@ fn long_compile(bench: &Bench) -> Result<usize, String> {
         return Err(format!("{codes:?}"));
     }
     lawful_runs(bench)?;
-    Ok(codes.len())
+    let shell = std::path::Path::new("/bin/sh");
+    if !shell.exists() {
+        return Ok(Ran::inputs(codes.len()).leaving_out("less memory: no /bin/sh here"));
+    }
+    let mut short = Vec::new();
+    for megabytes in [1_024, 512, 256, 128, 96, 64, 48, 32, 24, 16] {
+        let limited = format!("ulimit -v {} && exec \"$0\" runner", megabytes << 10);
+        let command = RunnerCommand {
+            program: shell.to_owned(),
+            args: [
+                "-c".into(),
+                limited.into(),
+                bench.options.executable.clone().into(),
+            ]
+            .into(),
+            ..ride::command(bench)
+        };
+        let file = bench.maker().file(&dear);
+        let ridden = ride::ride(bench, file, Script::plain(), &command);
+        match ridden.code {
+            "ok" | "E_COMPILE" | "E_RUNNER_LOST" | "E_RUNNER_START" | "E_INTERNAL" => {}
+            code => return Err(format!("{megabytes} MiB: {code}")),
+        }
+        if ridden.code != "ok" && !ridden.script.requests.is_empty() {
+            return Err(format!("{megabytes} MiB: a request all the same"));
+        }
+        short.push(ridden.code);
+    }
+    if short.first() != Some(&"ok") || short.last() == Some(&"ok") {
+        return Err(format!("ever less memory: {short:?}"));
+    }
+    lawful_runs(bench)?;
+    Ok(Ran::inputs(codes.len() + short.len()))
 }
