@@ -256,8 +256,7 @@ impl Bench {
     /// A broken post-condition, in words: no document, not one record, a changed card, a file left
     /// behind, unescaped text, too long, too much memory.
     pub(crate) fn open(&self, input: &Input) -> Result<Opened, String> {
-        let records = self.records().len();
-        let opened = match input {
+        self.judged(|| match input {
             Input::File(name, bytes) => {
                 let path = self.path(name);
                 fs::write(&path, bytes).map_err(|error| error.to_string())?;
@@ -267,7 +266,29 @@ impl Bench {
             }
             Input::Path(path) => self.start_open(path, None),
             Input::Pipe(bytes, more) => self.start_open(Path::new("-"), Some((bytes, *more))),
-        }?;
+        })
+    }
+
+    /// Opens the file at `path` with a card at `reader` and further arguments, and what stands on
+    /// standard input; judged like [`Bench::open`].
+    ///
+    /// # Errors
+    /// As [`Bench::open`].
+    pub(crate) fn open_with(
+        &self,
+        path: &Path,
+        reader: &str,
+        more: &[&str],
+        pipe: Option<(&[u8], u64)>,
+    ) -> Result<Opened, String> {
+        let path = path.to_string_lossy();
+        let arguments = [&["open", &path, "--reader", reader], more].concat();
+        self.judged(|| self.start(&arguments, pipe))
+    }
+
+    fn judged(&self, open: impl FnOnce() -> Result<Opened, String>) -> Result<Opened, String> {
+        let records = self.records().len();
+        let opened = open()?;
         let now = self.records();
         // One of this opening, and one of each that was cut off before it and is noticed by this one.
         let cut_off = opened.document["interrupted"].as_array();

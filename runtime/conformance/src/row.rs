@@ -84,6 +84,7 @@ pub(crate) struct Case {
     input: Input,
     expect: Vec<&'static str>,
     exchanges: usize,
+    told: Option<String>,
     mended: Option<Input>,
 }
 
@@ -94,6 +95,7 @@ pub(crate) fn case(name: impl Into<String>, input: Input, codes: &'static str) -
         input,
         expect: codes.split(' ').collect(),
         exchanges: usize::from(codes == "ok"),
+        told: None,
         mended: None,
     }
 }
@@ -134,6 +136,14 @@ impl Case {
         }
     }
 
+    /// With these words in what the person is told.
+    pub(crate) fn telling(self, words: &str) -> Self {
+        Self {
+            told: Some(words.to_owned()),
+            ..self
+        }
+    }
+
     fn run(&self, bench: &Bench) -> Result<(), String> {
         let opened = bench.open(&self.input)?;
         if !self.expect.contains(&opened.code.as_str()) {
@@ -142,6 +152,11 @@ impl Case {
         if opened.exchanges != self.exchanges || opened.commands != 0 {
             let (exchanges, commands) = (opened.exchanges, opened.commands);
             return Err(format!("{exchanges} exchanges, {commands} commands"));
+        }
+        if let Some(words) = &self.told
+            && !opened.shown.contains(words)
+        {
+            return Err(format!("{words:?} is not told: {}", opened.shown));
         }
         let Some(mended) = &self.mended else {
             // Credited itself, it is lawful; anything else could have failed for the wrong reason.

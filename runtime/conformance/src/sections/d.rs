@@ -158,7 +158,8 @@ pub(crate) const ROWS: &[Row] = &[
 ];
 
 fn import(maker: &Maker<'_>, text: &str) -> Case {
-    components(maker, text, text, "E_IMPORT", "(type (list u8))")
+    let name = text.split('"').nth(1).unwrap_or_default();
+    components(maker, text, text, "E_IMPORT", "(type (list u8))").telling(name)
 }
 
 /// The program around the template, which is the same in every file, changed and signed again.

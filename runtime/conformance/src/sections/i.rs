@@ -365,8 +365,7 @@ fn one_reader(bench: &Bench) -> Result<usize, String> {
     let held = card_reader::open(&spec).map_err(|error| error.to_string())?;
     let file = bench.path("shared.tegata");
     std::fs::write(&file, bench.maker().lawful()).map_err(|error| error.to_string())?;
-    let (text, reader) = (file.to_string_lossy(), spec.to_string());
-    let busy = bench.start(&["open", &text, "--reader", &reader, "--yes"], None)?;
+    let busy = bench.open_with(&file, &spec.to_string(), &["--yes"], None)?;
     drop(held);
     if busy.code != "E_READER_BUSY" || busy.exchanges != 0 {
         return Err(format!("held by another: {}", busy.code));

@@ -245,10 +245,8 @@ fn portals(bench: &Bench) -> Result<usize, String> {
 fn no_consent(bench: &Bench) -> Result<usize, String> {
     let path = bench.path("unasked.tegata");
     std::fs::write(&path, bench.maker().lawful()).map_err(|error| error.to_string())?;
-    let text = path.to_string_lossy();
-    let reader = bench.reader();
-    let asked = bench.start(&["open", &text, "--reader", &reader], None)?;
-    if asked.code != "E_NO_CONSENT" || asked.exchanges != 0 {
+    let asked = bench.open_with(&path, &bench.reader(), &[], None)?;
+    if asked.code != "E_NO_CONSENT" || asked.exchanges != 0 || asked.commands != 0 {
         return Err(format!("without consent: {}", asked.code));
     }
     let opened = bench.open(&Input::Path(path))?;

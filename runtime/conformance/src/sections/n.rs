@@ -270,12 +270,9 @@ fn schema(bench: &Bench) -> Result<usize, String> {
 fn consent(bench: &Bench) -> Result<usize, String> {
     let path = bench.path("asked.tegata");
     std::fs::write(&path, bench.maker().lawful()).map_err(|error| error.to_string())?;
-    let text = path.to_string_lossy();
-    let reader = bench.reader();
-    let arguments = ["open", &text, "--reader", &reader];
     // Nobody there, and a pipe that says yes: neither is a person.
     for pipe in [None, Some((b"y\nyes\n".as_slice(), 0))] {
-        let opened = bench.start(&arguments, pipe)?;
+        let opened = bench.open_with(&path, &bench.reader(), &[], pipe)?;
         if opened.code != "E_NO_CONSENT" || opened.exchanges != 0 || opened.commands != 0 {
             return Err(opened.code);
         }
