@@ -3,9 +3,10 @@
 
 use anyhow::{Context, Result, ensure};
 use guest_logic::Failure;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::{
-    processes::{Server, json, run, run_with_input},
+    bank::BankFile,
+    processes::{self, Server, run, run_with_input, wait_until},
     recipient::{Fate, Recipient},
     world::{Balances, SENDER_START, World, text},
 };
@@ -79,6 +80,41 @@ impl Office {
         let (exit, document, talk) = self.decide(args, [&self.tokens[0], &self.tokens[1]])?;
         ensure!(exit == 0, "{args:?}: {talk}");
         Ok(document)
+    }
+
+    /// Gives the command that `reconcile` names for an item, as it stands there up to a semicolon; it
+    /// must be accepted. `filled`: what stands in place of a word in capitals, or of another reader.
+    fn follow(&self, item: &Value, filled: &[(&str, &str)]) -> Result<Value> {
+        const TWO: &str = " --by NAME --and NAME --reason TEXT";
+        let next = text(item, "next")?;
+        let command = next.split(';').next().unwrap_or_default();
+        let command = command
+            .strip_prefix("tegata-server ")
+            .context(next.clone())?;
+        let decided = command.strip_suffix(TWO);
+        let words = decided.unwrap_or(command).split(' ').map(|word| {
+            let fill = filled.iter().find(|(name, _)| *name == word);
+            fill.map_or(word, |(_, text)| text)
+        });
+        let words: Vec<_> = words.collect();
+        match decided {
+            Some(_) => self.decided(&words),
+            None => self.world.admin(&words),
+        }
+    }
+
+    /// The item of this code, which stands in `list` of a report.
+    fn item(&self, list: &str, code: &str) -> Result<Value> {
+        let (_, report) = self.reconcile()?;
+        let mut items = report[list].as_array().context("a list")?.iter();
+        let found = items.find(|item| item["code"] == code);
+        found.cloned().with_context(|| format!("{code}: {report}"))
+    }
+
+    fn codes(&self, list: &str) -> Result<Vec<String>> {
+        let (_, report) = self.reconcile()?;
+        let items = report[list].as_array().context("a list")?.iter();
+        items.map(|item| text(item, "code")).collect()
     }
 
     fn without_settle_window(&self) -> Result<()> {
@@ -177,6 +213,108 @@ fn two_persons_close_what_is_in_doubt_and_its_late_proof_is_accepted() -> Result
     Ok(())
 }
 
+/// What it names is done as it stands there, from a doubt on a lost card to what its holder is owed;
+/// nothing is named that would be refused.
+#[test]
+fn each_next_action_that_reconcile_names_is_accepted() -> Result<()> {
+    let office = Office::new()?;
+    let world = &office.world;
+    let (_, first) = office.order(1)?;
+    ensure!(office.redeem(&first, &world.card)?.is_ok(), "credited");
+    let (id, second) = office.order(2)?;
+    let hook = |n| {
+        if n >= 4 {
+            Fate::LoseRequest
+        } else {
+            Fate::Deliver
+        }
+    };
+    let base = &office.server()?.base;
+    let mut recipient = Recipient::new(&second, base, &world.card)?.with_hook(hook);
+    ensure!(recipient.run().is_err(), "the last exchange got through");
+    drop(recipient);
+    let card = text(&world.admin(&["card", "lost", &world.number])?, "card")?;
+    let (lost, owed) = (
+        format!("lost-{card}"),
+        format!("payable-{}", world.hanako.id),
+    );
+
+    // a payout would be refused while that is in doubt, so only the closing is named
+    assert_eq!(office.codes("queue")?, [format!("in-doubt-{id}")]);
+    assert_eq!(office.codes("todo")?, Vec::<String>::new());
+    office.without_settle_window()?;
+    assert_eq!(office.codes("todo")?, Vec::<String>::new());
+    let close = office.item("queue", &format!("in-doubt-{id}"))?;
+    assert_eq!(office.follow(&close, &[])?["status"], "held");
+    assert_eq!(office.codes("queue")?, Vec::<String>::new());
+    let paid = office.follow(&office.item("todo", &lost)?, &[])?;
+    assert_eq!(paid["paid_minor"], AMOUNT);
+    assert_eq!(office.codes("todo")?, [owed.as_str()]);
+    let card = office.dir.path().join("second.tegata-card");
+    let card = card.to_string_lossy();
+    world.new_card(&card)?;
+    let number = text(&world.issue(&card, &world.hanako.id)?, "number")?;
+    let sent = office.follow(&office.item("todo", &owed)?, &[("CARD", &number)])?;
+    assert_eq!(sent["owed_minor"], 0);
+    assert_eq!(office.codes("todo")?, Vec::<String>::new());
+    world.audit()?;
+    Ok(())
+}
+
+/// A restored order that a bank paid, on a lost card: two persons cannot close it before the bank has
+/// answered, so the closing is not named, and who tries hears what it waits for.
+#[test]
+fn no_closing_is_named_while_the_bank_has_not_answered() -> Result<()> {
+    const ACCOUNT: &str = "0001-1234567";
+    let mut office = Office::new()?;
+    let bank = BankFile::new(office.dir.path());
+    bank.account(ACCOUNT, &json!({}))?;
+    drop(office.server.take());
+    let world = &office.world;
+    world.admin(&["holder", "bank", &world.alice.id, "--account", ACCOUNT])?;
+    let server = world.serve_with("127.0.0.1:0", &["--bank", &bank.spec()])?;
+    let body = json!({ "recipient_card": world.number, "amount_minor": AMOUNT, "currency": "JPY",
+        "fund_from": "bank" });
+    let token = &world.alice.token;
+    let placed = world.post(&server, token, "/v1/orders", "one", &body.to_string())?;
+    let id = text(&placed.body, "id")?;
+    world.wait_for_status(&server, &id, "open")?;
+    drop(server);
+    let copy = office.dir.path().join("copy.db");
+    let copy = copy.to_string_lossy().into_owned();
+    world.admin(&["backup", &copy])?;
+    world.admin(&["restore", &copy])?;
+    let card = text(&world.admin(&["card", "lost", &world.number])?, "card")?;
+    office.without_settle_window()?;
+
+    let code = format!("recovering-{id}");
+    let item = office.item("queue", &code)?;
+    assert_eq!(item["evidence"]["bank_asked"], true);
+    assert!(
+        text(&item, "next")?.starts_with("wait for the bank"),
+        "{item}"
+    );
+    let tokens = [office.tokens[0].as_str(), office.tokens[1].as_str()];
+    let (exit, _, talk) = office.decide(&["reconcile", "close", &id], tokens)?;
+    assert!(
+        exit == 1 && talk.contains("its bank has still to answer"),
+        "{talk}"
+    );
+    let lost = office.item("todo", &format!("lost-{card}"))?;
+    assert!(text(&lost, "next")?.contains("the queue"), "{lost}");
+
+    // the bank answers: it has debited, so the order still waits, and now for the two
+    let server = world.serve_with("127.0.0.1:0", &["--bank", &bank.spec()])?;
+    let item = wait_until("the bank's answer", || {
+        let item = office.item("queue", &code)?;
+        Ok((item["evidence"]["bank_asked"] == false).then_some(item))
+    })?;
+    drop(server);
+    assert_eq!(office.follow(&item, &[])?["status"], "held");
+    office.world.audit()?;
+    Ok(())
+}
+
 #[test]
 fn the_value_of_a_lost_card_reaches_another_card_and_the_old_one_is_a_case() -> Result<()> {
     let office = Office::new()?;
@@ -237,7 +375,7 @@ fn the_value_of_a_lost_card_reaches_another_card_and_the_old_one_is_a_case() -> 
         office.redeem(&program, &card)?.is_ok(),
         "what was owed is credited"
     );
-    let shown = json("tegata-card", &["show", &card, "--json"])?;
+    let shown = processes::json("tegata-card", &["show", &card, "--json"])?;
     assert!(shown.to_string().contains(&AMOUNT.to_string()), "{shown}");
 
     assert_eq!(office.redeem(&second, &world.card)?, Err("E_CARD_BLOCKED"));
@@ -247,7 +385,7 @@ fn the_value_of_a_lost_card_reaches_another_card_and_the_old_one_is_a_case() -> 
     assert_eq!(case["code"], "case-1");
     assert!(text(case, "what")?.starts_with("old-card-seen"), "{case}");
     assert_eq!(case["evidence"]["card_says"]["value_minor"], AMOUNT);
-    office.decided(&["reconcile", "resolve", "case-1", "--block"])?;
+    office.follow(case, &[])?;
     assert!(office.reconcile()?.0);
     office.world.audit()?;
     Ok(())
@@ -288,15 +426,9 @@ fn a_frozen_card_is_examined_and_its_truth_adopted() -> Result<()> {
         (&(2 * AMOUNT).into(), &false.into())
     );
     assert_eq!(said["log"].as_array().context("the log")?.len(), 2);
-    let resolve = [
-        "reconcile",
-        "resolve",
-        "case-1",
-        "--adopt",
-        "--reader",
-        &reader,
-    ];
-    let done = office.decided(&resolve)?;
+    let log = &report["queue"][0]["evidence"]["card_says"]["log"];
+    assert_eq!(log, &said["log"], "one form of a log");
+    let done = office.follow(&report["queue"][0], &[("pcsc", &reader)])?;
     assert_eq!(
         (&done["status"], &done["adjusted_minor"]),
         (&"active".into(), &AMOUNT.into())

@@ -9,7 +9,6 @@ use card_sim::{Card, SNAPSHOT_LEN_MAX, SnapshotError};
 
 /// What is wrong with the file of an emulated card.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum CardFileError {
     /// There is no such file.
     #[error("there is no card file {0}")]

@@ -4,7 +4,6 @@ use crate::card_file::CardFileError;
 
 /// Why there is no card, or no answer from it.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum ReaderError {
     /// No reader is connected, or none of the given name.
     #[error("no card reader found")]

@@ -206,35 +206,39 @@ impl fmt::Debug for InFlight {
     }
 }
 
-/// What a card showed that nothing explains.
+/// Why a card waits for two persons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CaseKind {
-    /// Its record and the ledger's disagree.
+    /// Its record and the ledger's disagree; the evidence is what the card said.
     Unexplained,
-    /// It was paid out as lost, and was presented again.
+    /// It was paid out as lost, and was presented again; the evidence is what the card said.
     OldCardSeen,
+    /// The audit found its account wrong; the evidence is that finding, as text.
+    BooksDisagree,
 }
 
 impl CaseKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Unexplained, Self::OldCardSeen, Self::BooksDisagree];
+
     /// The stable code: also the stored form.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
             Self::Unexplained => "unexplained-state",
             Self::OldCardSeen => "old-card-seen",
+            Self::BooksDisagree => "books-disagree",
         }
     }
 
     /// The kind of a stored code.
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
-        [Self::Unexplained, Self::OldCardSeen]
-            .into_iter()
-            .find(|kind| kind.code() == code)
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
     }
 }
 
-/// A case for two persons: what a card showed.
+/// A case for two persons: what a card showed, or what the audit found of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FreezeCase {
     /// Its number, from 1 in order of time.
@@ -247,7 +251,7 @@ pub struct FreezeCase {
     pub card: CardId,
     /// The operation that was in flight then.
     pub in_flight: Option<RemittanceId>,
-    /// What the card said, as the caller encoded it.
+    /// What the card said, as the caller encoded it, or the finding; [`CaseKind`] tells which.
     pub evidence: Vec<u8>,
     /// When.
     pub at: Timestamp,
@@ -261,6 +265,13 @@ mod tests {
     fn every_card_status_is_read_back_from_its_code() {
         for status in CardStatus::ALL {
             assert_eq!(CardStatus::from_code(status.code()), Some(status));
+        }
+    }
+
+    #[test]
+    fn every_kind_of_case_is_read_back_from_its_code() {
+        for kind in CaseKind::ALL {
+            assert_eq!(CaseKind::from_code(kind.code()), Some(kind));
         }
     }
 }

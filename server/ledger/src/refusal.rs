@@ -103,8 +103,9 @@ pub enum Refusal {
     /// A commit was sent to the card and not yet proven either way.
     #[error("the remittance is in doubt until the card is read")]
     InDoubt,
-    /// A backup was restored since the remittance was placed; its card has to be read first.
-    #[error("the remittance waits for its card since a backup was restored")]
+    /// A backup was restored since the remittance was placed; its card has to be read first, or its bank
+    /// has to answer what it is asked.
+    #[error("since a backup was restored, its card or its bank is to be asked first")]
     Recovering,
     /// The time in which the card might still settle what it took is not over.
     #[error("the settle window is not over")]

@@ -4,7 +4,6 @@ use ledger::{Refusal, RemittanceId};
 
 /// The storage could not do it. None of these says anything about the rules.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum StoreError {
     /// Full, read-only, busy for too long, or gone. Nothing of the call was answered as done; ask
     /// again later with the same ids and keys, which makes a repetition harmless.
@@ -37,7 +36,6 @@ pub enum StoreError {
 
 /// Why one command did not go through.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum ApplyError {
     /// The rules forbid it.
     #[error(transparent)]
@@ -49,7 +47,6 @@ pub enum ApplyError {
 
 /// Why an administrator's write did not go through.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum AdminError {
     /// The id, token, number or chip is in use already.
     #[error("the {what} is in use already")]

@@ -117,6 +117,9 @@ pub struct DoubtRow {
     pub escrow: Escrow,
     /// When its commit was sent, where that is known.
     pub since: Option<Timestamp>,
+    /// The bank has not answered yet what is asked of it about this one; until then two persons can not
+    /// close it.
+    pub bank_asked: bool,
 }
 
 /// What a holder is owed for lost cards.

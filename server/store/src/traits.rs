@@ -195,6 +195,14 @@ pub trait Store: Send + Sync {
     /// The same of one card, and what receipts have shown of it while it is to be read again.
     async fn undecided(&self, card: CardId) -> Result<Vec<Remittance>, StoreError>;
 
+    /// What [`Command::PayOut`] would answer at `now`, and writes nothing: the minor units it would move,
+    /// or why it would be refused.
+    async fn payout(
+        &self,
+        card: CardId,
+        now: Timestamp,
+    ) -> Result<Result<i64, Refusal>, StoreError>;
+
     /// What holders are owed, after `after`, in order of holder. `limit`: cut to [`PAGE_MAX`].
     async fn payables(
         &self,

@@ -1,11 +1,8 @@
 //! `audit`.
 
-use super::{Common, Output, open};
+use super::{Common, Output, evidence::Evidence, open};
 use crate::{app::Office, clock::rfc3339};
-use card::purse::LogRecord;
-use data_encoding::HEXLOWER;
 use ledger::{AuditCheck, AuditReport, CardId, FreezeCase};
-use redemption::{evidence, evidence_log};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -90,51 +87,22 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// A frozen card for a person: what it said when it was frozen.
+/// A frozen card for a person: what it said when it was frozen, or what the audit found.
 fn frozen_line(case: &FreezeCase) -> String {
-    let said = evidence(&case.evidence).map_or_else(
-        || HEXLOWER.encode(&case.evidence),
-        |said| {
-            format!(
-                "card says remittance {} number {} payment {} value {}",
-                HEXLOWER.encode(&said.id),
-                said.remittance_seq,
-                said.payment_seq,
-                said.value
-            )
-        },
-    );
-    format!("frozen-card  {}  {}  {said}", case.card, rfc3339(case.at))
+    let why = Evidence::of(case).line();
+    format!("frozen-card  {}  {}  {why}", case.card, rfc3339(case.at))
 }
 
 fn frozen_document(case: &FreezeCase) -> Value {
-    let said = evidence(&case.evidence).map(|said| {
-        json!({
-            "remittance": HEXLOWER.encode(&said.id),
-            "remittance_seq": said.remittance_seq,
-            "payment_seq": said.payment_seq,
-            "value_minor": said.value,
-        })
-    });
+    let evidence = Evidence::of(case);
     json!({
         "card": case.card.to_string(),
         "at": rfc3339(case.at),
+        "kind": case.kind.code(),
         "in_flight": case.in_flight.map(|id| id.to_string()),
-        "card_says": said,
-        "card_log": evidence_log(&case.evidence).into_iter().map(log_document).collect::<Value>(),
-    })
-}
-
-/// One record of a card's log; `null` for one that is of no known form.
-fn log_document(record: Option<LogRecord>) -> Value {
-    record.map_or(Value::Null, |record| {
-        json!({
-            "kind": record.kind.byte(),
-            "id": HEXLOWER.encode(&record.id),
-            "amount_minor": record.amount,
-            "balance_after_minor": record.balance_after,
-            "day": record.day,
-        })
+        "card_says": evidence.card_says(),
+        "card_log": evidence.card_log(),
+        "found": evidence.found(),
     })
 }
 
@@ -145,7 +113,20 @@ async fn freeze(office: &Office, report: &AuditReport) -> anyhow::Result<()> {
             AuditCheck::AccountIsItsTransfers | AuditCheck::CardIsProvenValue => {
                 line.subject.parse::<CardId>().ok()
             }
-            _ => None,
+            AuditCheck::RowsAreReadable
+            | AuditCheck::SumIsZero
+            | AuditCheck::EscrowIsOpenRemittances
+            | AuditCheck::RemittanceHasItsTransfers
+            | AuditCheck::DebitPaysForItsOrder
+            | AuditCheck::NoAccountBelowZero
+            | AuditCheck::Held
+            | AuditCheck::PayoutHasItsTransfers
+            | AuditCheck::InFlightIsCommitSent
+            | AuditCheck::PoolIsItsCards
+            | AuditCheck::RecoveringAwaitsItsCard
+            | AuditCheck::InFlightIsNextInSequence
+            | AuditCheck::LogIsChained
+            | AuditCheck::LogMatchesLedger => None,
         };
         let Some(card) = of_card else { continue };
         if office.store.card(card).await?.is_none() {

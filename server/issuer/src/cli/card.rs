@@ -1,6 +1,6 @@
 //! `card issue | list | block | lost | payout | examine`.
 
-use super::{Common, Output, open, output::table};
+use super::{Common, Output, evidence::log_document, open, output::table};
 use crate::{
     app::Office,
     clock::rfc3339,
@@ -10,7 +10,6 @@ use crate::{
     issuing::{self, NewNumber},
 };
 use anyhow::{Context, bail, ensure};
-use card::purse::LogRecord;
 use card_reader::ReaderSpec;
 use clap::Subcommand;
 use data_encoding::HEXLOWER;
@@ -305,7 +304,7 @@ async fn examine_card(args: ExamineArgs) -> anyhow::Result<()> {
     let said = examine(&office, &mut |apdu: &[u8]| Ok(reader.transmit(apdu)?))?;
     let row = office.store.card_by_uid(Uid(said.uid)).await?;
     let row = row.ok_or(Refusal::CardUnknown)?;
-    let log: Vec<Value> = said.records().iter().map(log_document).collect();
+    let log = log_document(&said.records());
     let agrees = said.proven() == row.proven;
     let text = format!(
         "card       {}\nstatus     {}\nsays       remittance {} number {} payment {} value {}\n\
@@ -321,7 +320,7 @@ async fn examine_card(args: ExamineArgs) -> anyhow::Result<()> {
         row.proven.payment_seq,
         row.proven.value,
         if agrees { "yes" } else { "no" },
-        Value::from(log.clone()),
+        log,
     );
     let document = json!({
         "card": row.id.to_string(),
@@ -338,16 +337,4 @@ async fn examine_card(args: ExamineArgs) -> anyhow::Result<()> {
         json: args.common.json,
     }
     .print(&text, document)
-}
-
-fn log_document(record: &Option<LogRecord>) -> Value {
-    record.map_or(Value::Null, |record| {
-        json!({
-            "kind": record.kind.byte(),
-            "id": HEXLOWER.encode(&record.id),
-            "amount_minor": record.amount,
-            "balance_after_minor": record.balance_after,
-            "day": record.day,
-        })
-    })
 }

@@ -10,6 +10,7 @@ mod advice;
 pub mod audit;
 pub mod backup;
 pub mod card;
+mod evidence;
 pub mod front;
 pub mod holder;
 pub mod init;

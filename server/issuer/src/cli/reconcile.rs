@@ -12,8 +12,8 @@ use anyhow::{Context, bail, ensure};
 use card_reader::ReaderSpec;
 use clap::{Args as ClapArgs, Subcommand};
 use ledger::{
-    CloseInDoubt, Command, FreezeCase, Outcome, RemittanceId, Resolution, ResolveCase, TransferId,
-    Uid,
+    CloseInDoubt, Command, FreezeCase, Outcome, RemittanceId, Resolution, ResolveCase,
+    ReturnReason, Status, TransferId, Uid,
 };
 use serde_json::json;
 use std::process::ExitCode;
@@ -138,10 +138,7 @@ async fn close(id: &str, decision: Decision, common: &Common) -> anyhow::Result<
     };
     let command = Command::CloseInDoubt(Box::new(close));
     let (status, what) = match office.store.apply_one(command).await? {
-        Outcome::Closed(status) => (
-            status.code(),
-            "its sender was paid, its card is blocked; a late proof still counts",
-        ),
+        Outcome::Closed(status) => (status.code(), what_closing_means(status)),
         Outcome::Invitation(status) => (
             status.code(),
             "its sender got it back; if a card shows it later, that card is frozen",
@@ -151,6 +148,34 @@ async fn close(id: &str, decision: Decision, common: &Common) -> anyhow::Result<
     let text = format!("remittance {remittance} is {status}: {what}");
     let document = json!({ "remittance": remittance.to_string(), "status": status });
     Output { json: common.json }.print(&text, document)
+}
+
+/// What is so once two persons have closed a remittance; a repetition may find it further on.
+const fn what_closing_means(status: Status) -> &'static str {
+    match status {
+        Status::Held { .. } => {
+            "its sender was paid, its card is blocked; a late proof still counts"
+        }
+        Status::Returned {
+            reason: ReturnReason::Closed,
+            ..
+        } => {
+            "its sender was paid, and its card has proved that it does not hold it: nothing is left to do"
+        }
+        // closing ends in one of the two
+        Status::Ordered
+        | Status::FundingUnknown { .. }
+        | Status::Unfunded { .. }
+        | Status::Refunding { .. }
+        | Status::Open
+        | Status::CommitSent { .. }
+        | Status::Recovering { .. }
+        | Status::Credited { .. }
+        | Status::Returned {
+            reason: ReturnReason::Expired | ReturnReason::Cancelled,
+            ..
+        } => "it was not closed",
+    }
 }
 
 /// The number of a case as `reconcile` prints it: `case-3`.

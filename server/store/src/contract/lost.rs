@@ -31,7 +31,14 @@ impl World {
             card: of.card,
             now: self.at(now),
         };
-        self.apply(pay_out).await
+        let foretold = self.store.payout(of.card, self.at(now)).await;
+        let paid = self.apply(pay_out).await;
+        let moved = paid.as_ref().map(|done| match done {
+            Outcome::PaidOut { minor, .. } => *minor,
+            other => panic!("a payout was answered by {other:?}"),
+        });
+        assert_eq!(foretold, Ok(moved.map_err(|refusal| *refusal)));
+        paid
     }
 
     pub(super) async fn with_value(&self, of: &Funded, minor: i64) {

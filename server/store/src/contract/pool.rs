@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ledger::{Account, CardAccounts, CardStatus, Command};
+use ledger::{Account, CardAccounts, CardStatus, CaseKind, Command};
 use money::Currency;
 
 use super::{Funded, World};
@@ -136,6 +136,7 @@ pub async fn a_card_whose_books_disagree_is_frozen_alone(store: Arc<dyn Store>) 
     let cases = world.store.cases(0, 10).await.unwrap();
     assert_eq!(cases.len(), 1);
     assert_eq!((cases[0].card, &cases[0].evidence), (one.card, &found));
+    assert_eq!(cases[0].kind, CaseKind::BooksDisagree);
     let (card, now) = (two.card, world.at(6));
     assert!(world.apply(Command::BlockCard { card, now }).await.is_ok());
     let kept = world.store.freeze_card(two.card, vec![1], now).await;

@@ -34,6 +34,11 @@ pub async fn what_a_bank_paid_is_never_open_again_after_a_restore(store: Arc<dyn
     world.restored().await;
     assert_eq!(world.status(id).await, WAITS);
     let approval = world.approval().await;
+    let rows = world.store.in_doubt(None, 10).await.unwrap();
+    assert!(
+        rows.iter()
+            .any(|row| row.escrow.remittance == id && row.bank_asked)
+    );
     let early = world.close(id, approval).await;
     assert_eq!(early, Err(Refusal::Recovering));
     world.read(&of, &[]).await.unwrap();

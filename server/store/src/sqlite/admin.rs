@@ -202,7 +202,7 @@ pub(super) fn freeze_card(
         card,
         in_flight,
         found,
-        CaseKind::Unexplained,
+        CaseKind::BooksDisagree,
         now,
     )? {
         return Ok(());

@@ -13,7 +13,7 @@ use planted::Bug;
 use crate::sqlite::doubt;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::order::place_order;
-use crate::sqlite::{bank, debit, invitation, journal, recovery, revise, rows};
+use crate::sqlite::{bank, debit, invitation, journal, lost, recovery, revise, rows};
 
 type Answer = Result<Outcome, Refusal>;
 
@@ -83,8 +83,8 @@ pub(super) fn apply(
             ..
         } => recovery::show_receipt(connection, *remittance, receipt, now),
         Command::BlockCard { card, .. } => block(connection, *card, now),
-        Command::ReportLost { card, .. } => doubt::report_lost(connection, *card, now),
-        Command::PayOut { card, .. } => doubt::pay_out_card(connection, *card, now),
+        Command::ReportLost { card, .. } => lost::report_lost(connection, *card, now),
+        Command::PayOut { card, .. } => lost::pay_out_card(connection, *card, now),
         Command::CloseInDoubt(close) => doubt::close(connection, close, now),
         Command::ResolveCase(resolve) => doubt::resolve(connection, resolve, now),
     }

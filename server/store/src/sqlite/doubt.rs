@@ -1,20 +1,20 @@
-//! What no session settles: closing in doubt, cases, lost cards, and the persons who decide.
+//! What no session settles: closing in doubt, cases, and the persons who decide.
 
 use crate::db::{Connection, Row};
 use audit_log::{Change, digest};
 use ledger::{
     Account, Adopted, Card, CardId, CardStatus, CaseKind, CaseResolved, CloseInDoubt, Escrow,
-    FreezeCase, Invitation, InvitationEvent, LoggedCredit, Outcome, PayOutFacts, Refusal,
-    RemittanceId, Resolution, ResolveCase, ResolveFacts, Status, Timestamp, Transfer,
-    close_in_doubt, pay_out, payout_of, resolve_case,
+    FreezeCase, Invitation, InvitationEvent, LoggedCredit, Outcome, Refusal, RemittanceId,
+    Resolution, ResolveCase, ResolveFacts, Status, Timestamp, Transfer, close_in_doubt,
+    resolve_case,
 };
-use money::{Amount, Money};
+use money::Amount;
 
-use crate::record::{DoubtRow, Payable};
+use crate::record::DoubtRow;
 use crate::sqlite::apply::{advance, set_card_status, set_proven};
 use crate::sqlite::fault::Fault;
 use crate::sqlite::officers::{decide, known};
-use crate::sqlite::{bank, invitation, journal, officers, recovery, rows};
+use crate::sqlite::{bank, invitation, journal, recovery, rows};
 use crate::traits::PAGE_MAX;
 
 type Answer = Result<Outcome, Refusal>;
@@ -124,6 +124,7 @@ pub(super) fn in_doubt(
         Ok(DoubtRow {
             escrow: rows::escrow(connection, id)?.ok_or(Fault::Corrupt("remittance"))?,
             since: since.map(Timestamp::from_micros),
+            bank_asked: bank::is_asked(connection, id)?,
         })
     })
 }
@@ -195,7 +196,7 @@ pub(super) fn open_case(
     Ok(true)
 }
 
-fn has_open_case(connection: &Connection, card: CardId) -> Result<bool, Fault> {
+pub(super) fn has_open_case(connection: &Connection, card: CardId) -> Result<bool, Fault> {
     let sql = "SELECT 1 FROM freeze_case WHERE card = ?1 AND closed IS NULL";
     connection.exists(sql, [card.as_bytes()])
 }
@@ -384,99 +385,7 @@ fn adjust(
     )
 }
 
-fn minor_of(connection: &Connection, card: CardId) -> Result<i64, Fault> {
+pub(super) fn minor_of(connection: &Connection, card: CardId) -> Result<i64, Fault> {
     let balance = rows::balance(connection, card.as_bytes())?;
     Ok(balance.ok_or(Fault::Corrupt("account"))?.minor())
-}
-
-// --- lost cards ---
-
-pub(super) fn report_lost(
-    connection: &Connection,
-    card: CardId,
-    now: Timestamp,
-) -> Result<Answer, Fault> {
-    let Some(found) = rows::card(connection, card)? else {
-        return Ok(Err(Refusal::CardUnknown));
-    };
-    if let Some(since) = found.lost {
-        return Ok(Ok(Outcome::CardLost { since }));
-    }
-    block(connection, card, now)?;
-    let sql = "UPDATE card SET lost = ?2 WHERE id = ?1";
-    rows::write(connection, sql, (card.as_bytes(), now.micros()), "card")?;
-    journal::record(connection, now, Change::CardLost { card })?;
-    Ok(Ok(Outcome::CardLost { since: now }))
-}
-
-pub(super) fn pay_out_card(
-    connection: &Connection,
-    id: CardId,
-    now: Timestamp,
-) -> Result<Answer, Fault> {
-    let Some(card) = rows::card(connection, id)? else {
-        return Ok(Err(Refusal::CardUnknown));
-    };
-    let undecided = undecided(connection, id)?;
-    let payable = rows::balance(connection, &card.holder.payable())?;
-    let facts = PayOutFacts {
-        card: Some(&card),
-        balance: minor_of(connection, id)?,
-        case_open: has_open_case(connection, id)?,
-        unread: card.reread || recovery::is_shown(connection, id)?,
-        undecided: &undecided,
-        payable,
-    };
-    let plan = match pay_out(&facts, officers::settle_window(connection)?, now) {
-        Ok(plan) => plan,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let (minor, total) = (plan.minor, plan.paid_out);
-    if plan.payouts == card.payouts {
-        return Ok(Ok(Outcome::PaidOut { minor, total }));
-    }
-    let row = card.holder.payable();
-    if payable.is_none() {
-        rows::add_account(connection, &row, rows::KIND_PAYABLE, plan.currency)?;
-    }
-    if minor > 0 {
-        rows::set_balance(connection, id.as_bytes(), 0)?;
-        rows::set_balance(connection, &row, plan.payable_after)?;
-        let transfer = payout_of(id, card.payouts).ok_or(Fault::Corrupt("payouts"))?;
-        let amount = Amount::new(minor, plan.currency).map_err(|_| Fault::Corrupt("amount"))?;
-        let posted = Transfer {
-            id: transfer,
-            from: Account::Card(id),
-            to: Account::Payable(card.holder),
-            amount,
-            at: now,
-        };
-        rows::post(connection, &posted)?;
-    }
-    let sql = "UPDATE card SET payouts = ?2, paid_out = ?3 WHERE id = ?1";
-    rows::write(
-        connection,
-        sql,
-        (id.as_bytes(), plan.payouts, total),
-        "card",
-    )?;
-    journal::record(connection, now, Change::PaidOut { card: id, minor })?;
-    Ok(Ok(Outcome::PaidOut { minor, total }))
-}
-
-/// What holders are owed, in order of account.
-pub(super) fn payables(
-    connection: &Connection,
-    after: Option<ledger::HolderId>,
-    limit: u32,
-) -> Result<Vec<Payable>, Fault> {
-    let sql = "SELECT id, balance, currency FROM account WHERE kind = 7 AND id > ?1 \
-               ORDER BY id LIMIT ?2";
-    let after = after.map_or([0; 16], ledger::HolderId::payable);
-    rows::all(connection, sql, (after, limit.min(PAGE_MAX)), |row| {
-        Ok(Payable {
-            holder: rows::id(row, 0, ledger::HolderId::from_payable)?,
-            balance: Money::new(row.get(1)?, rows::currency(row, 2)?),
-        })
-    })
 }

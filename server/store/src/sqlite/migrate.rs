@@ -9,7 +9,7 @@ use crate::sqlite::fault::Fault;
 const APPLICATION_ID: i64 = 0x5447_5441;
 
 /// The scripts; the version is the position, counted from 1. A shipped one is never edited.
-const SCRIPTS: [&str; 11] = [
+const SCRIPTS: [&str; 12] = [
     include_str!("../../migrations/sqlite/0001_ledger.sql"),
     include_str!("../../migrations/sqlite/0002_audit_log.sql"),
     include_str!("../../migrations/sqlite/0003_restore.sql"),
@@ -21,10 +21,11 @@ const SCRIPTS: [&str; 11] = [
     include_str!("../../migrations/sqlite/0009_checks.sql"),
     include_str!("../../migrations/sqlite/0010_invitation.sql"),
     include_str!("../../migrations/sqlite/0011_officers.sql"),
+    include_str!("../../migrations/sqlite/0012_books_disagree.sql"),
 ];
 
 /// The newest version that this program knows.
-pub(super) const VERSION: i64 = 11;
+pub(super) const VERSION: i64 = 12;
 
 /// Brings an empty or older file to [`VERSION`].
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

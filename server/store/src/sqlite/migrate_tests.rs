@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ledger::CaseKind;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -30,6 +31,9 @@ async fn a_file_of_an_older_version_is_brought_up_with_all_its_rows() {
              2, 3, zeroblob(200), zeroblob(64), zeroblob(32), zeroblob(32), zeroblob(32), NULL);
          INSERT INTO in_flight VALUES ({card}, {order}, 0, 1, 0, 0, x'00', x'00', 2);
          INSERT INTO outbox VALUES ({order}, {order}, 'm@d', 'b@c', 'en', 'sent', 1, 2, NULL);
+         INSERT INTO freeze_case VALUES (1, {card}, NULL, zeroblob(28), 3),
+             (2, {card}, NULL, CAST('card-is-proven-value  account 1, proven 0' AS BLOB), 4),
+             (3, {card}, NULL, CAST('account-is-its-transfers  balance 1' AS BLOB), 5);
          PRAGMA user_version = 1; PRAGMA application_id = 0x54475441;",
         other = id(9),
         funding = leg(1),
@@ -47,6 +51,11 @@ async fn a_file_of_an_older_version_is_brought_up_with_all_its_rows() {
         found.status,
         ledger::Status::CommitSent { cancel_asked: true }
     );
+    // what an audit found is told from what a card said
+    let cases = world.store.cases(0, 10).await.unwrap();
+    let kinds: Vec<_> = cases.iter().map(|case| case.kind).collect();
+    let found = CaseKind::BooksDisagree;
+    assert_eq!(kinds, [CaseKind::Unexplained, found, found]);
     let raw = Connection::open(&path).unwrap();
     for sql in ["UPDATE transfer SET amount = 1", "DELETE FROM transfer"] {
         assert!(raw.execute(sql, []).is_err(), "{sql}");

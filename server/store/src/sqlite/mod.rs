@@ -21,6 +21,7 @@ mod journal;
 mod log;
 #[cfg(test)]
 mod log_tests;
+mod lost;
 mod migrate;
 mod officers;
 mod order;

@@ -7,7 +7,7 @@ use crate::sqlite::{migrate, rows};
 
 /// The scripts and the version that each leads to; versions are those of SQLite's schema. A shipped one
 /// is never edited.
-const SCRIPTS: [(i64, &str); 3] = [
+const SCRIPTS: [(i64, &str); 4] = [
     (9, include_str!("../../migrations/postgres/0009_ledger.sql")),
     (
         10,
@@ -16,6 +16,10 @@ const SCRIPTS: [(i64, &str); 3] = [
     (
         11,
         include_str!("../../migrations/postgres/0011_officers.sql"),
+    ),
+    (
+        12,
+        include_str!("../../migrations/postgres/0012_books_disagree.sql"),
     ),
 ];
 

@@ -18,8 +18,8 @@ use crate::record::{
 };
 use crate::sqlite::fault::Fault;
 use crate::sqlite::{
-    SqliteStore, address, admin, audit, bank, debit, doubt, invitation, log, officers, outbox,
-    pool, read, recovery, revise, rows,
+    SqliteStore, address, admin, audit, bank, debit, doubt, invitation, log, lost, officers,
+    outbox, pool, read, recovery, revise, rows,
 };
 use crate::traits::{LEASES_MAX, PAGE_MAX, Store};
 
@@ -237,12 +237,21 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn payout(
+        &self,
+        card: CardId,
+        now: Timestamp,
+    ) -> Result<Result<i64, Refusal>, StoreError> {
+        self.read(move |connection| lost::payout(connection, card, now))
+            .await
+    }
+
     async fn payables(
         &self,
         after: Option<HolderId>,
         limit: u32,
     ) -> Result<Vec<Payable>, StoreError> {
-        self.read(move |connection| doubt::payables(connection, after, limit))
+        self.read(move |connection| lost::payables(connection, after, limit))
             .await
     }
 

@@ -1,11 +1,11 @@
 //! What was issued against where it is, and what does not agree.
 
-use super::super::{Common, Output, open, output::table, payable};
+use super::super::{Common, Output, evidence::Evidence, open, output::table, payable};
 use super::open_cases;
-use crate::{app::Office, clock::rfc3339};
-use data_encoding::HEXLOWER;
-use ledger::{AuditReport, Card, CaseKind, FreezeCase, Invitation, Status, Timestamp};
-use redemption::{evidence, evidence_log};
+use crate::{app::Office, clock::rfc3339, orders::AMOUNT_MAX};
+use ledger::{
+    AuditReport, Card, CardStatus, CaseKind, FreezeCase, Invitation, Refusal, Status, Timestamp,
+};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use store::{DoubtRow, PAGE_MAX};
@@ -50,12 +50,14 @@ pub(super) async fn run(common: &Common) -> anyhow::Result<ExitCode> {
     let audit = office.store.audit().await?;
     let (cards, doubts) = (cards(&office).await?, doubts(&office).await?);
     let mut queue: Vec<Item> = audit.failures.iter().map(books).collect();
-    queue.extend(open_cases(&office).await?.iter().map(case));
-    let of = |row: &DoubtRow| cards.iter().find(|card| card.id == row.escrow.card);
+    let of = |id| cards.iter().find(|card| card.id == id);
+    let cases = open_cases(&office).await?;
+    queue.extend(cases.iter().map(|open| case(open, of(open.card))));
+    let of = |row: &DoubtRow| of(row.escrow.card);
     queue.extend(doubts.iter().filter_map(|row| doubt(row, of(row), now)));
     let held_for = invitations(&office).await?;
     queue.extend(held_for.iter().map(invitation));
-    let todo = todo(&office, &cards, &doubts, now).await?;
+    let todo = todo(&office, &cards, now).await?;
     let held: Vec<Value> = doubts.iter().filter_map(held).collect();
 
     let mut lines = totals(&audit);
@@ -209,48 +211,48 @@ fn books(line: &ledger::AuditLine) -> Item {
     }
 }
 
-fn case(case: &FreezeCase) -> Item {
-    let said = evidence(&case.evidence).map_or_else(
-        || json!({ "bytes": HEXLOWER.encode(&case.evidence) }),
-        |said| {
-            let log = evidence_log(&case.evidence);
-            let log: Vec<String> = log.iter().map(|record| format!("{record:?}")).collect();
-            json!({
-                "at": rfc3339(case.at),
-                "card": case.card.to_string(),
-                "in_flight": case.in_flight.map(|id| id.to_string()),
-                "card_says": {
-                    "remittance": HEXLOWER.encode(&said.id),
-                    "remittance_seq": said.remittance_seq,
-                    "payment_seq": said.payment_seq,
-                    "value_minor": said.value,
-                    "log": log,
-                },
-            })
-        },
-    );
-    let (what, how) = match case.kind {
-        CaseKind::Unexplained => (
-            "a card and its record disagree; this card alone is frozen",
-            "--adopt --reader pcsc",
-        ),
-        CaseKind::OldCardSeen => (
-            "a lost card that was paid out was presented; nothing was sent to it",
-            "--block",
-        ),
+fn case(case: &FreezeCase, card: Option<&Card>) -> Item {
+    let evidence = Evidence::of(case);
+    let mut document = json!({
+        "at": rfc3339(case.at),
+        "card": case.card.to_string(),
+        "in_flight": case.in_flight.map(|id| id.to_string()),
+    });
+    if let Some(mut said) = evidence.card_says() {
+        said["log"] = evidence.card_log();
+        document["card_says"] = said;
+    } else {
+        document["found"] = evidence.line().into();
+    }
+    let what = match case.kind {
+        CaseKind::Unexplained => "a card and its record disagree; this card alone is frozen",
+        CaseKind::OldCardSeen => {
+            "a lost card that was paid out was presented; nothing was sent to it"
+        }
+        CaseKind::BooksDisagree => "the audit found this card's account wrong; it alone is frozen",
     };
     let number = case.number;
+    let resolve = |how| format!("tegata-server reconcile resolve case-{number} {how} {TWO}");
+    let adopt = "--adopt --reader pcsc";
+    let next = if card.is_some_and(|card| card.payouts > 0) {
+        // what it held was paid out: it is adopted never
+        resolve("--block")
+    } else if card.is_some_and(|card| card.lost.is_some()) {
+        format!("{}; if the card was found: {adopt}", resolve("--block"))
+    } else {
+        resolve(adopt)
+    };
     Item {
         code: format!("case-{number}"),
         what: format!("{}: {what}", case.kind.code()),
-        evidence: said,
-        next: format!("tegata-server reconcile resolve case-{number} {how} {TWO}"),
+        evidence: document,
+        next,
     }
 }
 
 fn doubt(row: &DoubtRow, card: Option<&Card>, now: Timestamp) -> Option<Item> {
     let (id, escrow) = (row.escrow.remittance, &row.escrow);
-    let blocked = card.is_some_and(|card| card.status == ledger::CardStatus::Blocked);
+    let blocked = card.is_some_and(|card| card.status == CardStatus::Blocked);
     let old = row
         .since
         .is_none_or(|since| since.plus_s(DOUBT_AFTER_S) <= now);
@@ -267,14 +269,6 @@ fn doubt(row: &DoubtRow, card: Option<&Card>, now: Timestamp) -> Option<Item> {
         | Status::Credited { .. }
         | Status::Returned { .. } => return None,
     };
-    let next = if blocked {
-        format!("tegata-server reconcile close {id} {TWO}")
-    } else {
-        format!(
-            "the holder runs any program with this card again; if it is lost: tegata-server card lost {}",
-            escrow.card
-        )
-    };
     Some(Item {
         code: format!("{kind}-{id}"),
         what: "whether the card holds it is not known".to_owned(),
@@ -283,9 +277,27 @@ fn doubt(row: &DoubtRow, card: Option<&Card>, now: Timestamp) -> Option<Item> {
             "amount_minor": escrow.amount.minor(),
             "since": row.since.map(rfc3339),
             "expires_at": rfc3339(escrow.expires),
+            "bank_asked": row.bank_asked,
         }),
-        next,
+        next: doubt_next(row, card.map(|card| card.status)),
     })
+}
+
+/// Who can end a doubt; two persons can not while the bank has not answered, or a case is open.
+fn doubt_next(row: &DoubtRow, card: Option<CardStatus>) -> String {
+    let id = row.escrow.remittance;
+    if row.bank_asked {
+        return "wait for the bank, which is asked until it answers; see `serve --bank` and the log"
+            .to_owned();
+    }
+    match card {
+        Some(CardStatus::Blocked) => format!("tegata-server reconcile close {id} {TWO}"),
+        Some(CardStatus::Frozen) => "decide the open case of its card first".to_owned(),
+        Some(CardStatus::Issuing | CardStatus::Active) | None => format!(
+            "the holder runs any program with this card again; if it is lost: tegata-server card lost {}",
+            row.escrow.card
+        ),
+    }
 }
 
 /// What a restore has left without a card that could be asked.
@@ -333,46 +345,61 @@ fn held(row: &DoubtRow) -> Option<Value> {
 }
 
 /// Lost cards to pay out, and what is owed.
-async fn todo(
-    office: &Office,
-    cards: &[Card],
-    doubts: &[DoubtRow],
-    now: Timestamp,
-) -> anyhow::Result<Vec<Item>> {
+async fn todo(office: &Office, cards: &[Card], now: Timestamp) -> anyhow::Result<Vec<Item>> {
     let mut items = Vec::new();
-    let window = office.store.settle_window().await?;
+    let window_s = office.store.settle_window().await?;
     for card in cards {
         let Some(lost) = card.lost else { continue };
-        let waits = doubts.iter().any(|row| {
-            row.escrow.card == card.id && !matches!(row.escrow.status, Status::Held { .. })
-        });
-        if card.payouts > 0 && account(card) == 0 || waits {
+        if card.payouts > 0 && account(card) == 0 {
             continue;
         }
-        let due = lost.plus_s(i64::from(window));
-        let wait = if due > now { "from then on: " } else { "" };
+        let payout = office.store.payout(card.id, now).await?;
+        let Some(next) = payout_next(card, payout.err()) else {
+            continue;
+        };
         items.push(Item {
             code: format!("lost-{}", card.id),
             what: "a lost card is to be paid out".to_owned(),
             evidence: json!({
                 "account_minor": account(card),
                 "lost_at": rfc3339(lost),
-                "due_at": rfc3339(due),
+                "due_at": rfc3339(lost.plus_s(i64::from(window_s))),
             }),
-            next: format!("{wait}tegata-server card payout {}", card.id),
+            next,
         });
     }
     for row in payable::all(office).await? {
-        let holder = row.holder;
+        let (holder, owed) = (row.holder, row.balance.minor());
+        let part = if owed > AMOUNT_MAX {
+            format!(" --minor {AMOUNT_MAX}")
+        } else {
+            String::new()
+        };
         items.push(Item {
             code: format!("payable-{holder}"),
             what: "a holder is owed the value of a lost card".to_owned(),
             evidence: json!({
-                "balance_minor": row.balance.minor(),
+                "balance_minor": owed,
                 "currency": row.balance.currency().code(),
             }),
-            next: format!("tegata-server payable send {holder} --to CARD"),
+            next: format!("tegata-server payable send {holder} --to CARD{part}"),
         });
     }
     Ok(items)
+}
+
+/// What can be done about a lost card; nothing where the queue names what comes first.
+fn payout_next(card: &Card, refused: Option<Refusal>) -> Option<String> {
+    let payout = format!("tegata-server card payout {}", card.id);
+    match refused {
+        None => Some(payout),
+        Some(Refusal::TooEarly) => Some(format!("from then on: {payout}")),
+        Some(Refusal::CaseOpen | Refusal::InDoubt) => None,
+        Some(Refusal::Recovering) => Some(
+            "what it holds is not known since a backup was restored: what the queue says of it comes \
+             first; else, if it is found, its holder runs any program with it"
+                .to_owned(),
+        ),
+        Some(refusal) => Some(format!("{refusal}: it can not be paid out")),
+    }
 }
