@@ -58,6 +58,21 @@ impl InUse {
     }
 }
 
+/// Takes the writing of backups of this folder, so that what one of them has left can be told from
+/// what another one is about to finish. The lock is on `issuer.json`, which nobody else locks or replaces:
+/// a backup of a full or read-only disk makes no file there.
+fn the_only_backup(data: &Path) -> anyhow::Result<File> {
+    let file = File::open(Config::file(data))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
+            "{}: another backup of it is being written; wait for its end",
+            data.display()
+        ),
+        Err(TryLockError::Error(error)) => Err(error).context("lock"),
+    }
+}
+
 /// Opened to write where that is possible; a full or read-only disk must not keep readers out.
 fn lock_file(data: &Path) -> anyhow::Result<File> {
     let path = data.join("lock");
@@ -72,10 +87,11 @@ fn lock_file(data: &Path) -> anyhow::Result<File> {
         .with_context(|| path.display().to_string())
 }
 
-/// Writes a copy of the database as it is now, server running or not, and audits the copy.
+/// Writes a copy of the database as it is now, server running or not, and audits the copy. What an
+/// earlier backup left when it broke off is removed first.
 ///
 /// # Errors
-/// The file, or one that an earlier backup left unfinished, exists; the copy can not be made or read.
+/// The file exists; another backup of the folder is being written; the copy can not be made or read.
 pub async fn backup(data: &Path, file: &Path) -> anyhow::Result<AuditReport> {
     let _in_use = InUse::together(data)?;
     let database = match Config::load(data)?.ledger(data) {
@@ -85,10 +101,14 @@ pub async fn backup(data: &Path, file: &Path) -> anyhow::Result<AuditReport> {
              use pg_dump (docs/restore.md)"
         ),
     };
+    let _only = the_only_backup(data)?;
+    ensure!(
+        !file.exists(),
+        "{}: exists already; name a new file, a backup is never overwritten",
+        file.display()
+    );
     let unfinished = with_suffix(file, ".unfinished");
-    for path in [file, &unfinished] {
-        ensure!(!path.exists(), "{}: exists already", path.display());
-    }
+    remove_database(&unfinished)?;
     sqlite::copy(&database, &unfinished).with_context(|| unfinished.display().to_string())?;
     let report = SqliteStore::open(&unfinished)?.audit().await?;
     sqlite::close(&unfinished)?;
@@ -137,9 +157,7 @@ pub async fn restore(
         file.display()
     );
     let next = with_suffix(&database, ".restoring");
-    for suffix in COMPANIONS.into_iter().chain([""]) {
-        remove(&with_suffix(&next, suffix))?;
-    }
+    remove_database(&next)?;
     sqlite::copy(&from, &next).with_context(|| file.display().to_string())?;
     let (waiting, report) = {
         let store = SqliteStore::open(&next)?;
@@ -208,7 +226,7 @@ pub async fn begin_in_place(
 /// Moves the present database, log and all, into a folder of its own. The log would otherwise be
 /// read as that of the file that takes its place.
 fn set_aside(data: &Path, database: &Path) -> anyhow::Result<Option<PathBuf>> {
-    let files = ["", "-wal", "-shm", "-journal"].map(|suffix| with_suffix(database, suffix));
+    let files = files_of(database);
     if !files.iter().any(|file| file.exists()) {
         return Ok(None);
     }
@@ -224,6 +242,19 @@ fn set_aside(data: &Path, database: &Path) -> anyhow::Result<Option<PathBuf>> {
     files::sync_folder(&folder.join("any"))?;
     files::sync_folder(database)?;
     Ok(Some(folder))
+}
+
+/// A database's file, and those that may stand beside it.
+fn files_of(database: &Path) -> Vec<PathBuf> {
+    let suffixes = [""].into_iter().chain(COMPANIONS);
+    suffixes
+        .map(|suffix| with_suffix(database, suffix))
+        .collect()
+}
+
+/// Removes what is left of a database that nobody has open.
+fn remove_database(database: &Path) -> std::io::Result<()> {
+    files_of(database).iter().try_for_each(|file| remove(file))
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -90,6 +90,12 @@ impl Config {
         data.join("emulated-cards")
     }
 
+    /// The document of an issuer; written once.
+    #[must_use]
+    pub fn file(data: &Path) -> PathBuf {
+        data.join("issuer.json")
+    }
+
     /// Writes `issuer.json` of a new issuer.
     ///
     /// # Errors
@@ -107,7 +113,7 @@ impl Config {
             invite: self.invite,
             database: self.database.as_ref().map(Database::address),
         };
-        let path = data.join("issuer.json");
+        let path = Self::file(data);
         ensure!(
             !path.exists(),
             "{}: there is an issuer already; choose another folder, or remove this one if its `init` \
@@ -123,7 +129,7 @@ impl Config {
     /// # Errors
     /// The folder holds no issuer, or the file is malformed.
     pub fn load(data: &Path) -> anyhow::Result<Self> {
-        let path = data.join("issuer.json");
+        let path = Self::file(data);
         let text = std::fs::read_to_string(&path).with_context(|| {
             format!(
                 "{}: no issuer here; `tegata-server init` creates one",

@@ -3,7 +3,7 @@
 use crashpoint::reach;
 use std::{
     fs::File,
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::Path,
 };
@@ -66,6 +66,22 @@ fn folder(path: &Path) -> &Path {
     folder.unwrap_or(Path::new("."))
 }
 
+/// Reads a file that somebody names, of at most `len_max` bytes: a name may stand for anything.
+///
+/// # Errors
+/// `FileTooLarge` for a longer one, of which no more than one byte more is read; what the file system
+/// says.
+pub fn read_at_most(path: &Path, len_max: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(len_max).unwrap_or(u64::MAX).saturating_add(1);
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    if bytes.len() > len_max {
+        let said = format!("longer than {len_max} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, said));
+    }
+    Ok(bytes)
+}
+
 /// Refuses a secret that others than its owner may read.
 ///
 /// # Errors
@@ -100,6 +116,19 @@ mod tests {
             read_secret(&path).unwrap_err().kind(),
             io::ErrorKind::PermissionDenied
         );
+    }
+
+    #[test]
+    fn a_named_file_is_read_up_to_its_limit_and_not_past_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, [1; 9]).unwrap();
+        assert_eq!(read_at_most(&path, 9).unwrap(), [1; 9]);
+        let longer = read_at_most(&path, 8).unwrap_err();
+        assert_eq!(longer.kind(), io::ErrorKind::FileTooLarge);
+        // it has no end
+        let endless = read_at_most(Path::new("/dev/zero"), 8).unwrap_err();
+        assert_eq!(endless.kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]

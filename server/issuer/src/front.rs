@@ -21,7 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use ledger::MailId;
@@ -39,14 +39,20 @@ const BODY_LEN_MAX: usize = if REQUEST_LEN_MAX > JSON_LEN_MAX {
 /// Longest that a caller may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest that the core may take to answer: more than it gives itself, so that its own answer to a
-/// slow request comes first.
+/// Longest that the core may take for its whole answer: more than it gives itself, so that its own answer
+/// to a slow request comes first.
 const CORE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Headers between two hops, which are never handed on (RFC 9110 section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 6] = [
+/// Most bytes of an answer of the core. The longest are a program, at most 64 KiB, and a list of 50
+/// orders, each far below 4 KiB.
+const ANSWER_LEN_MAX: usize = 256 * 1024;
+
+/// Headers between two hops, which are never handed on, like those that `Connection` names (RFC 9110
+/// section 7.6.1).
+const HOP_BY_HOP: [HeaderName; 7] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
     header::TE,
     header::TRAILER,
     header::TRANSFER_ENCODING,
@@ -69,6 +75,7 @@ pub struct Front {
     pub core: PathBuf,
     /// A proxy in front sets `X-Forwarded-For`.
     pub behind_proxy: bool,
+    patience: Duration,
     clock: SystemClock,
 }
 
@@ -79,6 +86,7 @@ impl Front {
         Self {
             core,
             behind_proxy,
+            patience: CORE_TIMEOUT,
             clock: SystemClock::default(),
         }
     }
@@ -100,7 +108,7 @@ async fn forward(State(front): State<Arc<Front>>, request: Request) -> Response 
     let refused = match timeout(BODY_TIMEOUT, body::read(body, BODY_LEN_MAX)).await {
         Err(_) => return finished(StatusCode::REQUEST_TIMEOUT.into_response(), &id),
         Ok(Err(refused)) => refused,
-        Ok(Ok(bytes)) => match timeout(CORE_TIMEOUT, ask(&front, parts, bytes)).await {
+        Ok(Ok(bytes)) => match timeout(front.patience, ask(&front, parts, bytes)).await {
             Ok(Ok(response)) => return response,
             Ok(Err(error)) => closed(&*error),
             Err(late) => closed(&late),
@@ -136,7 +144,8 @@ fn with_headers(mut response: Response, from: &HeaderMap) -> Response {
     response
 }
 
-/// Hands a whole request to the core on a connection of its own.
+/// Hands a whole request to the core on a connection of its own, and takes the whole answer: a caller gets
+/// all of it or hears that there is none, and one who reads slowly does not keep the core.
 async fn ask(
     front: &Front,
     parts: Parts,
@@ -150,11 +159,26 @@ async fn ask(
         }
     });
     let request = Request::from_parts(handed_on(front, parts)?, Full::new(Bytes::from(body)));
-    let mut response = sender.send_request(request).await?.map(Body::new);
-    for name in HOP_BY_HOP {
-        response.headers_mut().remove(name);
+    let (mut parts, body) = sender.send_request(request).await?.into_parts();
+    let bytes = Limited::new(body, ANSWER_LEN_MAX).collect().await?;
+    remove_hop_headers(&mut parts.headers);
+    // written anew for the body that was read
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Ok(Response::from_parts(parts, Body::from(bytes.to_bytes())))
+}
+
+/// Takes out what counts between two hops only: the known headers, and those that a hop names itself.
+fn remove_hop_headers(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in HOP_BY_HOP.into_iter().chain(named) {
+        headers.remove(name);
     }
-    Ok(response)
 }
 
 /// The head of a request as the core gets it.
@@ -163,9 +187,7 @@ fn handed_on(front: &Front, mut parts: Parts) -> Result<Parts, axum::http::Error
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     parts.uri = Uri::builder().path_and_query(path).build()?;
     parts.extensions = axum::http::Extensions::default();
-    for name in HOP_BY_HOP {
-        parts.headers.remove(name);
-    }
+    remove_hop_headers(&mut parts.headers);
     // written anew for the body that was read
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.remove(header::EXPECT);
@@ -177,6 +199,8 @@ fn handed_on(front: &Front, mut parts: Parts) -> Result<Parts, axum::http::Error
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     fn parts(headers: &[(&str, &str)]) -> Parts {
         let mut request = Request::get("http://money.example/v1/orders?cursor=1");
@@ -191,7 +215,11 @@ mod tests {
         let sent = [
             ("x-forwarded-for", "192.0.2.1"),
             ("x-forwarded-for", "192.0.2.2"),
-            ("connection", "upgrade"),
+            ("connection", "upgrade, X-Hop"),
+            ("connection", "accept-language"),
+            ("x-hop", "1"),
+            ("accept-language", "ja"),
+            ("proxy-connection", "keep-alive"),
             ("transfer-encoding", "chunked"),
             ("content-length", "7"),
             ("authorization", "Bearer t"),
@@ -207,5 +235,57 @@ mod tests {
         let front = Front::new(PathBuf::from("s"), true);
         let on = handed_on(&front, parts(&sent)).unwrap();
         assert_eq!(on.headers[FORWARDED_FOR], "192.0.2.2");
+    }
+
+    /// A core that answers one request with these bytes, and then keeps the connection without a word.
+    fn core(folder: &Path, answer: Vec<u8>) -> Front {
+        let path = folder.join("core");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            stream.write_all(&answer).await.unwrap();
+            // ends with the front
+            let _ = stream.read(&mut request).await;
+        });
+        Front::new(path, false)
+    }
+
+    async fn asked(front: Front) -> (StatusCode, HeaderMap, usize) {
+        let request = Request::get("/v1/orders").body(Body::empty()).unwrap();
+        let answer = forward(State(Arc::new(front)), request).await;
+        let (parts, body) = answer.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (parts.status, parts.headers, bytes.len())
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_whole_or_there_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let head = "HTTP/1.1 200 OK\r\nconnection: x-hop\r\nx-hop: 1\r\nx-end: 2\r\ncontent-length: 9\r\n\r\n";
+        let whole = core(dir.path(), format!("{head}123456789").into());
+        let (status, headers, len) = asked(whole).await;
+        assert_eq!((status, len), (StatusCode::OK, 9));
+        assert!(headers.contains_key("x-end") && !headers.contains_key("x-hop"));
+
+        let dir = tempfile::tempdir().unwrap();
+        let mut cut = core(dir.path(), format!("{head}1234").into());
+        cut.patience = Duration::from_millis(50);
+        assert_eq!(asked(cut).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_taken_up_to_its_limit_and_not_past_it() {
+        for (len, expected) in [
+            (ANSWER_LEN_MAX, StatusCode::OK),
+            (ANSWER_LEN_MAX + 1, StatusCode::SERVICE_UNAVAILABLE),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut answer =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {len}\r\n\r\n").into_bytes();
+            answer.resize(answer.len() + len, b'x');
+            assert_eq!(asked(core(dir.path(), answer)).await.0, expected, "{len}");
+        }
     }
 }

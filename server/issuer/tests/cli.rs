@@ -46,6 +46,28 @@ fn text(document: &Value, field: &str) -> String {
     document[field].as_str().unwrap().to_owned()
 }
 
+/// A backup that was killed leaves a file which the next one of that name takes away; while another one
+/// is being written, nothing is taken away from it.
+#[test]
+fn a_backup_that_broke_off_does_not_stop_the_next() {
+    let dir = office();
+    let left = ["copy.db.unfinished", "copy.db.unfinished-wal"].map(|name| dir.path().join(name));
+    for path in &left {
+        std::fs::write(path, "what a killed backup left").unwrap();
+    }
+    let lock = std::fs::File::open(dir.path().join("d/issuer.json")).unwrap();
+    lock.lock().unwrap();
+    let said = failed(dir.path(), &["backup", "copy.db"]);
+    assert!(said.contains("wait for its end"), "{said}");
+    assert!(left.iter().all(|path| path.exists()));
+    drop(lock);
+    assert_eq!(done(dir.path(), &["backup", "copy.db"])["balanced"], true);
+    assert!(!left.iter().any(|path| path.exists()));
+    let said = failed(dir.path(), &["backup", "copy.db"]);
+    assert!(said.contains("name a new file"), "{said}");
+    done(dir.path(), &["restore", "copy.db"]);
+}
+
 #[test]
 fn an_issuer_is_made_once_and_only_under_a_dns_name() {
     let dir = office();

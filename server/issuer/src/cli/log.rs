@@ -1,7 +1,7 @@
 //! `audit export | verify | head`: the audit log out of the house, and checked without it.
 
 use super::{Common, Output, open, output::stdout};
-use crate::{app::Office, clock::rfc3339};
+use crate::{app::Office, clock::rfc3339, files};
 use anyhow::{Context, bail, ensure};
 use audit_log::{
     Finding, HEADER, Head, Item, Known, LINE_LEN_MAX, Link, Record, Standing, Subject, Verdict,
@@ -19,7 +19,7 @@ use std::{
     process::ExitCode,
 };
 use wire::{
-    descriptor::{Descriptor, Purpose, fingerprint},
+    descriptor::{DESCRIPTOR_LEN_MAX, Descriptor, Purpose, fingerprint},
     signed::{KEY_ID_LEN, key_id},
 };
 
@@ -230,7 +230,7 @@ fn keys(args: &Verify) -> anyhow::Result<(Keys, Option<String>)> {
         return Ok((Keys(keys), None));
     };
     let name = || path.display().to_string();
-    let bytes = std::fs::read(path).with_context(name)?;
+    let bytes = files::read_at_most(path, DESCRIPTOR_LEN_MAX).with_context(name)?;
     let descriptor = Descriptor::verify_first_contact(&bytes).with_context(name)?;
     let audit = descriptor
         .keys

@@ -1,7 +1,7 @@
 //! `order list | show | cancel | revise | receipt`.
 
 use super::{Common, Output, open, output::table};
-use crate::{app::Office, clock::unix_seconds, invitations::Ordered, orders, programs};
+use crate::{app::Office, clock::unix_seconds, files, invitations::Ordered, orders, programs};
 use anyhow::{Context, ensure};
 use clap::Subcommand;
 use ledger::{Command, HolderId, Refusal, Remittance, RemittanceId};
@@ -144,7 +144,8 @@ async fn cancel(id: &str, common: &Common) -> anyhow::Result<()> {
 }
 
 async fn receipt(file: &Path, common: &Common) -> anyhow::Result<()> {
-    let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
+    let bytes = files::read_at_most(file, RECEIPT_LEN_MAX)
+        .with_context(|| format!("{}: no receipt", file.display()))?;
     let office = open(common)?;
     let (order, id) = order_of(&office, &bytes)
         .await
@@ -193,7 +194,6 @@ async fn order_of(
     office: &Office,
     bytes: &[u8],
 ) -> anyhow::Result<(Option<Remittance>, RemittanceId)> {
-    ensure!(bytes.len() <= RECEIPT_LEN_MAX, "too long for a receipt");
     let issuer = &office.config.issuer;
     let now = unix_seconds(office.clock.now());
     let receipt = Receipt::verify(bytes, &office.keys.descriptor(issuer, now).keys)
