@@ -150,3 +150,60 @@ fn open(common: &Common) -> anyhow::Result<Office> {
         Arc::new(SystemRandom),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    const PAGE: &str = include_str!("../../../../docs/server.md");
+
+    /// The commands that can be given, `noun verb`.
+    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+        for sub in command.get_subcommands() {
+            let path = format!("{path} {}", sub.get_name());
+            if !sub.is_subcommand_required_set() {
+                found.push(path.trim().to_owned());
+            }
+            leaves(sub, &path, found);
+        }
+    }
+
+    #[test]
+    fn the_page_names_every_command() {
+        let mut found = Vec::new();
+        leaves(&Cli::command(), "", &mut found);
+        assert!(found.len() > 30, "{found:?}");
+        assert!(found.contains(&"reconcile close".to_owned()), "{found:?}");
+        for command in found {
+            let named = [' ', '`', '\n']
+                .iter()
+                .any(|end| PAGE.contains(&format!("`{command}{end}")));
+            assert!(named, "`{command}` is not in docs/server.md");
+        }
+    }
+
+    /// Axum lists no routes, so they are read where they are written.
+    #[test]
+    fn the_page_names_every_path() {
+        let written = [
+            include_str!("../http/mod.rs"),
+            include_str!("../pages/mod.rs"),
+        ]
+        .concat();
+        let routes = written.split(".route(").skip(1);
+        let paths: Vec<&str> = routes.filter_map(|rest| rest.split('"').nth(1)).collect();
+        assert!(
+            paths.len() > 20 && paths.contains(&"/v1/orders"),
+            "{paths:?}"
+        );
+        for path in paths {
+            let named = ["`", " "].iter().any(|begin| {
+                let ends = ['`', '?', ' '];
+                ends.iter()
+                    .any(|end| PAGE.contains(&format!("{begin}{path}{end}")))
+            });
+            assert!(named, "{path} is not in docs/server.md");
+        }
+    }
+}

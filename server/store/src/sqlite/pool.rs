@@ -122,7 +122,11 @@ pub(super) fn switch(
     Ok(())
 }
 
-/// The id of a card's transfer at one switch: no caller can name it, since its version nibble is 8.
+/// In place of the version nibble in [`transfer_of`]: that of no leg, no payout and no caller's transfer
+/// (docs/ledger.md, "Transfers"). Earlier versions had 8 here, as a first payout has.
+const SWITCH_MARK: u8 = 0;
+
+/// The id of a card's transfer at one switch, which no caller can name.
 fn transfer_of(card: CardId, number: u32) -> TransferId {
     let hash = digest(&[card.as_bytes().as_slice(), &number.to_be_bytes()].concat());
     let mut id = [0; 16];
@@ -130,7 +134,7 @@ fn transfer_of(card: CardId, number: u32) -> TransferId {
         .zip(hash)
         .for_each(|(place, byte)| *place = byte);
     if let Some(version) = id.get_mut(6) {
-        *version = 0x80 | *version & 0x0F;
+        *version = SWITCH_MARK << 4 | *version & 0x0F;
     }
     TransferId::from_stored(id)
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use ledger::{AuditCheck, CardAccounts, Command, TransferId};
+use ledger::{
+    AuditCheck, CardAccounts, Command, Leg, PAYOUTS_MAX, RemittanceId, TransferId, payout_of,
+};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -124,5 +126,14 @@ async fn no_caller_can_name_the_transfer_of_a_switch() {
     let ids: Vec<[u8; 16]> = ids.unwrap().map(Result::unwrap).collect();
     assert_eq!(ids.len(), 2);
     assert!(ids.iter().all(|id| TransferId::from_bytes(*id).is_err()));
+    // nor is it the id of a leg or of a payout, whatever the rest of it is
+    let nibble = |id: TransferId| id.to_bytes()[6] >> 4;
+    let (card, order) = (case.world.card_id(), RemittanceId::new(9, [1; 10]));
+    let mut others: Vec<u8> = (0..PAYOUTS_MAX)
+        .filter_map(|before| payout_of(card, before).map(nibble))
+        .collect();
+    others.extend([Leg::Funding, Leg::End, Leg::Loss].map(|leg| nibble(leg.transfer_of(order))));
+    assert_eq!(others, [8, 9, 10, 11, 12, 13, 14, 15, 1, 2, 3]);
+    assert!(ids.iter().all(|id| !others.contains(&(id[6] >> 4))));
     case.world.balanced().await;
 }
