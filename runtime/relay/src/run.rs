@@ -61,6 +61,13 @@ impl Run<'_> {
             keep(journal, self.key, &mut self.watch, unanswered)?;
         }
         let sent = send(request);
+        if weight == Weight::MoneyMayHaveMoved && late {
+            let unanswered = Unanswered {
+                request: request.to_vec(),
+                facts: self.facts.clone(),
+            };
+            keep(journal, self.key, &mut self.watch, unanswered)?;
+        }
         let dropped = sent.is_err() && planted::on(Bug::JournalDropped);
         if weight == Weight::MoneyMayHaveMoved && dropped {
             journal.settle(self.key).map_err(Stop::Journal)?;

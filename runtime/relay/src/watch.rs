@@ -229,19 +229,20 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_does_not_know_the_remittance_does_not_make_the_proof_forgotten() {
-        assert!(!concludes(Refusal::RemittanceUnknown));
-        assert!(!concludes(Refusal::Recovering));
-        assert!(!concludes(Refusal::NotInDatabase));
-        assert!(concludes(Refusal::InDoubt));
-        for ended in [
-            Refusal::Expired,
-            Refusal::Cancelled,
-            Refusal::Returned,
-            Refusal::Superseded,
-            Refusal::NotYetValid,
-        ] {
-            assert!(!concludes(ended));
+    fn only_a_refusal_that_judges_the_cards_answers_makes_the_proof_forgotten() {
+        let judges = [
+            Refusal::CardUnknown,
+            Refusal::WrongCard,
+            Refusal::CardFrozen,
+            Refusal::CardFull,
+            Refusal::CardNotGenuine,
+            Refusal::CardStopped,
+            Refusal::InDoubt,
+            Refusal::ProgramRevoked,
+            Refusal::CardShort,
+        ];
+        for refusal in Refusal::ALL {
+            assert_eq!(concludes(refusal), judges.contains(&refusal), "{refusal:?}");
         }
     }
 }

@@ -24,3 +24,4 @@ pub mod pages;
 pub mod programs;
 pub mod redeem;
 pub mod roots;
+pub mod shown;

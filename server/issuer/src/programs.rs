@@ -178,7 +178,7 @@ pub(crate) fn program_for(app: &App, order: Order) -> Result<Programmed, Refused
 ///
 /// # Errors
 /// The ledger's refusal; a stored order that cannot be read; no valid program key.
-pub(crate) async fn revise(
+pub async fn revise(
     office: &Office,
     template: &Template,
     remittance: &Remittance,

@@ -71,7 +71,8 @@ pub(crate) fn reread(
         expected = after(expected, escrow).ok_or(Refusal::Contradictory)?;
     }
     let proven = Proven::from_state(state, value);
-    if proven != expected {
+    let by_number = planted::on(planted::Bug::DecideBySeq);
+    if proven != expected && !by_number {
         return Err(Refusal::Contradictory);
     }
     let mut steps = Vec::with_capacity(recovering.len());

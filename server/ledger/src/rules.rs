@@ -162,6 +162,7 @@ pub fn transfer(from: Side, to: Side, amount: Money) -> Result<TransferPlan, Ref
 pub(crate) fn take(balance: Money, minor: i64) -> Result<i64, Refusal> {
     match balance.minor().checked_sub(minor) {
         Some(after) if after >= 0 => Ok(after),
+        _ if planted::on(Bug::AmountUnchecked) => Ok(0),
         Some(_) | None => Err(Refusal::InsufficientFunds),
     }
 }
@@ -368,7 +369,7 @@ fn settlement(
         }) => {
             let (expected, step) = step_of(Event::ProveCredited)?;
             let proven = Proven::from_state(*state, *value_after);
-            if proven != expected {
+            if proven != expected && !planted::on(Bug::DecideBySeq) {
                 return Err(Refusal::Contradictory);
             }
             Ok(Some(SettledPlan {

@@ -74,6 +74,20 @@ bugs! {
     TimeBackwards,
     /// What leaves escrow does not reach the card's account.
     PostingForgotten,
+    /// What the card says is compared by its number, not by the remittance's id.
+    DecideBySeq,
+    /// A restored backup is served as if nothing had happened since.
+    RestoreWithoutRecovering,
+    /// What nobody picked up goes to the card account, without the card's proof.
+    ReturnToCard,
+    /// The mail of an order is queued after the transaction that places it.
+    OutboxOutside,
+    /// An amount is taken from a balance that does not cover it.
+    AmountUnchecked,
+    /// A refund that the bank has not acknowledged counts as done.
+    RefundUnacknowledged,
+    /// A bank that does not answer has agreed.
+    SilenceIsConsent,
     /// The terminal journals its last exchange after it was sent.
     JournalAfterSending,
     /// The terminal forgets its last exchange when the answer does not come.

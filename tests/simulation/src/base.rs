@@ -1,8 +1,10 @@
 //! What every history begins with, made once: the issuer's keys and personalised cards.
 
 use crate::{
+    bank::account_of,
     dice::Dice,
     gate::{SimClock, SimGate, SimRandom},
+    office::OFFICERS,
 };
 use anyhow::{Context, Result};
 use card_sim::Card as Chip;
@@ -13,8 +15,8 @@ use issuer::{
     keys::Keys,
 };
 use ledger::{
-    AccountRef, CardId, CardNumber, Command, HolderId, Language, NumberRef, Timestamp, TransferId,
-    Uid,
+    AccountRef, CardAccounts, CardId, CardNumber, Command, HolderId, Language, NumberRef, Officer,
+    OfficerName, Timestamp, TokenHash, TransferId, Uid,
 };
 use money::{Amount, Currency};
 use redemption::Incarnation;
@@ -25,6 +27,7 @@ use std::{
     task::{Poll, Waker},
 };
 use store::{NewCard, NewHolder, Saved, SqliteStore, Store as _};
+use tokio::runtime::{Builder, Runtime};
 use wire::descriptor::Descriptor;
 
 /// The issuer of every history.
@@ -39,6 +42,8 @@ pub(crate) const CARDS: u8 = 3;
 pub(crate) const VALUE_MAX: i64 = 5_000;
 /// What the senders begin with: the first has enough for everything, the other runs out.
 pub(crate) const FUNDS: [i64; 2] = [100_000, 5_000];
+/// How long after its report a lost card is paid out: a history is short.
+pub(crate) const SETTLE_WINDOW_S: u32 = 20;
 /// From when on the signing keys are valid: before any clock is set back to.
 const KEYS_FROM_S: u64 = 1_790_000_000;
 
@@ -57,6 +62,8 @@ pub struct Base {
     keys: Keys,
     pub(crate) descriptor: Descriptor,
     pub(crate) cards: Vec<Made>,
+    /// Without it the time limits of the jobs can not even be set.
+    pub(crate) runtime: Runtime,
     idle: Mutex<Vec<Machine>>,
 }
 
@@ -111,6 +118,7 @@ impl Base {
             keys,
             descriptor,
             cards: Vec::new(),
+            runtime: Builder::new_current_thread().enable_time().build()?,
             idle: Mutex::new(Vec::new()),
         };
         let machine = Machine::new()?;
@@ -118,6 +126,7 @@ impl Base {
             Arc::clone(&machine.store),
             Arc::new(SimClock::new(START)),
             SimRandom::new(Dice::new(2)),
+            config().incarnation,
         )?;
         let holder = HolderId::new(1, [0; 10]);
         now(machine.store.add_holder(new_holder(holder, "Office")))?;
@@ -128,7 +137,7 @@ impl Base {
     }
 
     /// A database with what every history begins with.
-    pub(crate) fn machine(&self) -> Result<Machine> {
+    pub(crate) fn machine(&self, pooled: bool) -> Result<Machine> {
         let idle = self.idle().pop();
         let machine = match idle {
             Some(machine) => machine,
@@ -137,13 +146,17 @@ impl Base {
                 self.people(&machine.store)?;
                 let clock = Arc::new(SimClock::new(START));
                 let store = Arc::clone(&machine.store);
-                self.app(store, clock, SimRandom::new(Dice::new(3)))?;
+                let random = SimRandom::new(Dice::new(3));
+                self.app(store, clock, random, config().incarnation)?;
                 machine.store.save(Saved::Beginning)?;
                 machine
             }
         };
         machine.gate.clear();
         machine.store.go_back(Saved::Beginning)?;
+        if pooled {
+            now(machine.store.set_card_accounts(CardAccounts::Pooled, START))?;
+        }
         Ok(machine)
     }
 
@@ -168,6 +181,17 @@ impl Base {
                 amount: Amount::new(funded, CURRENCY)?,
                 now: START,
             }))?;
+            let account = Some(account_of(usize::from(sender)));
+            now(store.set_bank_account(id, account))?;
+        }
+        // Before there are officers nobody has to approve.
+        now(store.set_settle_window(SETTLE_WINDOW_S, None, START))?;
+        for (name, token) in OFFICERS {
+            let officer = Officer {
+                name: OfficerName::new(name)?,
+                token: TokenHash(token),
+            };
+            now(store.add_officer(officer, None, START))?;
         }
         now(store.add_holder(new_holder(recipient_id(), "Recipient")))?;
         for made in &self.cards {
@@ -192,14 +216,19 @@ impl Base {
         store: Arc<SqliteStore>,
         clock: Arc<SimClock>,
         random: SimRandom,
+        incarnation: Incarnation,
     ) -> Result<App> {
         let random = Arc::new(random);
-        let office = Office::over(config(), self.keys.clone(), store, clock, random);
+        let config = Config {
+            incarnation,
+            ..config()
+        };
+        let office = Office::over(config, self.keys.clone(), store, clock, random);
         let settings = Settings {
             public_origin: format!("https://{ISSUER}"),
             behind_proxy: false,
             mail_from: format!("no-reply@{ISSUER}"),
-            bank: false,
+            bank: true,
         };
         now(App::new(office, settings))
     }

@@ -8,7 +8,7 @@ use crate::{
 use card::purse;
 use card_sim::{Card as Chip, FileView};
 use guest_logic::ReaderError;
-use ledger::{CardId, CardState, RemittanceId};
+use ledger::{CardId, CardState, CardStatus, RemittanceId};
 
 /// A card and whose it is.
 #[derive(Debug)]
@@ -18,10 +18,10 @@ pub(crate) struct Slot {
     pub(crate) number: String,
     /// Raised whenever the card leaves a reader: connections from before are dead.
     pub(crate) generation: u64,
-    /// Where an order blocked it.
-    pub(crate) blocked: bool,
-    /// It was, at the last look into the books.
-    pub(crate) was_blocked: bool,
+    /// What the books said at the last look.
+    pub(crate) status: CardStatus,
+    /// It was reported lost, as the books have it.
+    pub(crate) lost: bool,
     /// STATE and VALUE at the last look.
     pub(crate) seen: (CardState, i64),
 }
@@ -44,8 +44,8 @@ impl Slot {
             id: made.id,
             number: String::from_utf8_lossy(made.number.digits()).into_owned(),
             generation: 0,
-            blocked: false,
-            was_blocked: false,
+            status: CardStatus::Active,
+            lost: false,
             seen: (CardState::default(), 0),
         };
         slot.seen = slot.look();
@@ -257,7 +257,8 @@ impl World<'_> {
     fn wrong_with(&mut self, step: &'static str, lying: bool) -> Option<Wrong> {
         // Few runs come that far, so these fail more often.
         let often = match step {
-            "credit" | "log" | "write state" | "commit" | "read back" => 3,
+            "commit" | "read back" => 8,
+            "credit" | "log" | "write state" => 4,
             _ => 1,
         };
         if self.fault(often * self.rates.card) {
@@ -271,8 +272,9 @@ impl World<'_> {
         }
         // Fewer still are lied to there: the deeper, the more often.
         let often = match step {
-            "commit" | "read back" => 4 * often,
-            "log" | "write state" => 2 * often,
+            "commit" | "read back" => 5 * often,
+            "credit" | "log" | "write state" => 6 * often,
+            "read state" | "read value" => 3,
             _ => often,
         };
         if lying && self.fault(often * self.rates.lie) {

@@ -1,16 +1,17 @@
 //! What must hold after every event. The books are read past the gate.
 
 use crate::{
-    base::{ISSUER, now},
-    world::{Ghost, World},
+    bank::Entry,
+    base::{CURRENCY, ISSUER, now, recipient_id},
+    ghost::Ghost,
+    server::Call,
+    world::World,
 };
-use ledger::{Card, CardState, CardStatus, InFlight, Remittance, RemittanceId, Status};
+use ledger::{Account, Card, CardState, CardStatus, InFlight, Remittance, RemittanceId, Status};
 use std::collections::btree_map::Entry as Place;
 use store::Store as _;
 use wire::exchange::{Refusal, Reply, Request};
 
-/// Orders are placed with it, and none is placed again.
-const FIRST_REVISION: u32 = 0;
 /// Credit, log, STATE, commit, VALUE.
 const BATCH_LEN: usize = 5;
 
@@ -44,14 +45,18 @@ impl World<'_> {
         for sender in 0..self.senders.len() {
             self.check_sender(sender)?;
         }
+        let sent = self.check_sent_on()?;
+        let mut paid_out = 0;
         for card in 0..self.cards.len() {
             let id = self.cards[card].id;
             let row = now(store.card(id)).map_err(|e| e.to_string())?;
             let flight = now(store.in_flight(id)).map_err(|e| e.to_string())?;
             let row = row.ok_or("a card has no row")?;
+            paid_out += row.paid_out;
             self.check_card(card, &row, flight.as_ref())?;
         }
-        Ok(())
+        self.check_payable(paid_out, sent)?;
+        self.check_bank()
     }
 
     /// One sender's orders: nothing doubled, nothing lost, no end undone.
@@ -63,10 +68,7 @@ impl World<'_> {
         }
         let mut held = 0_i64;
         for row in &page.items {
-            self.check_remittance(row)?;
-            if !matches!(row.status, Status::Returned { .. }) {
-                held += row.amount.minor();
-            }
+            held += self.check_remittance(row)?;
         }
         let holder = now(self.store.holder(id)).map_err(|e| e.to_string())?;
         let balance = holder.ok_or("a sender has no row")?.balance.minor();
@@ -78,7 +80,55 @@ impl World<'_> {
         Ok(())
     }
 
-    fn check_remittance(&mut self, row: &Remittance) -> Result<(), String> {
+    /// What was owed to the holder of a lost card, and was sent to another card.
+    fn check_sent_on(&mut self) -> Result<i64, String> {
+        let orders = self.store.orders(recipient_id(), None, 1_000);
+        let page = now(orders).map_err(|e| e.to_string())?;
+        let mut sent = 0_i64;
+        for row in &page.items {
+            sent += self.check_remittance(row)?;
+        }
+        Ok(sent)
+    }
+
+    /// What lost cards held is owed to their holder, until it was sent to another card.
+    fn check_payable(&self, paid_out: i64, sent: i64) -> Result<(), String> {
+        let holder = recipient_id();
+        let owed = now(self.store.balance(Account::Payable(holder))).map_err(|e| e.to_string())?;
+        let owed = owed.map_or(0, |money| money.minor());
+        if owed + sent != paid_out {
+            return Err(format!("I1: {owed} owed and {sent} sent of {paid_out}"));
+        }
+        Ok(())
+    }
+
+    /// Outside the books: nothing is on a chip, or on its way there, that nobody paid; nothing was
+    /// given back twice.
+    fn check_bank(&self) -> Result<(), String> {
+        if !self.bank.is_whole() {
+            return Err("the bank debited or gave back twice".to_owned());
+        }
+        for (id, ghost) in self.ghosts.iter().filter(|(_, g)| g.is_banks()) {
+            let paid = self.bank.entry(*id).map_or(0, |entry| entry.paid());
+            let due = if ghost.credits > 0 {
+                Some(ghost.amount)
+            } else if ghost.forgotten {
+                None
+            } else {
+                ghost.paid()
+            };
+            if due.is_some_and(|due| due != paid) {
+                return Err(format!(
+                    "I1: the bank paid {paid} for {id}, on {} chips: {:?}",
+                    ghost.credits, ghost.said.status
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives what its payer's account is short of.
+    fn check_remittance(&mut self, row: &Remittance) -> Result<i64, String> {
         let card = self.cards.iter().position(|slot| slot.id == row.card);
         let (card, id) = (card.ok_or("an order for no card")?, row.id);
         let ghost = match self.ghosts.entry(id) {
@@ -88,11 +138,11 @@ impl World<'_> {
             }
             Place::Occupied(place) => place.into_mut(),
         };
-        let same = ghost.amount == row.amount.minor() && ghost.card == card;
-        if !same || ghost.order != row.order_bytes {
+        if ghost.amount != row.amount.minor() || ghost.card != card || ghost.flow != row.flow {
             return Err(format!("{id} is no longer what was ordered"));
         }
-        ghost.moves(row)
+        ghost.moves(row)?;
+        Ok(ghost.taken())
     }
 
     /// I4: the card holds what its account says, or exactly one operation is in flight on it.
@@ -102,8 +152,9 @@ impl World<'_> {
         row: &Card,
         flight: Option<&InFlight>,
     ) -> Result<(), String> {
-        let blocked = self.cards[at].was_blocked;
-        self.cards[at].was_blocked = row.status == CardStatus::Blocked;
+        let slot = &mut self.cards[at];
+        let blocked = slot.status == CardStatus::Blocked;
+        (slot.status, slot.lost) = (row.status, row.lost.is_some());
         if let Some(flight) = flight
             && let Some(ghost) = self.ghosts.get_mut(&flight.remittance)
             && !ghost.batches.contains(&flight.batch)
@@ -116,15 +167,23 @@ impl World<'_> {
                 return Err("I11: what had expired was sent to its card".to_owned());
             }
         }
-        let slot = &self.cards[at];
-        let (state, value) = slot.seen;
-        let proven = (row.proven.state(), row.proven.value);
-        if row.status == CardStatus::Frozen {
+        // What a restore has forgotten is on the card all the same, until the card was read.
+        let of_card = || self.ghosts.values().filter(move |ghost| ghost.card == at);
+        let forgotten: i64 = of_card()
+            .filter(|ghost| ghost.forgotten && ghost.credits > 0)
+            .map(|ghost| ghost.amount)
+            .sum();
+        if row.status == CardStatus::Frozen && (forgotten == 0 || !row.reread) {
             return Err(format!(
                 "I4: card {at} is frozen, and it never lied: {:?}",
                 slot.seen
             ));
         }
+        if row.reread {
+            return Ok(());
+        }
+        let (state, value) = slot.seen;
+        let proven = (row.proven.state(), row.proven.value);
         let sent = flight.and_then(|flight| {
             let amount = self.ghosts.get(&flight.remittance)?.amount;
             let state = CardState {
@@ -139,14 +198,15 @@ impl World<'_> {
                 "I4: card {at} has {value} {state:?}, proven {proven:?}, in flight {sent:?}"
             ));
         }
-        let credited = self.ghosts.values().filter(|ghost| ghost.card == at);
-        let credited: i64 = credited
-            .filter(|ghost| matches!(ghost.status, Status::Credited { .. }))
+        let credited: i64 = of_card()
+            .filter(|ghost| !ghost.forgotten)
+            .filter(|ghost| matches!(ghost.said.status, Status::Credited { .. }))
             .map(|ghost| ghost.amount)
             .sum();
-        if credited != row.proven.value {
+        // What nobody knows of is adopted by two persons, and nothing else is.
+        if credited + forgotten != row.proven.value {
             return Err(format!(
-                "I1: card account {at}: {} of {credited}",
+                "I1: card account {at}: {} of {credited} and {forgotten}",
                 row.proven.value
             ));
         }
@@ -154,7 +214,8 @@ impl World<'_> {
     }
 
     /// An answer must be true when it leaves: a crash a moment later must not make it false.
-    pub(crate) fn check_reply(&mut self, request: &[u8], bytes: &[u8], applied: bool) {
+    pub(crate) fn check_reply(&mut self, call: &Call, bytes: &[u8]) {
+        let request = call.request.as_slice();
         let (Ok(request), Ok(reply)) = (Request::decode(request), Reply::decode(bytes)) else {
             self.broke("the server answered what is no reply".to_owned());
             return;
@@ -163,7 +224,7 @@ impl World<'_> {
             Request::Instruction(instruction) => instruction.remittance,
             Request::Answers(answers) => answers.remittance,
         };
-        if let Err(broken) = self.check_rules(&request, &reply, applied) {
+        if let Err(broken) = self.check_rules(&request, &reply, call) {
             self.broke(broken);
         }
         let Ok(id) = RemittanceId::from_bytes(remittance) else {
@@ -198,19 +259,23 @@ impl World<'_> {
     }
 
     /// Rules that no balance shows: who may begin, what a proof needs, that it has no time limit.
-    fn check_rules(&self, request: &Request, reply: &Reply, applied: bool) -> Result<(), String> {
+    fn check_rules(&self, request: &Request, reply: &Reply, call: &Call) -> Result<(), String> {
         match (request, reply) {
             (Request::Instruction(instruction), Reply::Step(_) | Reply::Receipt(_)) => {
+                let id = RemittanceId::from_bytes(instruction.remittance).ok();
+                let ghost = id.and_then(|id| self.ghosts.get(&id));
+                let latest = ghost.map_or(0, |ghost| ghost.said.revision);
+                // one of those that counted while the call was there
                 let keys = &self.app.office.keys;
-                let token = keys.claim_token(&instruction.remittance, FIRST_REVISION);
-                if token == instruction.claim_token {
+                let token = |revision| keys.claim_token(&instruction.remittance, revision);
+                if (call.revision..=latest).any(|r| token(r) == instruction.claim_token) {
                     Ok(())
                 } else {
                     Err("a wrong claim token was accepted".to_owned())
                 }
             }
             (Request::Answers(answers), Reply::Receipt(_)) if answers.ticket.is_none() => {
-                if applied && answers.answers.len() < BATCH_LEN {
+                if call.applied && answers.answers.len() < BATCH_LEN {
                     return Err("I4: posted before VALUE was read back".to_owned());
                 }
                 Ok(())
@@ -232,101 +297,49 @@ impl World<'_> {
         let Some(ghost) = self.ghosts.get_mut(&id) else {
             return;
         };
-        let first = ghost.receipt.get_or_insert_with(|| receipt.clone());
+        let first = ghost.said.receipt.get_or_insert_with(|| receipt.clone());
         if *first != receipt {
             self.broke(format!("I8: two receipts of {id}"));
         }
     }
 
-    /// I3: once nothing fails any more, everything ends.
-    pub(crate) fn check_ended(&mut self) {
-        let open = self.ghosts.iter().find(|(_, ghost)| {
-            let blocked = self.cards[ghost.card].blocked;
-            match ghost.status {
-                Status::Ordered
-                | Status::FundingUnknown { .. }
-                | Status::Open
-                | Status::Recovering { .. }
-                | Status::Refunding { .. } => true,
-                Status::CommitSent { .. } => !blocked,
-                Status::Unfunded { .. }
-                | Status::Held { .. }
-                | Status::Credited { .. }
-                | Status::Returned { .. } => false,
-            }
-        });
-        if let Some((id, ghost)) = open {
-            let broken = format!("I3: {id} has not ended: {:?}", ghost.status);
-            self.broke(broken);
-        }
-    }
-}
-
-impl Ghost {
-    fn new(row: &Remittance, card: usize) -> Self {
-        Self {
-            amount: row.amount.minor(),
-            card,
-            order: row.order_bytes.clone(),
-            expires: row.expires,
-            credits: 0,
-            phase: "open",
-            status: row.status,
-            receipt: None,
-            batches: Vec::new(),
-            cancel_asked: false,
-            expiry_seen: false,
-        }
-    }
-
-    /// An end is for ever; a credit is on the card; what expired had its time.
-    fn moves(&mut self, row: &Remittance) -> Result<(), String> {
-        let ended = matches!(
-            self.status,
-            Status::Credited { .. } | Status::Returned { .. }
-        );
-        if ended && self.status != row.status {
-            let (id, from, to) = (row.id, self.status, row.status);
-            return Err(format!("I8: {id} went from {from:?} to {to:?}"));
-        }
-        match row.status {
-            Status::Credited { .. } if self.credits != 1 => {
-                return Err(format!("I2: {} is credited, the card has it not", row.id));
-            }
-            Status::Credited { .. } if row.receipt.is_none() => {
-                return Err(format!("I8: {} is credited without a receipt", row.id));
-            }
-            Status::Returned { .. } if self.credits != 0 => {
-                return Err(format!("I1: {} is returned, and on the card", row.id));
-            }
-            Status::Returned {
-                at,
-                reason: ledger::ReturnReason::Expired,
-            } if at < row.expires => {
-                return Err(format!("I11: {} expired before its time", row.id));
-            }
-            Status::Open if self.cancel_asked => {
-                return Err(format!("{} was cancelled, and is open again", row.id));
-            }
-            Status::Open if self.credits != 0 => {
-                return Err(format!("I1: {} is open, and on the card", row.id));
-            }
-            Status::Credited { .. } => self.phase = "credited",
-            Status::Returned { .. } => self.phase = "returned",
-            Status::Open if self.phase == "commit sent" => self.phase = "open",
-            Status::CommitSent { cancel_asked } => self.cancel_asked |= cancel_asked,
+    /// I3: once nothing fails any more, everything ends, and outside the books nothing is missing.
+    pub(crate) fn check_ended(&self) -> Result<(), String> {
+        let known = || self.ghosts.iter().filter(|(_, ghost)| !ghost.forgotten);
+        let open = known().find(|(_, ghost)| match ghost.said.status {
             Status::Ordered
             | Status::FundingUnknown { .. }
-            | Status::Unfunded { .. }
-            | Status::Refunding { .. }
+            | Status::Open
             | Status::Recovering { .. }
+            | Status::CommitSent { .. }
+            | Status::Refunding { .. } => true,
+            Status::Unfunded { .. }
             | Status::Held { .. }
-            | Status::Open => {}
+            | Status::Credited { .. }
+            | Status::Returned { .. } => false,
+        });
+        if let Some((id, ghost)) = open {
+            return Err(format!("I3: {id} has not ended: {:?}", ghost.said.status));
         }
-        if matches!(row.status, Status::CommitSent { .. }) && self.credits == 0 {
-            self.phase = "commit sent";
+        // What the books say of the bank is what the bank says of us, but for what a restore forgot.
+        let ours = now(self.store.balance(Account::Bank(CURRENCY))).map_err(|e| e.to_string())?;
+        let ours = ours.map_or(0, |money| money.minor());
+        let entries = self.bank.entries();
+        let theirs: i64 = known()
+            .filter_map(|(id, _)| entries.get(id))
+            .map(Entry::paid)
+            .sum();
+        if ours + theirs != 0 {
+            return Err(format!(
+                "I1: the books have {ours} from the bank, which paid {theirs}"
+            ));
         }
-        self.status = row.status;
-        Ok(())
+        let nobodys = entries.keys().find(|id| !self.ghosts.contains_key(id));
+        match nobodys {
+            Some(id) => Err(format!(
+                "the bank was asked about {id}, which nobody ordered"
+            )),
+            None => Ok(()),
+        }
     }
 }

@@ -36,6 +36,10 @@ pub struct Stats {
     pub runs: u64,
     /// Times that the server was killed.
     pub kills: u64,
+    /// Times that a backup was put back.
+    pub restores: u64,
+    /// Lost cards that were paid out.
+    pub paid_out: u64,
 }
 
 impl Stats {
@@ -49,6 +53,8 @@ impl Stats {
         self.apdus += other.apdus;
         self.runs += other.runs;
         self.kills += other.kills;
+        self.restores += other.restores;
+        self.paid_out += other.paid_out;
     }
 }
 
@@ -71,6 +77,8 @@ pub struct Outcome {
 /// If the world cannot be made at all: no memory.
 #[must_use]
 pub fn run(base: &Base, seed: u64, verbose: bool) -> Outcome {
+    // the jobs that ask the bank have time limits, which nothing here ever reaches
+    let _time = base.runtime.enter();
     let mut world = World::new(base, seed, verbose).expect("a database in memory");
     let lived = catch_unwind(AssertUnwindSafe(|| {
         for _ in 0..EVENTS {

@@ -5,18 +5,23 @@
 //! between: time, network, mail, power, the hands that hold the card, and terminals that lie. One seed
 //! is one history. Source: docs/simulation.md.
 
+mod bank;
 mod base;
 mod cards;
 mod cells;
 mod check;
 mod dice;
 mod gate;
+mod ghost;
 mod history;
 mod liar;
+mod office;
 mod post;
+mod restore;
 mod senders;
 mod server;
 mod session;
+mod settle;
 mod terminals;
 mod world;
 

@@ -4,6 +4,9 @@ use clap::Parser;
 use simulation::{Base, Outcome, many, run};
 use std::{process::ExitCode, time::Instant};
 
+/// From so many seeds on, every fault has to have hit every step.
+const SEEDS_FOR_ALL: u64 = 5_000;
+
 /// Lines of a failing history that are printed.
 const TRACE_LINES: usize = 60;
 
@@ -14,7 +17,7 @@ const TRACE_LINES: usize = 60;
   simulate --from 5000 --seeds 100000   the next ones: ranges can be resumed
   simulate --seed 4711                  one history, told step by step
 
-Exit codes: 0 nothing broke; 1 a history broke, or a fault never hit a step it should.")]
+Exit codes: 0 nothing broke; 1 a history broke, or in 5,000 or more a fault never hit a step it should.")]
 struct Args {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
@@ -28,9 +31,6 @@ struct Args {
     /// Threads; 0 for one per core.
     #[arg(long, default_value_t = 0)]
     threads: usize,
-    /// Do not ask that every fault hit every step: for small ranges.
-    #[arg(long)]
-    partial: bool,
 }
 
 #[expect(
@@ -78,7 +78,7 @@ fn main() -> anyhow::Result<ExitCode> {
     );
     println!(
         "{} remittances, {} events, {} checks of all books, {} exchanges, {} card commands, {} runs, \
-         {} receipts, server killed {} times",
+         {} receipts, server killed {} times, {} backups put back, {} lost cards paid out",
         stats.remittances,
         stats.events,
         stats.checks,
@@ -86,15 +86,20 @@ fn main() -> anyhow::Result<ExitCode> {
         stats.apdus,
         stats.runs,
         stats.receipts,
-        stats.kills
+        stats.kills,
+        stats.restores,
+        stats.paid_out
     );
-    let holes = if args.partial {
-        Vec::new()
-    } else {
-        sum.cells.wrong()
-    };
+    let mut holes = sum.cells.wrong();
+    if args.seeds < SEEDS_FOR_ALL {
+        println!(
+            "{} cells not reached: only {SEEDS_FOR_ALL} seeds reach all",
+            holes.len()
+        );
+        holes.clear();
+    }
     for hole in &holes {
-        println!("never reached: {hole}");
+        println!("{hole}");
     }
     println!("{} seeds broke", sum.broken.len());
     Ok(code(sum.broken.is_empty() && holes.is_empty()))

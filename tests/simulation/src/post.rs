@@ -2,6 +2,7 @@
 
 use crate::dice::Dice;
 use mailer::{Delivery, SendError};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What became of a mail that the server handed over.
@@ -39,7 +40,10 @@ struct State {
     chance: usize,
     arrived: Vec<Vec<u8>>,
     delayed: Vec<Vec<u8>>,
-    fates: Vec<Fate>,
+    /// With the mail that bounced.
+    fates: Vec<(Fate, Option<Vec<u8>>)>,
+    /// Taken, and denied: they come again while they are redeemed.
+    denied: BTreeSet<String>,
 }
 
 /// The next mail server.
@@ -54,6 +58,7 @@ impl Post {
             arrived: Vec::new(),
             delayed: Vec::new(),
             fates: Vec::new(),
+            denied: BTreeSet::new(),
         }))
     }
 
@@ -77,7 +82,7 @@ impl Post {
     }
 
     /// What happened to mails since the last call.
-    pub(crate) fn take_fates(&self) -> Vec<Fate> {
+    pub(crate) fn take_fates(&self) -> Vec<(Fate, Option<Vec<u8>>)> {
         core::mem::take(&mut self.state().fates)
     }
 }
@@ -87,22 +92,26 @@ fn retry() -> SendError {
 }
 
 impl Delivery for Post {
-    fn deliver(&self, _to: &str, _message_id: &str, mail: Vec<u8>) -> Result<(), SendError> {
+    fn deliver(&self, _to: &str, message_id: &str, mail: Vec<u8>) -> Result<(), SendError> {
         let mut state = self.state();
         let chance = state.chance;
-        let fate = if state.dice.permille(chance) {
-            match state.dice.roll(6) {
+        let again = chance > 0 && state.denied.contains(message_id);
+        let fate = if again && state.dice.one_in(2) {
+            Fate::Bounced
+        } else if state.dice.permille(chance) {
+            match state.dice.roll(8) {
                 0 => Fate::Lost,
                 1 => Fate::Repeated,
                 2 => Fate::Delayed,
-                3 => Fate::AcceptedAndDenied,
-                4 => Fate::Retry,
+                3..=5 => Fate::AcceptedAndDenied,
+                6 => Fate::Retry,
                 _ => Fate::Bounced,
             }
         } else {
             Fate::Arrived
         };
-        state.fates.push(fate);
+        let bounced = (fate == Fate::Bounced).then(|| mail.clone());
+        state.fates.push((fate, bounced));
         match fate {
             Fate::Arrived => state.arrived.push(mail),
             Fate::Lost => {}
@@ -112,6 +121,7 @@ impl Delivery for Post {
             }
             Fate::Delayed => state.delayed.push(mail),
             Fate::AcceptedAndDenied => {
+                state.denied.insert(message_id.to_owned());
                 state.arrived.push(mail);
                 return Err(retry());
             }

@@ -2,7 +2,7 @@
 
 use crate::{base::CURRENCY, server::Client, world::World};
 use issuer::http::problem::Refused;
-use ledger::{Holder, RemittanceId};
+use ledger::{Holder, RemittanceId, Status};
 use wire::api::{CreateOrder, FundFrom, ProblemCode};
 
 /// What became of a wish so far.
@@ -61,10 +61,30 @@ impl World<'_> {
             EXPIRES_MAX_S
         };
         let expires = 10 + self.dice.roll(most);
-        self.wish_for(sender, card, amount, expires);
+        let fund_from = match self.dice.roll(4) {
+            0 => FundFrom::Bank,
+            _ => FundFrom::Account,
+        };
+        // Equal amounts are told apart by nothing but the remittance's id.
+        let amount = match self.dice.roll(3) {
+            0 => 500,
+            _ => amount,
+        };
+        self.wish_from(fund_from, sender, card, amount, expires);
     }
 
     pub(crate) fn wish_for(&mut self, sender: usize, card: usize, amount: usize, expires: usize) {
+        self.wish_from(FundFrom::Account, sender, card, amount, expires);
+    }
+
+    fn wish_from(
+        &mut self,
+        fund_from: FundFrom,
+        sender: usize,
+        card: usize,
+        amount: usize,
+        expires: usize,
+    ) {
         self.wishes += 1;
         let order = CreateOrder {
             recipient_card: Some(self.cards[card].number.clone()),
@@ -73,7 +93,7 @@ impl World<'_> {
             currency: CURRENCY.code().to_owned(),
             note: None,
             expires_in_s: u64::try_from(expires).ok(),
-            fund_from: FundFrom::Account,
+            fund_from,
             from_card: None,
         };
         let key = format!("wish-{}", self.wishes);
@@ -167,9 +187,7 @@ impl World<'_> {
     }
 
     fn cancel(&mut self, sender: usize, id: RemittanceId) {
-        if let Some(phase) = self.phase_of(id.to_bytes()) {
-            self.cells.hit("races", "cancelled", phase);
-        }
+        self.race("cancelled", id);
         if self.fault(self.rates.message) {
             match self.dice.roll(3) {
                 0 => {
@@ -197,7 +215,44 @@ impl World<'_> {
         }
     }
 
-    pub(crate) fn cancel_answered(&mut self, client: Client, _noted: bool) {
+    /// What a sender is told must be so: given back or promised, or really too late.
+    pub(crate) fn cancel_answered(
+        &mut self,
+        client: Client,
+        id: RemittanceId,
+        told: &Result<(), Refused>,
+    ) {
+        self.dirty = true;
+        self.check();
+        let ghost = self.ghosts.get(&id).filter(|ghost| !ghost.forgotten);
+        let status = ghost.map(|ghost| (ghost.said.status, ghost.said.cancel_asked));
+        let wrong = match (told, status) {
+            (Ok(()), None) => true,
+            // asked for while it was in flight: it may have been on the card already
+            (Ok(()), Some((Status::Credited { .. } | Status::Held { .. }, asked))) => !asked,
+            (Ok(()), Some((Status::Open | Status::Ordered, _))) => true,
+            (Ok(()), Some((status, asked))) => match status {
+                Status::CommitSent { .. }
+                | Status::Recovering { .. }
+                | Status::FundingUnknown { .. } => !asked,
+                _ => false,
+            },
+            (Err(refused), Some((status, _))) => match refused.code {
+                ProblemCode::NotCancellable => matches!(
+                    status,
+                    Status::Open
+                        | Status::Ordered
+                        | Status::CommitSent { .. }
+                        | Status::Recovering { .. }
+                        | Status::FundingUnknown { .. }
+                ),
+                _ => false,
+            },
+            (Err(_), None) => false,
+        };
+        if wrong {
+            self.broke(format!("a sender was told {told:?} of {id}: {status:?}"));
+        }
         if matches!(client, Client::Sender(..)) && self.fault(self.rates.message) {
             self.cells.hit("messages", "reply lost", "cancel");
         }

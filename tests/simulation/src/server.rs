@@ -6,11 +6,11 @@ use crate::{
 };
 use issuer::{
     http::problem::Refused,
-    jobs::{expiry, outbox},
+    jobs::{bank, expiry, outbox},
     orders::{self, NewOrder},
     redeem,
 };
-use ledger::{Command, IdempotencyKey, RemittanceId, Status};
+use ledger::{BankTask, Command, IdempotencyKey, Outcome, RemittanceId, Status};
 use std::{
     future::Future,
     pin::Pin,
@@ -30,6 +30,16 @@ pub(crate) enum What {
     Expiry,
     Outbox,
     Block,
+    /// Which questions to the bank are due.
+    Lease,
+    Bank,
+    Revise,
+    Lost,
+    PayOut,
+    Payable,
+    Close,
+    Shown,
+    Adopt,
 }
 
 impl What {
@@ -50,6 +60,20 @@ impl What {
             (Self::Outbox, Access::Read) => "outbox read",
             (Self::Outbox, _) => "outbox write",
             (Self::Block, _) => "block apply",
+            (Self::Lease | Self::Bank, Access::Read) => "bank read",
+            (Self::Lease, _) => "bank lease",
+            (Self::Bank, _) => "bank apply",
+            (Self::Revise, Access::Read) => "revise read",
+            (Self::Revise, _) => "revise apply",
+            (Self::Lost, _) => "lost apply",
+            (Self::PayOut, _) => "payout apply",
+            (Self::Payable, Access::Read) => "owed read",
+            (Self::Payable, _) => "owed apply",
+            (Self::Close, _) => "close apply",
+            (Self::Shown, Access::Read) => "receipt read",
+            (Self::Shown, _) => "receipt apply",
+            (Self::Adopt, Access::Read) => "adopt read",
+            (Self::Adopt, _) => "adopt apply",
         }
     }
 }
@@ -70,7 +94,11 @@ pub(crate) enum Client {
 pub(crate) enum Out {
     Reply(anyhow::Result<Vec<u8>>),
     Placed(Result<RemittanceId, Refused>),
-    Cancelled(Result<(), Refused>),
+    Cancelled(RemittanceId, Result<(), Refused>),
+    /// Questions to the bank that are due.
+    Tasks(Vec<BankTask>),
+    /// A command of the office.
+    Decided(Option<Outcome>),
     Done,
 }
 
@@ -78,10 +106,12 @@ pub(crate) enum Out {
 pub(crate) struct Call {
     pub(crate) what: What,
     pub(crate) client: Client,
-    request: Vec<u8>,
+    pub(crate) request: Vec<u8>,
+    /// The program of its remittance that counted when it came.
+    pub(crate) revision: u32,
     waiting: Option<Point>,
     /// It has written to the books.
-    applied: bool,
+    pub(crate) applied: bool,
     future: Pin<Box<dyn Future<Output = Out>>>,
 }
 
@@ -98,21 +128,32 @@ pub(crate) fn exchange_of(request: &Request) -> usize {
 }
 
 impl World<'_> {
-    fn begin(
+    pub(crate) fn begin(
         &mut self,
         what: What,
         client: Client,
         request: Vec<u8>,
         future: Pin<Box<dyn Future<Output = Out>>>,
     ) {
+        let revision = self.revision_of(&request);
         self.calls.push(Call {
             what,
             client,
             request,
+            revision,
             waiting: None,
             applied: false,
             future,
         });
+    }
+
+    fn revision_of(&self, request: &[u8]) -> u32 {
+        let Ok(Request::Instruction(instruction)) = Request::decode(request) else {
+            return 0;
+        };
+        let id = RemittanceId::from_bytes(instruction.remittance).ok();
+        let ghost = id.and_then(|id| self.ghosts.get(&id));
+        ghost.map_or(0, |ghost| ghost.said.revision)
     }
 
     /// A request of the exchange reaches the server.
@@ -155,7 +196,7 @@ impl World<'_> {
         self.say(|| format!("server: cancel {id}"));
         let app = Arc::clone(&self.app);
         let holder = self.senders[sender].holder.id;
-        let future = async move { Out::Cancelled(orders::cancel(&app, holder, id).await) };
+        let future = async move { Out::Cancelled(id, orders::cancel(&app, holder, id).await) };
         self.begin(What::Cancel, client, Vec::new(), Box::pin(future));
     }
 
@@ -180,7 +221,26 @@ impl World<'_> {
         self.begin(What::Outbox, Client::Nobody, Vec::new(), Box::pin(future));
     }
 
-    /// The office blocks a card that was reported lost.
+    /// One turn of the job that asks the bank.
+    pub(crate) fn serve_bank(&mut self) {
+        let app = Arc::clone(&self.app);
+        let future = async move { Out::Tasks(bank::lease(&app).await.unwrap_or_default()) };
+        self.begin(What::Lease, Client::Nobody, Vec::new(), Box::pin(future));
+    }
+
+    /// One of its questions.
+    fn serve_task(&mut self, task: BankTask) {
+        self.say(|| format!("server: asks the bank about {}", task.remittance));
+        let (app, to) = (Arc::clone(&self.app), Arc::clone(&self.bank));
+        let future = async move {
+            // A failed question is logged, and asked again.
+            let _ = bank::carry_out(&app, &*to, &task).await;
+            Out::Done
+        };
+        self.begin(What::Bank, Client::Nobody, Vec::new(), Box::pin(future));
+    }
+
+    /// The office blocks a card.
     pub(crate) fn serve_block(&mut self, card: usize) {
         self.say(|| format!("server: block card {card}"));
         let (app, card) = (Arc::clone(&self.app), self.cards[card].id);
@@ -196,6 +256,14 @@ impl World<'_> {
         self.begin(What::Block, Client::Nobody, Vec::new(), Box::pin(future));
     }
 
+    /// What the office does is rare, so it fails often.
+    fn office_fault(&mut self, what: What) -> bool {
+        let permille = if what == What::Adopt { 400 } else { 120 };
+        let fails = self.office_faults > 0 && self.dice.permille(permille);
+        self.office_faults -= usize::from(fails);
+        fails
+    }
+
     /// Moves one call to its next access of the store, or to its end.
     pub(crate) fn step_call(&mut self, at: usize) {
         let (what, waiting) = (self.calls[at].what, self.calls[at].waiting);
@@ -203,11 +271,21 @@ impl World<'_> {
             let mut verdict = Ok(());
             // What is rare fails more often.
             let often = match what {
-                What::Block | What::Cancel => 4,
-                What::Exchange(3) | What::Expiry => 3,
+                What::Exchange(3) => 10,
+                What::Cancel => 4,
+                What::Exchange(2) | What::Expiry | What::Lease | What::Bank => 3,
                 What::Exchange(_) | What::Order | What::Outbox => 1,
+                What::Block
+                | What::Revise
+                | What::Lost
+                | What::PayOut
+                | What::Payable
+                | What::Close
+                | What::Shown
+                | What::Adopt => 0,
             };
-            if self.fault(often * self.rates.store) {
+            let office = often == 0 && self.office_fault(what);
+            if office || self.fault(often * self.rates.store) {
                 let kill = self.dice.one_in(3);
                 let fault = match (kill, side) {
                     (true, Side::Before) => "killed before",
@@ -240,13 +318,15 @@ impl World<'_> {
     fn finish_call(&mut self, call: &Call, out: Out) {
         match out {
             Out::Reply(Ok(bytes)) => {
-                self.check_reply(&call.request, &bytes, call.applied);
+                self.check_reply(call, &bytes);
                 self.note_progress(&call.request, &bytes);
                 self.reply_leaves(call.client, call.what, Some(bytes));
             }
             Out::Reply(Err(_)) => self.reply_leaves(call.client, call.what, None),
             Out::Placed(placed) => self.order_answered(call.client, placed),
-            Out::Cancelled(cancelled) => self.cancel_answered(call.client, cancelled.is_ok()),
+            Out::Cancelled(id, cancelled) => self.cancel_answered(call.client, id, &cancelled),
+            Out::Tasks(tasks) => tasks.into_iter().for_each(|task| self.serve_task(task)),
+            Out::Decided(outcome) => self.office_answered(call, outcome),
             Out::Done => self.mails_arrive(),
         }
     }
@@ -265,7 +345,7 @@ impl World<'_> {
         let Some(ghost) = id.and_then(|id| self.ghosts.get_mut(&id)) else {
             return;
         };
-        let early = matches!(ghost.status, Status::Open);
+        let early = matches!(ghost.said.status, Status::Open);
         match step.ticket.as_deref().and_then(<[u8]>::first) {
             Some(2) if early => ghost.phase = "challenged",
             Some(_) if early => ghost.phase = "state asked",
@@ -278,7 +358,7 @@ impl World<'_> {
         self.say(|| "server killed".to_owned());
         self.stats.kills += 1;
         for phase in self.phases() {
-            self.cells.hit("races", "server killed", phase);
+            self.race_in("server killed", phase);
         }
         let calls = core::mem::take(&mut self.calls);
         self.clock.restart();

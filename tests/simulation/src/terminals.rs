@@ -2,19 +2,16 @@
 
 use crate::{
     cards::Connection,
-    cells::{EXCHANGES, PHASES},
+    cells::EXCHANGES,
     server::{Client, What, exchange_of},
     session::{self, Ask, Effects, Ended, Got, Left, Opened},
     world::World,
 };
 use guest_logic::NetworkError;
 use ledger::RemittanceId;
-use relay::{
-    journal::{Entry, Key},
-    watch::concludes,
-};
+use relay::journal::{Entry, Key};
 use std::{collections::BTreeMap, rc::Rc};
-use wire::exchange::{Reply, Request};
+use wire::exchange::{Refusal, Reply, Request};
 
 /// A terminal and all it keeps when its power goes.
 #[derive(Debug, Default)]
@@ -91,7 +88,7 @@ impl World<'_> {
                 other != at && running == Some(opened.key.remittance)
             });
             if second && let Some(phase) = self.phase_of(opened.key.remittance) {
-                self.cells.hit("races", "second terminal", phase);
+                self.race_in("second terminal", phase);
             }
         }
         let terminal = &mut self.terminals[at];
@@ -225,7 +222,11 @@ impl World<'_> {
     }
 
     fn power_cut(&mut self, fault: &'static str, step: &'static str) -> bool {
-        let cut = self.fault(self.rates.terminal);
+        let often = match step {
+            "receipt" | "settled" => 4,
+            _ => 1,
+        };
+        let cut = self.fault(often * self.rates.terminal);
         if cut {
             self.cells.hit("terminal", fault, step);
         }
@@ -297,7 +298,11 @@ impl World<'_> {
         let client = Client::Terminal(at, number);
         self.keep_request(&request);
         // What is sent again is rare, so it fails more often.
-        let often = if again { 10 } else { 1 };
+        let often = match step {
+            "sent again" => 20,
+            "exchange 4" => 4,
+            _ => 1,
+        };
         if self.fault(often * self.rates.message) {
             if self.dice.one_in(2) {
                 self.cells.hit("messages", "request lost", step);
@@ -339,7 +344,11 @@ impl World<'_> {
         match client {
             Client::Terminal(at, number) => {
                 let again = self.waits_again(at, number);
-                let often = if again == Some(true) { 10 } else { 1 };
+                let often = match (again, what) {
+                    (Some(true), _) => 20,
+                    (_, What::Exchange(3)) => 4,
+                    (_, _) => 1,
+                };
                 let lost = self.fault(often * self.rates.message);
                 if lost {
                     let step = match (again, what) {
@@ -397,15 +406,46 @@ impl World<'_> {
         if let Some(active) = self.terminals[at].run.take() {
             let phase = active.remittance().and_then(|id| self.phase_of(id));
             if let Some(phase) = phase {
-                self.cells.hit("races", "killed waiting", phase);
+                self.race_in("killed waiting", phase);
             }
         }
     }
 
     pub(crate) fn phase_of(&self, remittance: [u8; 16]) -> Option<&'static str> {
         let id = RemittanceId::from_bytes(remittance).ok()?;
-        let phase = self.ghosts.get(&id).map(|ghost| ghost.phase)?;
-        PHASES.contains(&phase).then_some(phase)
+        self.ghosts.get(&id).map(|ghost| ghost.phase)
+    }
+}
+
+/// Whether a refusal of the last exchange says that the server has looked at the card's answers and
+/// judged them. By docs/exchange.md, and not by asking the code that decides it in a terminal.
+const fn judges(refusal: Refusal) -> bool {
+    match refusal {
+        // the answers, or the card that gave them, are not what this remittance needs
+        Refusal::CardNotGenuine
+        | Refusal::CardStopped
+        | Refusal::InDoubt
+        | Refusal::CardFrozen
+        | Refusal::CardUnknown
+        | Refusal::WrongCard
+        | Refusal::CardFull
+        | Refusal::CardShort
+        | Refusal::ProgramRevoked => true,
+        // not looked at, or decided without them: they may still be all that proves it
+        Refusal::RemittanceUnknown
+        | Refusal::ClaimTokenWrong
+        | Refusal::CardBlocked
+        | Refusal::Expired
+        | Refusal::Cancelled
+        | Refusal::Restart
+        | Refusal::TicketInvalid
+        | Refusal::TicketExpired
+        | Refusal::Superseded
+        | Refusal::Returned
+        | Refusal::NotYetValid
+        | Refusal::CardBusy
+        | Refusal::Recovering
+        | Refusal::NotInDatabase => false,
     }
 }
 
@@ -421,7 +461,7 @@ fn conclude(owed: &mut BTreeMap<[u8; 16], Vec<u8>>, request: &[u8], reply: &[u8]
     }
     let ends = match reply {
         Reply::Receipt(_) => true,
-        Reply::Refusal(refusal) => concludes(refusal),
+        Reply::Refusal(refusal) => judges(refusal),
         Reply::Step(_) => false,
     };
     if ends {

@@ -1,13 +1,17 @@
 //! One history: everything there is, and the scheduler that lets one thing happen at a time.
 
 use crate::{
-    base::{Base, CARDS, FUNDS, Machine, START, now, sender_id},
+    bank::SimBank,
+    base::{self, Base, CARDS, FUNDS, Machine, START, now, sender_id},
     cards::Slot,
-    cells::{Cells, PHASES},
+    cells::Cells,
     dice::Dice,
     gate::{SimClock, SimGate, SimRandom},
+    ghost::Ghost,
     history::Stats,
+    office::Plans,
     post::Post,
+    restore::Backup,
     senders::Sender,
     server::Call,
     session::Opened,
@@ -15,7 +19,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use issuer::app::App;
-use ledger::{RemittanceId, Status, Timestamp};
+use ledger::{RemittanceId, Timestamp};
 use mail_parser::MessageParser;
 use mailer::Transport;
 use program::{RawProgram, TrustedKey};
@@ -29,27 +33,10 @@ use wire::exchange::Step;
 
 /// Terminals of a history.
 const TERMINALS: usize = 3;
+/// Most faults of a history in what the office does: it does little, and does it again.
+const OFFICE_FAULTS_MAX: usize = 6;
 /// Orders of a history at most.
 const WISHES_MAX: usize = 7;
-
-/// What is known of a remittance apart from the books.
-#[derive(Debug)]
-pub(crate) struct Ghost {
-    pub(crate) amount: i64,
-    pub(crate) card: usize,
-    pub(crate) order: Vec<u8>,
-    pub(crate) expires: Timestamp,
-    /// How often a chip committed it.
-    pub(crate) credits: u32,
-    pub(crate) phase: &'static str,
-    pub(crate) status: Status,
-    pub(crate) receipt: Option<Vec<u8>>,
-    /// Every batch that was ever in flight for it.
-    pub(crate) batches: Vec<Vec<u8>>,
-    /// Its sender asked for it while it was in flight.
-    pub(crate) cancel_asked: bool,
-    pub(crate) expiry_seen: bool,
-}
 
 /// How often things go wrong, in a thousand.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,9 +48,25 @@ pub(crate) struct Rates {
     pub(crate) terminal: usize,
     pub(crate) mail: usize,
     pub(crate) chaos: usize,
+    pub(crate) bank: usize,
 }
 
 impl Rates {
+    /// Nothing ever goes wrong.
+    const fn is_calm(&self) -> bool {
+        let Self {
+            message,
+            store,
+            card,
+            lie,
+            terminal,
+            mail,
+            chaos,
+            bank,
+        } = *self;
+        message + store + card + lie + terminal + mail + chaos + bank == 0
+    }
+
     /// Histories from nothing at all to hardly anything works.
     ///
     /// Half of them have one kind of fault often and the others hardly ever: what is rare happens deep
@@ -74,11 +77,11 @@ impl Rates {
         if dice.one_in(16) {
             return Self::default();
         }
-        let focus = dice.roll(14);
+        let focus = dice.roll(15);
         let mut level = |kind: usize| {
             let of: &[usize] = match (focus, kind == focus) {
                 (_, true) => &OFTEN,
-                (0..=6, false) => &[0, 0, 4],
+                (0..=7, false) => &[0, 0, 4],
                 (_, false) => &LEVELS,
             };
             dice.pick(of).copied().unwrap_or(0)
@@ -91,6 +94,7 @@ impl Rates {
             terminal: level(4),
             mail: 3 * level(5),
             chaos: level(6),
+            bank: 3 * level(7),
         }
     }
 }
@@ -113,6 +117,7 @@ pub(crate) struct World<'b> {
     pub(crate) gate: Arc<SimGate>,
     pub(crate) clock: Arc<SimClock>,
     pub(crate) post: Arc<Post>,
+    pub(crate) bank: Arc<SimBank>,
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) app: Arc<App>,
     pub(crate) transport: Transport,
@@ -129,7 +134,15 @@ pub(crate) struct World<'b> {
     pub(crate) ghosts: BTreeMap<RemittanceId, Ghost>,
     keys: Vec<TrustedKey>,
 
-    /// Whether a card is reported lost.
+    /// Whether card accounts are kept as one pool.
+    pub(crate) pooled: bool,
+    pub(crate) backup: Backup,
+    pub(crate) plans: Plans,
+    /// Faults that may still hit what the office does, also when nothing else fails any more.
+    pub(crate) office_faults: usize,
+    /// Orders of what is owed.
+    pub(crate) payables: usize,
+    /// Whether a card is blocked.
     pub(crate) blocks: bool,
     /// Whether there is a terminal without a program.
     pub(crate) liar: bool,
@@ -142,13 +155,17 @@ impl<'b> World<'b> {
     pub(crate) fn new(base: &'b Base, seed: u64, verbose: bool) -> Result<Self> {
         let mut dice = Dice::new(seed);
         let rates = Rates::draw(&mut dice);
-        let Machine { gate, store } = base.machine()?;
+        let pooled = dice.one_in(3);
+        let Machine { gate, store } = base.machine(pooled)?;
         let clock = Arc::new(SimClock::new(START));
         let post = Arc::new(Post::new(Dice::new(dice.next()), rates.mail));
+        let bank = Arc::new(SimBank::new(Dice::new(dice.next()), rates.bank));
         let random = SimRandom::new(Dice::new(dice.next()));
-        let app = base.app(Arc::clone(&store), Arc::clone(&clock), random)?;
+        let first = base::config().incarnation;
+        let app = base.app(Arc::clone(&store), Arc::clone(&clock), random, first)?;
+        let (backup, plans) = (Backup::draw(&mut dice), Plans::draw(&mut dice));
         let keys = base.descriptor.keys.iter();
-        let keys = keys.map(|entry| TrustedKey::new(crate::base::ISSUER, entry));
+        let keys = keys.map(|entry| TrustedKey::new(base::ISSUER, entry));
         let (liar, blocks) = (dice.one_in(3), dice.one_in(3));
         let mut world = Self {
             base,
@@ -165,6 +182,7 @@ impl<'b> World<'b> {
             clock,
             transport: Transport::Other(Arc::clone(&post) as Arc<dyn mailer::Delivery>),
             post,
+            bank,
             store,
             app: Arc::new(app),
             calls: Vec::new(),
@@ -178,6 +196,15 @@ impl<'b> World<'b> {
             answers: Vec::new(),
             ghosts: BTreeMap::new(),
             keys: keys.collect(),
+            pooled,
+            backup,
+            plans,
+            office_faults: if rates.is_calm() {
+                0
+            } else {
+                OFFICE_FAULTS_MAX
+            },
+            payables: 0,
             blocks,
             liar,
             liar_card: 0,
@@ -237,15 +264,19 @@ impl<'b> World<'b> {
 
     /// Phases of the remittances there are.
     pub(crate) fn phases(&self) -> Vec<&'static str> {
-        let phases = self.ghosts.values().map(|ghost| ghost.phase);
-        phases.filter(|phase| PHASES.contains(phase)).collect()
+        self.ghosts.values().map(|ghost| ghost.phase).collect()
     }
 
     /// Mails that arrived are opened by somebody: verified as every terminal does.
     pub(crate) fn mails_arrive(&mut self) {
-        for fate in self.post.take_fates() {
+        for (fate, bounced) in self.post.take_fates() {
             if let Some(name) = fate.name() {
                 self.cells.hit("mail", name, "handed over");
+            }
+            let of = bounced.and_then(|mail| self.verified(&mail).ok());
+            let of = of.and_then(|opened| RemittanceId::from_bytes(opened.key.remittance).ok());
+            if let Some(id) = of {
+                self.race("mail bounced", id);
             }
         }
         for mail in self.post.take() {
@@ -289,15 +320,19 @@ impl<'b> World<'b> {
     pub(crate) fn event(&mut self) {
         self.stats.events += 1;
         self.pass_time();
+        if self.backup_is_due() {
+            self.backup();
+        }
         match self.dice.roll(100) {
-            0..=39 => self.some_call(),
-            40..=74 => self.some_terminal(),
-            75..=81 => self.somebody_opens(),
-            82..=86 => self.somebody_sends(),
-            87..=89 => self.serve_outbox_once(),
-            90 => self.serve_expiry(),
-            91 if self.dice.one_in(3) => self.change_mind(),
-            92 if self.blocks && self.dice.one_in(4) => self.block(),
+            0..=36 => self.some_call(),
+            37..=71 => self.some_terminal(),
+            72..=78 => self.somebody_opens(),
+            79..=83 => self.somebody_sends(),
+            84..=86 => self.serve_outbox_once(),
+            87 => self.serve_expiry(),
+            88 => self.serve_bank_once(),
+            89 | 90 => self.bank_works(),
+            91 | 92 => self.office(),
             93..=95 if self.liar => self.lie(),
             93 => self.late_request_maybe(),
             94 => self.late_copies(),
@@ -313,14 +348,15 @@ impl<'b> World<'b> {
     }
 
     fn note_expiries(&mut self) {
-        let at = self.clock.raw();
+        let (at, mut expired) = (self.clock.raw(), Vec::new());
         for ghost in self.ghosts.values_mut() {
             if !ghost.expiry_seen && ghost.expires.micros() <= at {
                 ghost.expiry_seen = true;
-                if PHASES.contains(&ghost.phase) {
-                    self.cells.hit("races", "expired", ghost.phase);
-                }
+                expired.push(ghost.phase);
             }
+        }
+        for phase in expired {
+            self.race_in("expired", phase);
         }
     }
 
@@ -331,7 +367,7 @@ impl<'b> World<'b> {
         }
     }
 
-    fn some_terminal(&mut self) {
+    pub(crate) fn some_terminal(&mut self) {
         let first = self.dice.roll(self.terminals.len());
         for n in 0..self.terminals.len() {
             let at = (first + n) % self.terminals.len();
@@ -368,6 +404,22 @@ impl<'b> World<'b> {
         if !self.send_wish() && self.wishes < WISHES_MAX {
             self.wish();
             self.send_wish();
+        }
+    }
+
+    fn serve_bank_once(&mut self) {
+        let busy = self.calls.iter();
+        let busy = busy.filter(|call| call.what == crate::server::What::Lease);
+        if busy.count() < 2 {
+            self.serve_bank();
+        }
+    }
+
+    /// The bank does something by itself.
+    pub(crate) fn bank_works(&mut self) {
+        self.bank.tick();
+        for (fault, question) in self.bank.take_hits() {
+            self.cells.hit("bank", fault, question);
         }
     }
 
@@ -423,108 +475,19 @@ impl<'b> World<'b> {
         const JUMPS_S: [i64; 4] = [5, 150, 1_800, 7_200];
         let seconds = self.dice.pick(&JUMPS_S).copied().unwrap_or(5);
         for phase in self.phases() {
-            self.cells.hit("races", name, phase);
+            self.race_in(name, phase);
         }
         self.say(|| format!("{name} by {seconds} s"));
         self.clock.shift(way * seconds * 1_000_000);
         self.note_expiries();
     }
 
-    fn block(&mut self) {
+    pub(crate) fn block(&mut self) {
         self.blocks = false;
         let card = self.dice.roll(self.cards.len());
-        for ghost in self.ghosts.values().filter(|ghost| ghost.card == card) {
-            if PHASES.contains(&ghost.phase) {
-                self.cells.hit("races", "card blocked", ghost.phase);
-            }
+        for id in self.of_card(card) {
+            self.race("card blocked", id);
         }
-        self.cards[card].blocked = true;
         self.serve_block(card);
-    }
-
-    /// Whether a terminal has something to do.
-    fn is_busy(&self) -> bool {
-        let running = self.terminals.iter().any(|t| t.run.is_some());
-        running || !self.calls.is_empty()
-    }
-
-    /// Lets everything that is under way come to its end.
-    fn finish(&mut self) {
-        /// Far more than anything takes; past it something turns in circles.
-        const STEPS_MAX: usize = 20_000;
-        for _ in 0..STEPS_MAX {
-            if !self.is_busy() || self.broken.is_some() {
-                return;
-            }
-            self.stats.events += 1;
-            self.some_call();
-            self.some_terminal();
-            self.check();
-        }
-        self.broke("I3: without faults the world does not come to rest".to_owned());
-    }
-
-    /// Faults stop: then everything ends, within these steps.
-    pub(crate) fn settle(&mut self) {
-        self.calm = true;
-        self.post.calm();
-        // A clock that was set back is set right.
-        let behind = self.floor.micros().saturating_sub(self.clock.raw());
-        self.clock.shift(behind.max(0));
-        self.kill_server();
-        for terminal in &mut self.terminals {
-            terminal.run = None;
-            terminal.lying = false;
-        }
-        self.finish();
-        while self.broken.is_none() && self.send_wish() {
-            self.finish();
-        }
-        // Mails are tried again after their lease and their wait: four hours at most.
-        for _ in 0..3 {
-            self.serve_outbox();
-            self.finish();
-            self.clock.shift(200 * 1_000_000);
-        }
-        for at in 0..self.terminals.len() {
-            self.start_run(at, None);
-            self.finish();
-        }
-        for opened in self.programs.clone() {
-            let card = self.card_of(&opened);
-            self.start_run(0, Some((opened, card)));
-            self.finish();
-        }
-        self.settle_cards();
-        let last = self.ghosts.values().map(|ghost| ghost.expires).max();
-        let left = last.map_or(0, |last| last.micros().saturating_sub(self.clock.raw()));
-        self.clock.shift(left.max(0) + 1_000_000);
-        self.serve_expiry();
-        self.finish();
-        self.dirty = true;
-        self.check();
-        self.check_ended();
-    }
-
-    /// What is in doubt is settled by the card's next session of any kind: an order of one yen.
-    fn settle_cards(&mut self) {
-        for card in 0..self.cards.len() {
-            if self.cards[card].blocked || self.broken.is_some() {
-                continue;
-            }
-            let before = self.programs.len();
-            self.wish_for(0, card, 1, 4_000);
-            while self.send_wish() {
-                self.finish();
-            }
-            self.serve_outbox();
-            self.finish();
-            for opened in self.programs.split_off(before.min(self.programs.len())) {
-                let card = self.card_of(&opened);
-                self.start_run(0, Some((Rc::clone(&opened), card)));
-                self.finish();
-                self.programs.push(opened);
-            }
-        }
     }
 }

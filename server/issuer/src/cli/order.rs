@@ -1,18 +1,17 @@
 //! `order list | show | cancel | revise | receipt`.
 
 use super::{Common, Output, open, output::table};
-use crate::{app::Office, clock::unix_seconds, files, invitations::Ordered, orders, programs};
-use anyhow::{Context, ensure};
+use crate::{files, invitations::Ordered, orders, programs, shown};
+use anyhow::Context;
 use clap::Subcommand;
-use ledger::{Command, HolderId, Refusal, Remittance, RemittanceId};
+use ledger::{Command, HolderId, RemittanceId};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use store::{ApplyError, PAGE_MAX};
-use wire::{exchange::RECEIPT_LEN_MAX, receipt::Receipt};
+use store::PAGE_MAX;
+use wire::exchange::RECEIPT_LEN_MAX;
 
 const UNKNOWN: &str = "no such order; `tegata-server order list --sender ID` shows a sender's";
 
@@ -147,29 +146,9 @@ async fn receipt(file: &Path, common: &Common) -> anyhow::Result<()> {
     let bytes = files::read_at_most(file, RECEIPT_LEN_MAX)
         .with_context(|| format!("{}: no receipt", file.display()))?;
     let office = open(common)?;
-    let (order, id) = order_of(&office, &bytes)
+    let id = shown::take(&office, bytes)
         .await
         .with_context(|| file.display().to_string())?;
-    let order = order.context(
-        "this issuer signed it, and the database does not hold its order, which came after the backup; \
-         keep the receipt: its card is frozen at its next visit, and two persons decide",
-    )?;
-    let shown = office
-        .store
-        .apply_one(Command::ShowReceipt {
-            remittance: id,
-            receipt: bytes,
-            now: office.clock.now(),
-        })
-        .await;
-    match shown {
-        Err(ApplyError::Refused(Refusal::NotInFlight)) => anyhow::bail!(
-            "the order is {}, and no restore has made it wait: this receipt contradicts the books; \
-             keep it, and compare with the card",
-            order.status.code()
-        ),
-        other => other?,
-    };
     let order = Ordered::find(&office, id).await?.context(UNKNOWN)?;
     print(common, &order)
 }
@@ -187,30 +166,6 @@ async fn revise(id: &str, common: &Common) -> anyhow::Result<()> {
     programs::revise(&office, &template, &order).await?;
     let order = Ordered::find(&office, id).await?.context(UNKNOWN)?;
     print(common, &order)
-}
-
-/// The order that a genuine receipt is for; none where this database does not hold it.
-async fn order_of(
-    office: &Office,
-    bytes: &[u8],
-) -> anyhow::Result<(Option<Remittance>, RemittanceId)> {
-    let issuer = &office.config.issuer;
-    let now = unix_seconds(office.clock.now());
-    let receipt = Receipt::verify(bytes, &office.keys.descriptor(issuer, now).keys)
-        .context("no receipt that this issuer signed")?;
-    ensure!(receipt.issuer == *issuer, "a receipt of {}", receipt.issuer);
-    let id = RemittanceId::from_bytes(receipt.remittance).context("its remittance id")?;
-    let order = office.store.remittance(id).await?;
-    let fits = |order: &Remittance| {
-        let hash: [u8; 32] = Sha256::digest(&order.order_bytes).into();
-        (receipt.revision, receipt.order_hash, receipt.amount)
-            == (order.revision, hash, order.amount)
-    };
-    ensure!(
-        order.as_ref().is_none_or(fits),
-        "it is for another order with the same id"
-    );
-    Ok((order, id))
 }
 
 fn print(common: &Common, order: &Ordered) -> anyhow::Result<()> {

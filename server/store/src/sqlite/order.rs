@@ -203,7 +203,9 @@ fn place(
     } else {
         Timestamp::from_micros(i64::MAX)
     };
-    queue_mail(connection, order, found, due)?;
+    if !planted::on(Bug::OutboxOutside) {
+        queue_mail(connection, order, found, due)?;
+    }
     let change = Change::Ordered {
         remittance: order.remittance,
         sender: order.sender,
@@ -251,6 +253,15 @@ fn insert(
         payable,
     );
     rows::write(connection, sql, params, "remittance")
+}
+
+/// Queues the mail of an order that was placed without: only with a planted bug.
+pub(super) fn queue_late(connection: &Connection, order: &PlaceOrder) -> Result<(), Fault> {
+    let placed = rows::escrow(connection, order.remittance)?;
+    match (recipient(connection, order)?, placed) {
+        (Some(found), Some(_)) => queue_mail(connection, order, &found, order.now),
+        (_, _) => Ok(()),
+    }
 }
 
 fn queue_mail(

@@ -6,6 +6,7 @@ use ledger::{
     CardId, Escrow, Event, Outcome, Refusal, Remittance, RemittanceId, RereadPlan, Settlement,
     Status, Timestamp,
 };
+use planted::Bug;
 
 use crate::record::Incarnated;
 use crate::sqlite::apply::{advance, set_proven};
@@ -35,9 +36,12 @@ pub(super) fn begin(
         journal::record(connection, now, Change::Restored { incarnation })?;
         let sql = "SELECT id FROM remittance WHERE status IN ('ordered', 'funding-unknown', 'open', \
                    'commit-sent') ORDER BY id";
-        let open = rows::all(connection, sql, [], |row| {
+        let mut open = rows::all(connection, sql, [], |row| {
             rows::id(row, 0, RemittanceId::from_bytes)
         })?;
+        if planted::on(Bug::RestoreWithoutRecovering) {
+            open.clear();
+        }
         for remittance in open {
             let escrow = rows::escrow(connection, remittance)?;
             let escrow = escrow.ok_or(Fault::Corrupt("remittance"))?;
@@ -46,7 +50,9 @@ pub(super) fn begin(
             advance(connection, &escrow, step, None, now)?;
         }
         invitation::restore(connection, now)?;
-        connection.execute("UPDATE card SET reread = 1", [])?;
+        if !planted::on(Bug::RestoreWithoutRecovering) {
+            connection.execute("UPDATE card SET reread = 1", [])?;
+        }
         // also what an earlier restore left waiting, which no step above has touched
         bank::ask_recovering(connection, now)?;
         // terminals have the whole settle window again to bring what the backup has forgotten
