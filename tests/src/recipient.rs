@@ -22,7 +22,7 @@ pub enum Fate {
 /// One run of one program: what was said to the card and to the server.
 pub struct Recipient<'a> {
     order: Vec<u8>,
-    url: String,
+    urls: Vec<String>,
     card: Connection,
     http: reqwest::blocking::Client,
     hook: Box<dyn FnMut(usize) -> Fate + 'a>,
@@ -61,11 +61,11 @@ impl<'a> Recipient<'a> {
         let http = reqwest::blocking::Client::builder()
             .timeout(Duration::from_secs(10))
             .build()?;
-        let url = format!("{base}/v1/exchange");
+        let urls = vec![format!("{base}/v1/exchange")];
         let hook = Box::new(|_| Fate::Deliver);
         Ok(Self {
             order,
-            url,
+            urls,
             card,
             http,
             hook,
@@ -79,6 +79,13 @@ impl<'a> Recipient<'a> {
     #[must_use]
     pub fn with_hook(mut self, hook: impl FnMut(usize) -> Fate + 'a) -> Self {
         self.hook = Box::new(hook);
+        self
+    }
+
+    /// Sends each request to the next of several servers.
+    #[must_use]
+    pub fn and_at(mut self, base: &str) -> Self {
+        self.urls.push(format!("{base}/v1/exchange"));
         self
     }
 
@@ -96,9 +103,11 @@ impl<'a> Recipient<'a> {
     /// # Errors
     /// If no 200 comes back.
     pub fn send(&self, request: &[u8]) -> Result<Vec<u8>> {
+        let turn = self.requests.len() % self.urls.len();
+        let url = self.urls.get(turn).context("a server")?;
         let answer = self
             .http
-            .post(&self.url)
+            .post(url)
             .header("content-type", wire::exchange::MEDIA_TYPE)
             .body(request.to_vec())
             .send()?;

@@ -102,11 +102,24 @@ impl World {
         Self::of(dir, ISSUER)
     }
 
+    /// The same over a database of its own.
+    ///
+    /// # Errors
+    /// As [`World::new`].
+    pub fn on(dir: &Path, database: &str) -> Result<Self> {
+        Self::with(dir, ISSUER, Some(database))
+    }
+
     /// The same for an issuer of another name.
     ///
     /// # Errors
     /// As [`World::new`].
     pub fn of(dir: &Path, issuer: &str) -> Result<Self> {
+        let database = on_postgres().then(postgres_server::database);
+        Self::with(dir, issuer, database.as_deref())
+    }
+
+    fn with(dir: &Path, issuer: &str, database: Option<&str>) -> Result<Self> {
         let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
         let (sink, port) = Sink::start()?;
         let mut world = Self {
@@ -129,8 +142,7 @@ impl World {
             http: Client::builder().timeout(Duration::from_secs(10)).build()?,
         };
         let init = ["init", "--data", &world.data, "--issuer", issuer, "--json"];
-        let database = on_postgres().then(postgres_server::database);
-        let flag = database.iter().flat_map(|url| ["--database", url]);
+        let flag = database.iter().flat_map(|url| ["--database", *url]);
         let init: Vec<&str> = init.into_iter().chain(flag).collect();
         json("tegata-server", &init)?;
         world.alice = world.holder("Alice", "alice@demo.tegata.example", "en")?;

@@ -178,6 +178,8 @@ pub struct Settings {
     pub mail_from: String,
     /// Whether a bank is connected that orders can be paid from.
     pub bank: bool,
+    /// Whether it is only ready while another database server has what this one commits.
+    pub require_standby: bool,
 }
 
 /// A serving issuer.

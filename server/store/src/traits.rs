@@ -65,6 +65,10 @@ pub trait Store: Send + Sync {
     /// Balance of an account; `None` where it does not exist. The float exists in any currency.
     async fn balance(&self, account: Account) -> Result<Option<Money>, StoreError>;
 
+    /// How many other database servers have what this one commits before callers hear of it; a file has
+    /// none. PostgreSQL tells only those who may read statistics (role `pg_read_all_stats`).
+    async fn synchronous_standbys(&self) -> Result<u64, StoreError>;
+
     /// A posted transfer.
     async fn transfer(&self, id: TransferId) -> Result<Option<Transfer>, StoreError>;
 

@@ -42,6 +42,56 @@ impl Server {
         Self { folder, script }
     }
 
+    /// Starts a standby that follows this server, and lets each commit wait until the standby has it.
+    ///
+    /// # Panics
+    /// Where it does not start or follow.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let standby = Self::start(&["--standby-of", self.folder.to_str().expect("UTF-8")]);
+        // not in one call: it would be one transaction, in which ALTER SYSTEM is not allowed
+        self.sql(
+            "postgres",
+            "ALTER SYSTEM SET synchronous_standby_names = '*'",
+        );
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        standby
+    }
+
+    /// Ends the server as a power cut does: nothing is said to anybody, nothing is written any more.
+    ///
+    /// # Panics
+    /// Where it does not run.
+    pub fn kill(&self) {
+        let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid"));
+        let file = file.expect("a running server");
+        let pid = file.lines().next().expect("its number");
+        // its helpers end with it
+        let killed = Command::new("kill").args(["-9", pid]).status();
+        assert!(killed.expect("kill").success());
+    }
+
+    /// Makes a standby the primary.
+    ///
+    /// # Panics
+    /// Where it does not become it.
+    pub fn promote(&self) {
+        assert_eq!(self.sql("postgres", "SELECT pg_promote()").trim(), "t");
+    }
+
+    /// One address for the same database on this server and another one: whichever writes.
+    ///
+    /// # Panics
+    /// Where a folder's name is no UTF-8.
+    #[must_use]
+    pub fn url_with(&self, other: &Self, name: &str) -> String {
+        let [one, two] = [self, other].map(|server| {
+            let folder = server.folder.to_str().expect("UTF-8");
+            folder.replace('/', "%2F")
+        });
+        format!("postgres://tegata@{one},{two}/{name}?target_session_attrs=read-write")
+    }
+
     /// A new, empty database, as `--database` takes it.
     ///
     /// # Panics
@@ -62,6 +112,12 @@ impl Server {
     pub fn url(&self, name: &str) -> String {
         let folder = self.folder.to_str().expect("UTF-8").replace('/', "%2F");
         format!("postgres://tegata@{folder}/{name}")
+    }
+
+    /// The folder of its socket.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Runs SQL in a database; gives what it answers, a row a line.

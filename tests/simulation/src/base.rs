@@ -229,6 +229,7 @@ impl Base {
             behind_proxy: false,
             mail_from: format!("no-reply@{ISSUER}"),
             bank: true,
+            require_standby: false,
         };
         now(App::new(office, settings))
     }

@@ -120,6 +120,7 @@ async fn send(args: Send) -> anyhow::Result<()> {
         behind_proxy: false,
         mail_from: String::new(),
         bank: false,
+        require_standby: false,
     };
     let app = App::new(office, settings).await?;
     let order = CreateOrder {

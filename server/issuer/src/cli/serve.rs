@@ -67,6 +67,9 @@ pub struct Args {
     /// Let senders pay from this bank: simulated:FILE
     #[arg(long, value_name = "BANK")]
     bank: Option<String>,
+    /// Be ready (GET /readyz) only while a synchronous standby of PostgreSQL has what is committed
+    #[arg(long)]
+    require_standby: bool,
     /// File that gets the base URL once requests are answered
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
@@ -176,6 +179,7 @@ pub(super) async fn run(args: Args, socket: Option<&Path>) -> anyhow::Result<Exi
             .clone()
             .unwrap_or_else(|| format!("no-reply@{}", office.config.issuer)),
         bank: args.bank.is_some(),
+        require_standby: args.require_standby,
     };
     let app = Arc::new(App::new(office, settings).await?);
     let (stop, stopped) = watch::channel(false);

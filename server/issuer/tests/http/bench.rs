@@ -306,6 +306,7 @@ fn open(runtime: &Runtime, dir: &TempDir, clock: &Arc<TestClock>) -> Arc<App> {
         behind_proxy: false,
         mail_from: "no-reply@money.example".to_owned(),
         bank: true,
+        require_standby: false,
     };
     Arc::new(runtime.block_on(App::new(office, settings)).unwrap())
 }

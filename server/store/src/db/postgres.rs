@@ -58,7 +58,7 @@ pub(crate) struct Session {
 impl core::fmt::Debug for Session {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Session")
-            .field("lost", &self.is_lost())
+            .field("lost", &self.lost)
             .finish_non_exhaustive()
     }
 }
@@ -143,6 +143,13 @@ impl Server {
 
 impl Session {
     pub(super) fn is_lost(&self) -> bool {
+        if let (false, Some(runtime)) = (self.lost.get(), &self.runtime) {
+            // what the server said since the last call is taken in only while something is awaited
+            runtime.block_on(async {
+                tokio::task::yield_now().await;
+                tokio::task::yield_now().await;
+            });
+        }
         self.lost.get() || self.client.is_closed()
     }
 
@@ -152,10 +159,7 @@ impl Session {
     ) -> Result<T, Fault> {
         let runtime = self.runtime.as_ref();
         let done = runtime.ok_or_else(gone)?.block_on(call);
-        if done
-            .as_ref()
-            .is_err_and(|error| error.as_db_error().is_none())
-        {
+        if done.as_ref().is_err_and(ends_the_session) {
             self.lost.set(true);
         }
         done.map_err(Fault::from)
@@ -287,6 +291,12 @@ async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error
     if let Err(error) = connection.await {
         tracing::warn!(%error, "a connection to the database ended");
     }
+}
+
+/// Whether an error comes from a session that is over: class 57P is said by a server that ends it.
+fn ends_the_session(error: &tokio_postgres::Error) -> bool {
+    let said = error.code();
+    said.is_none_or(|code| code.code().starts_with("57P"))
 }
 
 fn gone() -> Fault {

@@ -57,6 +57,19 @@ fn version(connection: &Connection) -> Result<Option<i64>, Fault> {
     rows::one(connection, sql, [1_i64], |row| row.get(0))
 }
 
+/// Standbys that have each commit before it is answered.
+pub(super) fn synchronous_standbys(connection: &Connection) -> Result<u64, Fault> {
+    match connection {
+        Connection::Sqlite(_) => Ok(0),
+        Connection::Postgres(_) => {
+            let sql = "SELECT count(*) FROM pg_catalog.pg_stat_replication \
+                       WHERE sync_state IN ('sync', 'quorum')";
+            let found = rows::one(connection, sql, [], |row| rows::counter(row, 0))?;
+            Ok(found.unwrap_or(0))
+        }
+    }
+}
+
 /// Sessions of this program besides this one.
 pub(super) fn sessions(connection: &Connection) -> Result<u64, Fault> {
     let sql = "SELECT count(*) FROM pg_catalog.pg_stat_activity \

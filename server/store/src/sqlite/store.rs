@@ -20,7 +20,7 @@ use crate::record::{
 use crate::sqlite::fault::Fault;
 use crate::sqlite::{
     SqliteStore, address, admin, audit, bank, debit, doubt, invitation, log, lost, officers, order,
-    outbox, pool, read, recovery, revise, rows,
+    outbox, pool, read, recovery, revise, rows, schema,
 };
 use crate::traits::{LEASES_MAX, PAGE_MAX, Store};
 
@@ -60,6 +60,10 @@ impl Store for SqliteStore {
     async fn balance(&self, account: Account) -> Result<Option<Money>, StoreError> {
         self.read(move |connection| read::balance(connection, account))
             .await
+    }
+
+    async fn synchronous_standbys(&self) -> Result<u64, StoreError> {
+        self.read(schema::synchronous_standbys).await
     }
 
     async fn transfer(&self, id: TransferId) -> Result<Option<Transfer>, StoreError> {

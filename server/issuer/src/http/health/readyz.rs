@@ -5,7 +5,8 @@ use axum::extract::State;
 use std::sync::Arc;
 use wire::{api::ProblemCode, descriptor::Purpose};
 
-/// Answers 200 when the database reads and a key for programs and one for receipts are valid.
+/// Answers 200 when the database reads and a key for programs and one for receipts are valid; with
+/// `--require-standby` only while a synchronous standby has what the database commits.
 ///
 /// # Errors
 /// `unavailable`.
@@ -19,6 +20,12 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str, Refused
                 "a signing key has ended",
             ));
         }
+    }
+    if app.settings.require_standby && app.office.store.synchronous_standbys().await? == 0 {
+        return Err(Refused::with(
+            ProblemCode::Unavailable,
+            "the database has no synchronous standby",
+        ));
     }
     Ok("ready\n")
 }
