@@ -36,8 +36,9 @@ pub struct DecideRows<'a> {
     pub card: &'a Card,
     /// What is in flight on that card, with its remittance: this one or another.
     pub in_flight: Option<(&'a InFlight, &'a Remittance)>,
-    /// While the card is to be read again after a restore: its remittances that are recovering, and
-    /// those that a receipt has shown as credited since. Else empty.
+    /// While the card is to be read again after a restore: its remittances that are recovering, those
+    /// of which it is not known whether they were funded, and those that a receipt has shown as
+    /// credited since. Else empty.
     pub recovering: &'a [Remittance],
     /// Whether the key that signed the remittance's program is honoured.
     pub program_key: ProgramKey,
@@ -185,6 +186,7 @@ fn conclude(
                 let asked = reread::ask_log(context, nonce, binding, heard);
                 return Decision::Answer(asked.unwrap_or_else(|_| refuse(Refusal::CardStopped)));
             }
+            Reread::Waits => return Decision::Answer(refuse(Refusal::Recovering)),
             Reread::Unexplained => return freeze(command, rows.card, heard),
             Reread::Explained(credited) => reread::logged(context, &credited),
         };

@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | exactly what was last proven, no receipt shown | not asked | all that waited is absent |
 //! | anything else, on a card that was used | asked, one exchange more | each new record is a remittance that waits: credited; the others absent |
+//! | anything else | names one that is not known as funded yet | wait: its bank, or its sender's card, has to speak first |
 //! | anything else | not explained by it | freeze the card with the log |
 //!
 //! New records are as many as the remittance number has risen. They must be credits and debits of remittances of
@@ -23,7 +24,7 @@ use card::{
     CardError,
     purse::{self, LOG_RECORD_LEN, LOG_RECORDS_MAX, LogKind, LogRecord},
 };
-use ledger::{CardState, Flow, LoggedCredit, Proven, Remittance, Timestamp};
+use ledger::{CardState, Flow, LoggedCredit, Proven, Remittance, Status, Timestamp};
 use planted::Bug;
 use wire::exchange::{Reply, Step, StopRule};
 use zeroize::Zeroizing;
@@ -37,6 +38,9 @@ pub(crate) enum Reread<'a> {
     AskLog,
     /// These were credited since the backup, oldest first; whatever else waited is absent.
     Explained(Vec<&'a Remittance>),
+    /// The log names a remittance of which a restore has forgotten that it was funded: conclude nothing
+    /// before that is known.
+    Waits,
     /// Freeze.
     Unexplained,
 }
@@ -55,11 +59,22 @@ pub(crate) fn read<'a>(rows: DecideRows<'a>, heard: &Heard) -> Reread<'a> {
         return Reread::Explained(alloc::vec![remittance]);
     }
     match &heard.log {
+        Some(log) if waits(rows, log) => Reread::Waits,
         Some(log) => explain(rows, now, log).map_or(Reread::Unexplained, Reread::Explained),
         // a card that was never used has no log to read
         None if heard.state == CardState::default() => Reread::Unexplained,
         None => Reread::AskLog,
     }
+}
+
+/// Whether a record is of a remittance that is not known as funded.
+fn waits(rows: DecideRows<'_>, log: &[Record]) -> bool {
+    let forgotten = |r: &&Remittance| matches!(r.status, Status::FundingUnknown { .. });
+    let mut forgotten = rows.recovering.iter().filter(forgotten);
+    forgotten.any(|r| {
+        let mut records = log.iter().filter_map(LogRecord::from_bytes);
+        records.any(|record| record.id == r.id.to_bytes())
+    })
 }
 
 /// The remittances of the new records, if the records account for everything.

@@ -260,6 +260,29 @@ fn a_card_that_paid_since_the_backup_proves_its_debit_by_its_log() {
 }
 
 #[test]
+fn a_card_that_has_what_is_not_known_as_funded_waits_and_is_not_frozen() {
+    let mut world = World::new();
+    let (paid, other) = (world.order(AMOUNT), world.order(300));
+    let backup = world.backup();
+    assert!(matches!(world.run(paid), Reply::Receipt(_)));
+    world.restore(backup);
+    let known = world.status(paid);
+    world.remittances.get_mut(&paid).unwrap().status = Status::FundingUnknown {
+        cancel_asked: false,
+        recovering: true,
+    };
+    for id in [other, paid] {
+        assert_eq!(world.run(id), Reply::Refusal(Refusal::Recovering));
+    }
+    assert!(world.card.reread && world.card.status == CardStatus::Active);
+    // its bank, or its sender's card, has spoken
+    world.remittances.get_mut(&paid).unwrap().status = known;
+    assert!(matches!(world.run(other), Reply::Receipt(_)));
+    assert!(credited(&world, paid) && credited(&world, other));
+    assert_eq!(i64::from(world.value()), AMOUNT + 300);
+}
+
+#[test]
 fn tickets_of_the_lost_life_open_nothing() {
     let mut world = World::new();
     let id = world.order(AMOUNT);

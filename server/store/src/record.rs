@@ -59,7 +59,8 @@ pub struct Standing {
     pub card: Card,
     /// What is in flight on that card, for this remittance or another.
     pub in_flight: Option<InFlight>,
-    /// While that card is to be read again after a restore: its remittances that are recovering,
+    /// While that card is to be read again after a restore: its remittances that are recovering, those
+    /// of which it is not known whether they were funded,
     /// and those that a receipt has shown as credited since. Else empty.
     pub recovering: Vec<Remittance>,
     /// The highest time the ledger has committed; the caller's clock counts from here.

@@ -182,6 +182,14 @@ impl World {
         self.remittances.values().filter(waits).cloned().collect()
     }
 
+    /// The same, and what is not known as funded.
+    fn waiting(&self) -> Vec<Remittance> {
+        let unknown = |r: &&Remittance| matches!(r.status, Status::FundingUnknown { .. });
+        let mut waiting = self.recovering();
+        waiting.extend(self.remittances.values().filter(unknown).cloned());
+        waiting
+    }
+
     /// Orders a debit of the card, which pays for some other remittance.
     pub(crate) fn order_debit(&mut self, amount: i64) -> RemittanceId {
         let id = self.order(amount);
@@ -273,7 +281,7 @@ impl World {
             .in_flight
             .as_ref()
             .map(|f| (f, &self.remittances[&f.remittance]));
-        let recovering = self.recovering();
+        let recovering = self.waiting();
         let rows = DecideRows {
             remittance: &self.remittances[&state.remittance()],
             card: &self.card,

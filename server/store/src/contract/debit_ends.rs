@@ -137,6 +137,11 @@ pub async fn a_card_that_paid_since_the_backup_is_believed(store: Arc<dyn Store>
     world.restored().await;
     world.stand(pair, [FORGOTTEN, WAITS]).await;
     world.stand(other, [FORGOTTEN, WAITS]).await;
+    // whoever reads the recipient's card must know that the order may be on it
+    let standing = world.store.standing(pair.order).await.unwrap().unwrap();
+    let mut named: Vec<_> = standing.recovering.iter().map(|r| r.id).collect();
+    named.sort();
+    assert_eq!(named, [pair.order, other.order]);
     let cancel = world.take(&of, other.order, 15).await;
     let asked = Status::FundingUnknown {
         cancel_asked: true,

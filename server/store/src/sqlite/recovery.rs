@@ -70,14 +70,18 @@ pub(super) fn begin(
     })
 }
 
-/// The same as [`recovering`], with all that a receipt needs.
+/// The same as [`recovering`], with all that a receipt needs; and those of which it is not known whether
+/// they were funded.
 pub(super) fn remittances(connection: &Connection, card: CardId) -> Result<Vec<Remittance>, Fault> {
+    let sql = "SELECT id FROM remittance WHERE card = ?1 AND recovering = 1 \
+               AND status = 'funding-unknown'";
+    let forgotten = rows::all(connection, sql, [card.as_bytes()], |row| {
+        rows::id(row, 0, RemittanceId::from_bytes)
+    })?;
     let escrows = recovering(connection, card)?;
-    let read = |escrow: &Escrow| {
-        let found = read::remittance(connection, escrow.remittance)?;
-        found.ok_or(Fault::Corrupt("remittance"))
-    };
-    escrows.iter().map(read).collect()
+    let ids = escrows.iter().map(|escrow| escrow.remittance);
+    let read = |id| read::remittance(connection, id)?.ok_or(Fault::Corrupt("remittance"));
+    ids.chain(forgotten).map(read).collect()
 }
 
 /// What a first reading of the card has to decide, or to find again.
