@@ -392,6 +392,73 @@ fn the_value_of_a_lost_card_reaches_another_card_and_the_old_one_is_a_case() -> 
 }
 
 #[test]
+fn a_debit_in_doubt_on_a_lost_card_is_closed_and_its_card_paid_out_with_it() -> Result<()> {
+    let office = Office::new()?;
+    let world = &office.world;
+    let (_, charge) = office.order(1)?;
+    ensure!(office.redeem(&charge, &world.card)?.is_ok(), "charged");
+    let bob = world.holder("Bob", "bob@demo.tegata.example", "en")?;
+    let file = office.dir.path().join("bob.tegata-card");
+    let file = file.to_string_lossy();
+    world.new_card(&file)?;
+    let number = text(&world.issue(&file, &bob.id)?, "number")?;
+    let body = json!({ "recipient_card": number, "amount_minor": 1_000, "currency": "JPY",
+        "fund_from": "card", "from_card": world.number });
+    let (server, token) = (office.server()?, &world.hanako.token);
+    let placed = world.post(server, token, "/v1/orders", "pay", &body.to_string())?;
+    let order = text(&placed.body, "id")?;
+    let program = world.program(2)?;
+    let hook = |n| {
+        if n >= 4 {
+            Fate::LoseRequest
+        } else {
+            Fate::Deliver
+        }
+    };
+    let mut sender = Recipient::new(&program, &server.base, &world.card)?.with_hook(hook);
+    ensure!(sender.run().is_err(), "the last exchange got through");
+
+    world.admin(&["card", "lost", &world.number])?;
+    office.without_settle_window()?;
+    let payout = ["card", "payout", &world.number, "--data", &world.data];
+    let refused = run("tegata-server", &payout)?;
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("in doubt"));
+    let (agrees, report) = office.reconcile()?;
+    assert!(!agrees, "{report}");
+    let item = &report["queue"][0];
+    assert!(text(item, "what")?.contains(&order), "{item}");
+    let debit = text(item, "code")?;
+    let debit = debit
+        .strip_prefix("in-doubt-")
+        .context("a debit in doubt")?;
+    for _ in 0..2 {
+        let closed = office.decided(&["reconcile", "close", debit])?;
+        assert_eq!(closed["status"], "held");
+    }
+    let shown = world.admin(&["order", "show", &order])?;
+    assert_eq!(shown["order"]["status"], "funding-failed");
+    let late = sender.requests.last().context("a proof")?.clone();
+    for paid in [AMOUNT, 0] {
+        let done = world.admin(&["card", "payout", &world.number])?;
+        assert_eq!(
+            (&done["paid_minor"], &done["total_minor"]),
+            (&paid.into(), &AMOUNT.into())
+        );
+        // the proof that comes after it is accepted, and moves nothing: it was paid out too
+        let reply = wire::exchange::Reply::decode(&sender.send(&late)?)?;
+        assert!(
+            matches!(reply, wire::exchange::Reply::Receipt(_)),
+            "{reply:?}"
+        );
+        let (agrees, report) = office.reconcile()?;
+        assert!(agrees, "{report}");
+        assert_eq!(report["totals"][0]["payable"], AMOUNT.to_string());
+        world.audit()?;
+    }
+    Ok(())
+}
+
+#[test]
 fn a_frozen_card_is_examined_and_its_truth_adopted() -> Result<()> {
     let mut office = Office::new()?;
     let copy = office.dir.path().join("copy.db");

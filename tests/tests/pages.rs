@@ -95,6 +95,17 @@ impl Browser {
         Ok(())
     }
 
+    /// A file to keep.
+    fn file(&self, path: &str) -> Result<Vec<u8>> {
+        let session = self.session.as_deref().context("signed in")?;
+        let url = format!("{}{path}", self.base);
+        let response = self.http.get(url).header(COOKIE, session).send()?;
+        ensure!(response.status().as_u16() == 200, "{}", response.status());
+        let kind = response.headers().get(CONTENT_TYPE);
+        ensure!(kind.is_some_and(|kind| kind == "application/vnd.tegata.program+wasm"));
+        Ok(response.bytes()?.to_vec())
+    }
+
     fn sign_in(&mut self, token: &str) -> Result<()> {
         let page = self.post("/sign-in", &[("token", token)])?;
         ensure!(page.status == 303 && page.location.as_deref() == Some("/orders"));
@@ -200,6 +211,80 @@ fn a_sender_orders_confirms_sees_and_cancels_with_plain_forms() -> Result<()> {
     assert_eq!(world.balances()?.sender, SENDER_START);
     assert_eq!(browser.post("/sign-out", &[])?.status, 303);
     assert_eq!(browser.get("/orders")?.location.as_deref(), Some("/"));
+    Ok(())
+}
+
+#[test]
+fn a_sender_pays_with_a_card_by_a_file_from_the_order_page() -> Result<()> {
+    let (_dir, world, server) = world()?;
+    let card = world.dir.join("alice.card").to_string_lossy().into_owned();
+    world.new_card(&card)?;
+    let own = world.issue(&card, &world.alice.id)?;
+    let own = own["number"].as_str().context("a number")?.to_owned();
+    // nothing is on it yet: the form says so, with everything kept
+    let mut browser = Browser::new(&server, "en")?;
+    browser.sign_in(&world.hanako.token)?;
+    let form = browser.get("/orders/new")?;
+    assert!(
+        form.text.contains("<option value=\"card\""),
+        "{}",
+        form.text
+    );
+    let key = hidden(&form, "key")?;
+    let fields = [
+        ("key", key.as_str()),
+        ("card", own.as_str()),
+        ("amount", "1,000"),
+        ("note", ""),
+        ("from", "card"),
+        ("from_card", world.number.as_str()),
+    ];
+    let refused = browser.post("/orders/confirm", &fields)?;
+    assert!(
+        refused.text.contains("insufficient-funds"),
+        "{}",
+        refused.text
+    );
+    assert_eq!(hidden(&refused, "from_card")?, world.number);
+    world.order(&server, "charge", 2_500, None)?;
+    world.trust(&server)?;
+    assert_eq!(world.open(&world.mail(1)?)?.exit, 0);
+
+    let confirm = browser.post("/orders/confirm", &fields)?;
+    assert!(
+        confirm.text.contains("Your own card") && confirm.text.contains("owed to you"),
+        "{}",
+        confirm.text
+    );
+    let placed = browser.post("/orders", &fields)?;
+    let path = placed.location.context("a place to go")?;
+    let shown = browser.get(&path)?;
+    let file = format!("{path}/program");
+    assert!(
+        shown.text.contains("Your card has not paid yet") && shown.text.contains(&file),
+        "{}",
+        shown.text
+    );
+    let program = browser.file(&file)?;
+    let kept = world.dir.join("pay.tegata").to_string_lossy().into_owned();
+    std::fs::write(&kept, program)?;
+    let paid = world.open(&kept)?;
+    assert_eq!(paid.document["outcome"], "debited", "{paid:?}");
+    let shown = browser.get(&path)?;
+    assert!(
+        shown.text.contains("Waiting to be picked up") && !shown.text.contains(&file),
+        "{}",
+        shown.text
+    );
+    assert_eq!(browser.get(&file)?.status, 404);
+    assert_eq!(browser.post(&format!("{path}/cancel"), &[])?.status, 303);
+    assert!(
+        browser
+            .get(&path)?
+            .text
+            .contains("the amount is owed to you")
+    );
+    world.audit()?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! its own; then restart and resume: the money adds up and the person comes to the same end.
 
 mod address;
+mod debit;
 mod many;
 mod office;
 mod plain;

@@ -4,7 +4,8 @@ use super::super::{Common, Output, evidence::Evidence, open, output::table, paya
 use super::open_cases;
 use crate::{app::Office, clock::rfc3339, orders::AMOUNT_MAX};
 use ledger::{
-    AuditReport, Card, CardStatus, CaseKind, FreezeCase, Invitation, Refusal, Status, Timestamp,
+    AuditReport, Card, CardStatus, CaseKind, Flow, FreezeCase, Invitation, Refusal, Status,
+    Timestamp,
 };
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -271,7 +272,12 @@ fn doubt(row: &DoubtRow, card: Option<&Card>, now: Timestamp) -> Option<Item> {
     };
     Some(Item {
         code: format!("{kind}-{id}"),
-        what: "whether the card holds it is not known".to_owned(),
+        what: match escrow.flow {
+            Flow::Credit(_) => "whether the card holds it is not known".to_owned(),
+            Flow::Debit { funds } => {
+                format!("whether the card has paid it, for order {funds}, is not known")
+            }
+        },
         evidence: json!({
             "card": escrow.card.to_string(),
             "amount_minor": escrow.amount.minor(),
