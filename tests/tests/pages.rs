@@ -421,5 +421,10 @@ fn a_claim_code_typed_into_the_page_fetches_the_mailed_bytes() -> Result<()> {
         "{}",
         wrong.text
     );
+    // nothing was to be sent, and the page says which language it is in
+    assert!(!wrong.text.contains("Nothing was sent"), "{}", wrong.text);
+    assert!(wrong.text.contains("Compare it with the mail"));
+    assert!(wrong.text.contains("aria-current=\"true\">English</a>"));
+    assert_eq!(wrong.text.matches("aria-current").count(), 1);
     Ok(())
 }

@@ -102,13 +102,14 @@ struct Trouble {
 impl Trouble {
     fn new(code: ProblemCode, language: Language) -> Self {
         let t = texts::texts(language);
-        let unknown = matches!(code, ProblemCode::Unavailable);
         Self {
             what: texts::problem(code, language),
-            next: if unknown {
-                t.unknown_next
-            } else {
-                t.refused_next
+            next: match code {
+                ProblemCode::Unavailable => t.unknown_next,
+                // what was typed was no order
+                ProblemCode::ClaimUnknown | ProblemCode::AddressCodeWrong => t.code_next,
+                ProblemCode::RateLimited | ProblemCode::AddressTaken => t.nothing_next,
+                _ => t.refused_next,
             },
             code: code.code(),
         }

@@ -109,6 +109,8 @@ texts! {
     fetch: "Fetch the file", "ファイルを受け取る";
     notice: "That did not work", "処理できませんでした";
     unknown_next: "It is not known whether this went through. Send the same form again: it cannot pay twice.", "処理結果が確認できません。同じ画面からもう一度送信してください。二重に支払われることはありません。";
+    code_next: "Compare it with the mail and try again.", "メールの内容をご確認のうえ、もう一度お試しください。";
+    nothing_next: "Nothing was changed.", "何も変更されていません。";
     refused_next: "Nothing was sent. Correct it and try again.", "送金は行われていません。修正してもう一度お試しください。";
 }
 
