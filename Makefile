@@ -1,5 +1,5 @@
 # The chores. `make demo` shows the product, `make test` proves it.
-.PHONY: demo test lint guests simulate bench
+.PHONY: demo test lint guests simulate bench bench-quick
 
 demo:    ## a remittance from order to credited card, through every real layer
 	@.ci/setup build
@@ -27,6 +27,10 @@ simulate: ## histories in which everything goes wrong: SEEDS=n FROM=n, or SEED=n
 	@.ci/setup build
 	@cargo run --locked --release -q -p simulation --bin simulate -- $(if $(SEED),--seed $(SEED),--from $(or $(FROM),0) --seeds $(or $(SEEDS),20000))
 
-bench:   ## measure against the named references, into target/bench.json
+bench:   ## measure against the named references, into target/bench.json; ONLY=name for one part
 	@.ci/setup bench
-	@.ci/bench
+	@ONLY=$(ONLY) .ci/bench
+
+bench-quick: ## the short form, and what got worse by more than a fifth; KEEP=1 keeps its ratios
+	@.ci/setup bench
+	@ONLY=$(ONLY) KEEP=$(KEEP) .ci/bench quick

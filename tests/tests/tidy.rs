@@ -120,6 +120,18 @@ const DIRECTION: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "measure",
+        &[
+            "card-sim",
+            "guest-logic",
+            "issuer",
+            "ledger",
+            "money",
+            "store",
+            "wire",
+        ],
+    ),
+    (
         "tests",
         &[
             "audit-log",
@@ -230,7 +242,7 @@ fn each_third_party_has_one_home() {
         {
             for (library, home) in HOMES {
                 let elsewhere = dependency.name == *library && package.name.as_str() != *home;
-                let demo = ["tests", "simulation"].contains(&package.name.as_str());
+                let demo = ["tests", "simulation", "measure"].contains(&package.name.as_str());
                 assert!(
                     !elsewhere || demo,
                     "{library} belongs to {home}, not to {}",
