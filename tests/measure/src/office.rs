@@ -202,6 +202,7 @@ async fn place(app: Arc<App>, sender: Holder, key: String, card: String) -> Resu
         note: Some("measured".to_owned()),
         expires_in_s: None,
         fund_from: FundFrom::Account,
+        from_card: None,
     };
     let order = NewOrder::check(&app, order).map_err(Refused::into_error)?;
     let key = IdempotencyKey::new(&key).context("a key of letters")?;

@@ -47,7 +47,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use copy::{close, copy};
 
@@ -200,10 +200,7 @@ impl SqliteStore {
                 return Ok(value);
             }
         };
-        let permit = Arc::clone(&readers.permits)
-            .acquire_owned()
-            .await
-            .map_err(|_| fault::gone())?;
+        let permit = readers.permit().await?;
         let done = tokio::task::spawn_blocking(move || {
             let value = readers.run(read);
             drop(permit);
@@ -211,9 +208,32 @@ impl SqliteStore {
         });
         done.await.map_err(|_| fault::gone())?
     }
+
+    /// As [`SqliteStore::read`], for a few rows found by their keys.
+    ///
+    /// Of a file they are read where they are asked for: that takes some ten microseconds, and handing
+    /// it to another thread and back as long again. Readers of a file wait for nobody.
+    async fn look<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        match &self.readers {
+            Reading::Threads(readers) if matches!(readers.origin, Origin::File(_)) => {
+                let _permit = readers.permit().await?;
+                readers.run(read)
+            }
+            Reading::Threads(_) | Reading::Inline(_) => self.read(read).await,
+        }
+    }
 }
 
 impl Readers {
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let permits = Arc::clone(&self.permits);
+        permits.acquire_owned().await.map_err(|_| fault::gone())
+    }
+
     fn run<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
         let idle = self.idle().pop();
         let connection = match idle {

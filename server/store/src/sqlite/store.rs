@@ -54,7 +54,7 @@ impl Store for SqliteStore {
     }
 
     async fn time_floor(&self) -> Result<Timestamp, StoreError> {
-        self.read(rows::time_floor).await
+        self.look(rows::time_floor).await
     }
 
     async fn balance(&self, account: Account) -> Result<Option<Money>, StoreError> {
@@ -67,7 +67,7 @@ impl Store for SqliteStore {
     }
 
     async fn transfer(&self, id: TransferId) -> Result<Option<Transfer>, StoreError> {
-        self.read(move |connection| rows::transfer(connection, id))
+        self.look(move |connection| rows::transfer(connection, id))
             .await
     }
 
@@ -76,7 +76,7 @@ impl Store for SqliteStore {
     }
 
     async fn card_accounts(&self) -> Result<CardAccounts, StoreError> {
-        self.read(pool::setting).await
+        self.look(pool::setting).await
     }
 
     async fn set_card_accounts(&self, to: CardAccounts, now: Timestamp) -> Result<(), AdminError> {
@@ -97,7 +97,7 @@ impl Store for SqliteStore {
     }
 
     async fn incarnation(&self) -> Result<Option<[u8; 16]>, StoreError> {
-        self.read(recovery::incarnation).await
+        self.look(recovery::incarnation).await
     }
 
     async fn begin_incarnation(
@@ -110,22 +110,22 @@ impl Store for SqliteStore {
     }
 
     async fn remittance(&self, id: RemittanceId) -> Result<Option<Remittance>, StoreError> {
-        self.read(move |connection| read::remittance(connection, id))
+        self.look(move |connection| read::remittance(connection, id))
             .await
     }
 
     async fn debit_of(&self, order: RemittanceId) -> Result<Option<Remittance>, StoreError> {
-        self.read(move |connection| debit::of_order(connection, order))
+        self.look(move |connection| debit::of_order(connection, order))
             .await
     }
 
     async fn remittance_by_claim(&self, claim: ClaimRef) -> Result<Option<Remittance>, StoreError> {
-        self.read(move |connection| read::remittance_by_claim(connection, claim))
+        self.look(move |connection| read::remittance_by_claim(connection, claim))
             .await
     }
 
     async fn standing(&self, id: RemittanceId) -> Result<Option<Standing>, StoreError> {
-        self.read(move |connection| read::standing(connection, id))
+        self.look(move |connection| read::standing(connection, id))
             .await
     }
 
@@ -135,7 +135,7 @@ impl Store for SqliteStore {
         before: Option<RemittanceId>,
         limit: u32,
     ) -> Result<OrderPage, StoreError> {
-        self.read(move |connection| read::orders(connection, sender, before, limit))
+        self.look(move |connection| read::orders(connection, sender, before, limit))
             .await
     }
 
@@ -162,12 +162,12 @@ impl Store for SqliteStore {
     }
 
     async fn holder(&self, id: HolderId) -> Result<Option<Holder>, StoreError> {
-        self.read(move |connection| read::holder(connection, id))
+        self.look(move |connection| read::holder(connection, id))
             .await
     }
 
     async fn holder_by_token(&self, token: TokenHash) -> Result<Option<Holder>, StoreError> {
-        self.read(move |connection| read::holder_by_token(connection, token))
+        self.look(move |connection| read::holder_by_token(connection, token))
             .await
     }
 
@@ -203,17 +203,17 @@ impl Store for SqliteStore {
     }
 
     async fn card(&self, id: CardId) -> Result<Option<Card>, StoreError> {
-        self.read(move |connection| rows::card(connection, id))
+        self.look(move |connection| rows::card(connection, id))
             .await
     }
 
     async fn card_by_number(&self, number: NumberRef) -> Result<Option<Card>, StoreError> {
-        self.read(move |connection| read::card_by_number(connection, number))
+        self.look(move |connection| read::card_by_number(connection, number))
             .await
     }
 
     async fn card_by_uid(&self, uid: Uid) -> Result<Option<Card>, StoreError> {
-        self.read(move |connection| read::card_by_uid(connection, uid))
+        self.look(move |connection| read::card_by_uid(connection, uid))
             .await
     }
 
@@ -223,7 +223,7 @@ impl Store for SqliteStore {
     }
 
     async fn in_flight(&self, card: CardId) -> Result<Option<InFlight>, StoreError> {
-        self.read(move |connection| rows::in_flight(connection, card))
+        self.look(move |connection| rows::in_flight(connection, card))
             .await
     }
 
@@ -368,7 +368,7 @@ impl Store for SqliteStore {
     }
 
     async fn card_of_address(&self, email: String) -> Result<Option<Card>, StoreError> {
-        self.read(move |connection| address::card(connection, &email))
+        self.look(move |connection| address::card(connection, &email))
             .await
     }
 
@@ -402,7 +402,7 @@ impl Store for SqliteStore {
     }
 
     async fn invitation(&self, id: RemittanceId) -> Result<Option<Invitation>, StoreError> {
-        self.read(move |connection| invitation::invitation(connection, id))
+        self.look(move |connection| invitation::invitation(connection, id))
             .await
     }
 
@@ -467,7 +467,7 @@ impl Store for SqliteStore {
     }
 
     async fn bank_account(&self, holder: HolderId) -> Result<Option<String>, StoreError> {
-        self.read(move |connection| bank::account(connection, holder))
+        self.look(move |connection| bank::account(connection, holder))
             .await
     }
 
@@ -535,7 +535,7 @@ impl Store for SqliteStore {
     }
 
     async fn mail_waits(&self, id: MailId) -> Result<bool, StoreError> {
-        self.read(move |connection| outbox::waits(connection, id))
+        self.look(move |connection| outbox::waits(connection, id))
             .await
     }
 
