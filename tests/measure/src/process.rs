@@ -84,12 +84,7 @@ impl Server {
 
     /// Processor time so far, in microseconds.
     pub(crate) fn cpu_us(&self) -> Result<u64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let (_, fields) = stat.rsplit_once(')').context("stat")?;
-        // utime and stime are the fields 14 and 15 (proc(5)); the name before `)` is the second
-        let ticks = fields.split_whitespace().skip(11).take(2);
-        let ticks: u64 = ticks.map(|f| f.parse().unwrap_or(0)).sum();
-        Ok(ticks * (1_000_000 / TICKS_PER_S))
+        cpu_us(self.child.id())
     }
 
     /// Resident memory, in KiB.
@@ -106,6 +101,16 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Processor time of a process so far, in microseconds.
+pub(crate) fn cpu_us(process: u32) -> Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let (_, fields) = stat.rsplit_once(')').context("stat")?;
+    // utime and stime are the fields 14 and 15 (proc(5)); the name before `)` is the second
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: u64 = ticks.map(|f| f.parse().unwrap_or(0)).sum();
+    Ok(ticks * (1_000_000 / TICKS_PER_S))
 }
 
 /// Runs a command of the server to its end; how long it took, and what it printed.

@@ -62,6 +62,13 @@ pub(crate) fn multiply(database: &Path, copies: u64) -> Result<()> {
     Ok(())
 }
 
+/// How many remittances there are.
+pub(crate) fn remittances(database: &Path) -> Result<u64> {
+    let db = Connection::open(database)?;
+    let count: i64 = db.query_row("SELECT count(*) FROM remittance", [], |row| row.get(0))?;
+    Ok(u64::try_from(count)?)
+}
+
 fn read(db: &Connection, name: &str) -> Result<Table> {
     let mut select = db.prepare(&format!("SELECT * FROM {name}"))?;
     let columns: Vec<String> = select

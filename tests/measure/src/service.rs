@@ -50,7 +50,6 @@ pub(crate) struct Args {
 struct Place {
     /// Ends the names of its figures; nothing for the empty one.
     suffix: String,
-    size: u64,
     issuer: Issuer,
     server: Server,
     _folder: TempDir,
@@ -122,7 +121,6 @@ fn open(args: &Args, size: u64) -> Result<Place> {
     );
     Ok(Place {
         suffix,
-        size,
         issuer,
         server,
         _folder: folder,
@@ -173,20 +171,20 @@ fn redeem(issuer: &mut Issuer, server: &Server, orders: &[Vec<Vec<u8>>]) -> Resu
 /// Whole redemptions per second, and what one costs the server's processors.
 fn redemptions(place: &mut Place, count: usize, told: bool) -> Result<()> {
     let orders = place.issuer.place(count)?;
+    let own = process::cpu_us(std::process::id())?;
     let cpu = place.server.cpu_us()?;
     let begin = Instant::now();
     let done = redeem(&mut place.issuer, &place.server, &orders)?;
     let spent = begin.elapsed().as_micros();
     let cpu = place.server.cpu_us()? - cpu;
+    let own = process::cpu_us(std::process::id())? - own;
     ensure!(done == u64::try_from(count)?, "{done} of {count} redeemed");
     if told {
         let suffix = &place.suffix;
-        line(
-            &format!("redeem_per_s{suffix}"),
-            per_second(done, spent),
-            "1/s",
-        );
+        let per_s = per_second(done, spent);
+        line(&format!("redeem_per_s{suffix}"), per_s, "1/s");
         line(&format!("redeem_cpu_us{suffix}"), cpu / done, "us");
+        line(&format!("redeem_driver_cpu_us{suffix}"), own / done, "us");
     }
     Ok(())
 }
@@ -300,7 +298,6 @@ fn soak(place: &mut Place, count: usize) -> Result<()> {
 fn offline(binary: &Path, place: Place) -> Result<()> {
     let Place {
         suffix,
-        size,
         issuer,
         server,
         _folder: folder,
@@ -316,9 +313,10 @@ fn offline(binary: &Path, place: Place) -> Result<()> {
     let name = |path: &Path| path.to_string_lossy().into_owned();
     let (data_name, copy) = (name(&data), name(&folder.join("copy")));
     let bytes = fs::metadata(database(&data))?.len();
+    let held = seed::remittances(&database(&data))?;
     line(
         &format!("db_bytes_per_remittance{suffix}"),
-        bytes / size.max(1),
+        bytes / held.max(1),
         "bytes",
     );
     let tell = |what: &str, spent: Duration| {
