@@ -251,6 +251,19 @@ impl World {
         self.serve_as(armed("tegata-server", failpoint)?, address, &[])
     }
 
+    /// Starts a server with further flags that an armed failpoint will kill.
+    ///
+    /// # Errors
+    /// If it does not become ready.
+    pub fn serve_armed_with(
+        &self,
+        address: &str,
+        failpoint: &str,
+        more: &[&str],
+    ) -> Result<Server> {
+        self.serve_as(armed("tegata-server", failpoint)?, address, more)
+    }
+
     fn serve_as(&self, binary: Command, address: &str, more: &[&str]) -> Result<Server> {
         let mail = [
             "--smtp",

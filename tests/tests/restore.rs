@@ -403,3 +403,28 @@ fn a_restore_wants_the_folder_for_itself_and_a_whole_copy() -> Result<()> {
     drill.redeemed(&program)?;
     drill.adds_up(AMOUNT, 0)
 }
+
+#[test]
+fn a_program_that_the_backup_has_forgotten_to_have_replaced_is_honoured() -> Result<()> {
+    let mut drill = Drill::new()?;
+    let (_, other_program) = drill.order(1, 40)?;
+    let (id, first) = drill.order(2, AMOUNT)?;
+    drill.backup()?;
+    for mail in [3, 4] {
+        drill.world.admin(&["order", "revise", &id])?;
+        drill.world.mail(mail)?;
+    }
+    let newest = drill.world.program(4)?;
+    let (_, unknown) = drill.order(5, 5)?;
+    drill.restore()?;
+    assert_eq!(drill.status(&id)?, "recovering");
+
+    // it is the one that the recipient has: its card is read, and credited once
+    let receipt = drill.redeemed(&newest)?;
+    assert_eq!(drill.redeemed(&newest)?, receipt);
+    assert_eq!(drill.redeemed(&first)?, receipt);
+    drill.redeemed(&other_program)?;
+    drill.adds_up(AMOUNT + 40, 0)?;
+    assert_eq!(drill.redeem(&unknown)?, Err("E_NOT_IN_DATABASE"));
+    drill.adds_up(AMOUNT + 40, 0)
+}

@@ -3,12 +3,15 @@
 //! `crashpoint::reach!("store::settle::before-commit")` is nothing at all in what is shipped. Built
 //! with the feature `failpoints`, a process reads `FAILPOINTS` from its environment at the first
 //! place it reaches, in the form that the crate `fail` documents: `NAME=return` kills it there,
-//! `NAME=2*off->return` the third time. Armed is who set the variable, so this crate must never be
-//! in a release with its feature on (docs/adr/0008-failpoints.md).
+//! `NAME=2*off->return` the third time. Armed is who set the variable, so this crate does not
+//! compile without debug assertions with its feature on (docs/adr/0008-failpoints.md).
 //!
 //! The names stand in one table, `tests/tests/crash/main.rs`, with the story that reaches each.
 
 #![no_std]
+
+#[cfg(all(feature = "failpoints", not(debug_assertions)))]
+compile_error!("failpoints are for tests; a release must not have them");
 
 /// Ends the process with SIGKILL here, if a test armed this place.
 ///

@@ -8,6 +8,7 @@ use crate::{
     limit::{ClaimLimit, OrderLimit},
 };
 use anyhow::Context;
+use crashpoint::reach;
 use data_encoding::BASE64URL_NOPAD;
 use ledger::{Holder, Timestamp, TokenHash};
 use program::Template;
@@ -124,7 +125,8 @@ impl Office {
             revoked_at: signer.revoked_at,
         };
         let keys = self.keys.signers.iter().map(noted).collect();
-        self.store.note_keys(keys, self.clock.now()).await
+        let noted = self.store.note_keys(keys, self.clock.now()).await;
+        noted.inspect(|()| reach!("issuer::note-keys::after-commit"))
     }
 
     /// The template that this version makes new programs of, kept in the database too.

@@ -6,13 +6,15 @@ use crate::{
 };
 use anyhow::Context as _;
 use ledger::{
-    Command, CommitOutcome, Decide, Decided, Outcome, RemittanceId, Settlement, Timestamp, Uid,
+    Command, CommitOutcome, Decide, Decided, Outcome, REVISION_MAX, RemittanceId, Settlement,
+    Timestamp, Uid,
 };
 use planted::Bug;
 use redemption::{
     Accepted, BeginRows, Begun, CardAnswered, Context, DecideRows, Decision, Presented, ProgramKey,
     ProofAnswered, ProofRows, Proved, StateAnswered, accept, begin, wire_refusal,
 };
+use std::ops::Range;
 use store::{ApplyError, Standing};
 use wire::{
     descriptor::Purpose,
@@ -57,14 +59,18 @@ async fn instruct(office: &Office, instruction: &Instruction) -> anyhow::Result<
     };
     let revision = standing.as_ref().map_or(0, |s| s.remittance.revision);
     let claim_token = office.keys.claim_token(&instruction.remittance, revision);
-    let earlier: Vec<_> = (0..revision)
-        .map(|earlier| office.keys.claim_token(&instruction.remittance, earlier))
-        .collect();
+    let tokens = |revisions: Range<u32>| -> Vec<[u8; 32]> {
+        let token = |revision| office.keys.claim_token(&instruction.remittance, revision);
+        revisions.map(token).collect()
+    };
+    let earlier = tokens(0..revision);
+    let later = tokens(revision.saturating_add(1)..REVISION_MAX.saturating_add(1));
     let presented = presented(office, standing.as_ref(), instruction.uid).await?;
     let now = office.now_of(standing.as_ref());
     let rows = BeginRows {
         remittance: standing.as_ref().map(|s| (&s.remittance, &s.card)),
         claim_token: &claim_token,
+        later_tokens: &later,
         earlier_tokens: &earlier,
         in_flight: standing.as_ref().and_then(|s| s.in_flight.as_ref()),
         presented,

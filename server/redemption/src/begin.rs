@@ -50,9 +50,13 @@ impl ProgramKey {
 pub struct BeginRows<'a> {
     /// The remittance of that id, and the card that it is bound to.
     pub remittance: Option<(&'a Remittance, &'a Card)>,
-    /// The claim token of that id's newest revision. Derived for unknown ids too, so that the time
-    /// taken does not tell an unknown id from a wrong token.
+    /// The claim token of that id's newest revision. It and the others are derived for unknown ids too,
+    /// so that the time taken does not tell an unknown id from a wrong token.
     pub claim_token: &'a [u8; 32],
+    /// The claim tokens of its later revisions. Nobody but us can derive one, and it leaves us only in a
+    /// mailed program: so whoever shows one has a program that a restored backup has forgotten. It is for
+    /// the same amount and card, and counts as the newest.
+    pub later_tokens: &'a [[u8; 32]],
     /// The claim tokens of its earlier revisions: whoever shows one has a program that was replaced.
     pub earlier_tokens: &'a [[u8; 32]],
     /// That card's operation in flight.
@@ -91,7 +95,12 @@ pub struct Admitted {
 /// status.
 #[must_use]
 pub fn begin(instruction: &Instruction, rows: BeginRows<'_>, now: Timestamp) -> Begun {
-    let token_right: bool = rows.claim_token.ct_eq(&instruction.claim_token).into();
+    let shown = |tokens: &[[u8; 32]]| {
+        let mut tokens = tokens.iter();
+        tokens.any(|token| token.ct_eq(&instruction.claim_token).into())
+    };
+    let newest: bool = rows.claim_token.ct_eq(&instruction.claim_token).into();
+    let token_right = newest || shown(rows.later_tokens);
     let Some((remittance, card)) = rows.remittance else {
         // only we can derive the token of an id: the program is ours, its order is not in this database
         return Begun::Refused(if token_right {
@@ -100,10 +109,7 @@ pub fn begin(instruction: &Instruction, rows: BeginRows<'_>, now: Timestamp) -> 
             Refusal::RemittanceUnknown
         });
     };
-    let earlier = rows
-        .earlier_tokens
-        .iter()
-        .any(|token| token.ct_eq(&instruction.claim_token).into());
+    let earlier = shown(rows.earlier_tokens);
     if !(token_right || earlier || planted::on(Bug::ClaimToken)) {
         return Begun::Refused(Refusal::ClaimTokenWrong);
     }

@@ -8,7 +8,9 @@ mod world;
 use ledger::{CardStatus, InFlight, Proven, ReturnReason, Status};
 use redemption::ProgramKey;
 use wire::exchange::{Refusal, Reply, Request};
-use world::{AMOUNT, EARLIER_TOKEN, LIFE_S, START, UID, World, answered, receipt, refusal, step};
+use world::{
+    AMOUNT, EARLIER_TOKEN, LATER_TOKEN, LIFE_S, START, UID, World, answered, receipt, refusal, step,
+};
 
 /// Alters the answers of a request.
 fn with_answers(request: &Request, change: impl FnOnce(&mut Vec<Vec<u8>>)) -> Request {
@@ -293,6 +295,15 @@ fn other_tokens_ids_and_cards_are_refused() {
     check(&mut world, Refusal::Superseded, &|i| {
         i.claim_token = EARLIER_TOKEN;
     });
+    // ours all the same: a restored backup has forgotten the order, or that its program was replaced
+    check(&mut world, Refusal::NotInDatabase, &|i| {
+        i.remittance[15] ^= 1;
+        i.claim_token = LATER_TOKEN;
+    });
+    check(&mut world, Refusal::WrongCard, &|i| {
+        i.claim_token = LATER_TOKEN;
+        i.uid[6] ^= 1;
+    });
     check(&mut world, Refusal::WrongCard, &|i| i.uid[6] ^= 1);
     check(&mut world, Refusal::CardUnknown, &|i| i.uid[6] = 0xEE);
     for (status, expected) in [
@@ -303,6 +314,17 @@ fn other_tokens_ids_and_cards_are_refused() {
         world.card.status = status;
         check(&mut world, expected, &|_| {});
     }
+}
+
+#[test]
+fn a_program_newer_than_the_database_knows_is_served_like_its_newest() {
+    let mut world = World::new();
+    let id = world.order(AMOUNT);
+    let mut request = world.instruction(id);
+    if let Request::Instruction(instruction) = &mut request {
+        instruction.claim_token = LATER_TOKEN;
+    }
+    step(&world.serve(request));
 }
 
 #[test]

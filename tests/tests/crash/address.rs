@@ -33,6 +33,14 @@ fn mail(world: &World, count: usize) -> Result<(String, String)> {
     Ok((text, id))
 }
 
+/// The text of a mail in a file.
+pub(crate) fn text_of(file: &str) -> Result<String> {
+    let mail = std::fs::read(file)?;
+    let parsed = mail_parser::MessageParser::default().parse(&mail);
+    let parsed = parsed.context("a mail")?;
+    Ok(parsed.body_text(0).context("a text")?.into_owned())
+}
+
 /// The code in a mail's text.
 fn code_of(text: &str) -> Result<String> {
     let code = text.lines().map(str::trim).find(|line| {
@@ -41,7 +49,7 @@ fn code_of(text: &str) -> Result<String> {
     Ok(code.context("no code in the mail")?.to_owned())
 }
 
-fn verify(world: &World, email: &str, text: &str) -> Result<()> {
+pub(crate) fn verify(world: &World, email: &str, text: &str) -> Result<()> {
     let code = code_of(text)?;
     let holder = world.hanako.id.as_str();
     let typed = ["--address", email, "--verify", &code];

@@ -3,6 +3,7 @@
 
 mod address;
 mod debit;
+mod decide;
 mod many;
 mod office;
 mod plain;
@@ -63,6 +64,22 @@ enum Story {
     CodeMail,
     /// The server dies while it makes a remittance of an invitation.
     Bind,
+    /// `officer add` dies.
+    Officer,
+    /// `officer remove` dies.
+    Withdraw,
+    /// `officer window` dies.
+    Window,
+    /// `reconcile close` dies.
+    Close,
+    /// `card lost`, `card payout` or `reconcile resolve` dies.
+    Lost,
+    /// The server dies around the bank's word.
+    Bank,
+    /// The server dies while it seals the audit log.
+    Seal,
+    /// `holder email --set` dies.
+    Asked,
 }
 
 /// The commands to the card of a plain redemption, by their numbers.
@@ -118,6 +135,30 @@ const POINTS: &[(&str, Story)] = &[
     ("store::cancel::after-commit", Story::Cancel),
     ("store::expire::before-commit", Story::Expire),
     ("store::expire::after-commit", Story::Expire),
+    ("store::add-officer::before-commit", Story::Officer),
+    ("store::add-officer::after-commit", Story::Officer),
+    ("store::withdraw-officer::before-commit", Story::Withdraw),
+    ("store::withdraw-officer::after-commit", Story::Withdraw),
+    ("store::settle-window::before-commit", Story::Window),
+    ("store::settle-window::after-commit", Story::Window),
+    ("store::close::before-commit", Story::Close),
+    ("store::close::after-commit", Story::Close),
+    ("store::report-lost::before-commit", Story::Lost),
+    ("store::report-lost::after-commit", Story::Lost),
+    ("store::pay-out::before-commit", Story::Lost),
+    ("store::pay-out::after-commit", Story::Lost),
+    ("store::resolve::before-commit", Story::Lost),
+    ("store::resolve::after-commit", Story::Lost),
+    ("store::ask-bank::before-commit", Story::Bank),
+    ("store::ask-bank::after-commit", Story::Bank),
+    ("store::bank-answered::before-commit", Story::Bank),
+    ("store::bank-answered::after-commit", Story::Bank),
+    ("store::log-append::before-commit", Story::Seal),
+    ("issuer::log-append::after-commit", Story::Seal),
+    ("store::note-keys::before-commit", Story::Rotate(1)),
+    ("issuer::note-keys::after-commit", Story::Rotate(1)),
+    ("store::request-address::before-commit", Story::Asked),
+    ("issuer::request-address::after-commit", Story::Asked),
     ("store::invite::before-commit", Story::Invite),
     ("store::invite::after-commit", Story::Invite),
     ("store::bind::before-commit", Story::Bind),
@@ -172,6 +213,10 @@ enum Told {
     Mail,
     Restore,
     Address,
+    Decision,
+    Bank,
+    Log,
+    Asked,
 }
 
 fn told(point: &str, story: Story) -> Told {
@@ -189,6 +234,12 @@ fn told(point: &str, story: Story) -> Told {
         Story::Revise(_) => Told::Revision,
         Story::Mail(_) | Story::MailFailed => Told::Mail,
         Story::Restore | Story::Receipt(_) => Told::Restore,
+        Story::Officer | Story::Withdraw | Story::Window | Story::Close | Story::Lost => {
+            Told::Decision
+        }
+        Story::Bank => Told::Bank,
+        Story::Seal => Told::Log,
+        Story::Asked => Told::Asked,
         Story::Invite | Story::InvitationMail | Story::CodeMail | Story::Bind => Told::Address,
     }
 }

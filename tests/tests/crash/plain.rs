@@ -63,6 +63,42 @@ fn no_shipped_binary_can_switch_a_planted_bug_on() -> Result<()> {
     Ok(())
 }
 
+/// Compiles one crate alone, as a release does; gives whether that went and what the compiler said.
+fn released(family: &str, feature: Option<&str>) -> Result<(bool, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server");
+    let out = tempfile::tempdir()?;
+    let feature = feature.map(|feature| format!("feature=\"{feature}\""));
+    let output = Command::new("rustc")
+        .args([
+            "--edition",
+            "2024",
+            "--crate-type",
+            "lib",
+            "--emit",
+            "metadata",
+        ])
+        .args(["-C", "opt-level=3", "-C", "debug-assertions=off"])
+        .args(feature.iter().flat_map(|feature| ["--cfg", feature]))
+        .arg("--out-dir")
+        .arg(out.path())
+        .arg(root.join(family).join("src/lib.rs"))
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok((output.status.success(), said))
+}
+
+#[test]
+fn a_release_with_failpoints_or_planted_bugs_does_not_compile() -> Result<()> {
+    for (family, feature) in [("crashpoint", "failpoints"), ("planted", "planted-bugs")] {
+        let (compiled, said) = released(family, Some(feature))?;
+        ensure!(!compiled, "{family} with {feature}");
+        ensure!(said.contains("a release must not have them"), "{said}");
+        let (compiled, said) = released(family, None)?;
+        ensure!(compiled, "{family} as it is shipped: {said}");
+    }
+    Ok(())
+}
+
 #[test]
 fn what_is_shipped_ignores_armed_failpoints_and_takes_four_exchanges_and_at_most_twelve_apdus()
 -> Result<()> {

@@ -3,6 +3,7 @@
 use super::{Common, Output, open, output::table};
 use crate::clock::{id_parts, rfc3339};
 use anyhow::{Context, ensure};
+use crashpoint::reach;
 use ledger::{HolderId, MailId};
 use serde_json::{Value, json};
 use store::{AddressEvent, AddressRequest, PAGE_MAX, canonical_email};
@@ -81,6 +82,7 @@ pub(super) async fn run(args: Email) -> anyhow::Result<()> {
             now,
         };
         store.request_address(asked).await?;
+        reach!("issuer::request-address::after-commit");
         "waits for its code; a running server mails it"
     };
     let text = format!("holder  {holder}\nemail   {email}: {said}");

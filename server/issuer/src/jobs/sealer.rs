@@ -10,6 +10,7 @@ use crate::{
 };
 use anyhow::Context;
 use audit_log::Head;
+use crashpoint::reach;
 use std::{sync::Arc, time::Duration};
 use store::{LogSegment, Logged, Seal, Unsealed};
 use tokio::sync::watch;
@@ -52,6 +53,7 @@ pub async fn seal(office: &Office, owner: [u8; 16]) -> anyhow::Result<u64> {
         if !office.store.log_append(seal).await? {
             return Ok(sealed);
         }
+        reach!("issuer::log-append::after-commit");
         sealed = sealed.saturating_add(u64::try_from(records).unwrap_or(u64::MAX));
     }
 }

@@ -32,6 +32,8 @@ const NUMBER: [u8; 16] = *b"9000000000000001";
 
 /// The claim token of a program that was replaced.
 pub(crate) const EARLIER_TOKEN: [u8; 32] = [0xE1; 32];
+/// Of a later revision than the one that the database knows.
+pub(crate) const LATER_TOKEN: [u8; 32] = [0x1A; 32];
 
 /// What a frozen card left behind.
 pub(crate) type Evidence = Vec<u8>;
@@ -255,6 +257,7 @@ impl World {
         let rows = BeginRows {
             remittance: self.remittances.get(&id).map(|r| (r, &self.card)),
             claim_token: &token,
+            later_tokens: &[LATER_TOKEN],
             earlier_tokens: &[EARLIER_TOKEN],
             in_flight: self.in_flight.as_ref(),
             presented: if instruction.uid[6] == 0xEE {

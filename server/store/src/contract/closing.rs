@@ -466,36 +466,43 @@ pub async fn cases_are_listed_in_pages(store: Arc<dyn Store>) {
     assert!(cases.iter().all(|case| case.closed.is_some()));
 }
 
+impl World {
+    async fn add(&self, officer: Officer, two: Option<Approval>) -> Result<(), AdminError> {
+        self.store.add_officer(officer, two, self.at(0)).await
+    }
+
+    async fn withdraw(&self, name: &str, two: Option<Approval>) -> Result<(), AdminError> {
+        let name = OfficerName::new(name).unwrap();
+        self.store.withdraw_officer(name, two, self.at(0)).await
+    }
+
+    async fn window(&self, seconds: u32, two: Option<Approval>) -> Result<(), AdminError> {
+        self.store.set_settle_window(seconds, two, self.at(0)).await
+    }
+
+    async fn decided(&self) -> Vec<(String, String)> {
+        let decisions = self.store.decisions(0, 10).await.unwrap();
+        decisions.into_iter().map(|d| (d.what, d.subject)).collect()
+    }
+}
+
 /// Whoever sets an issuer up names two; from then on nobody becomes two persons alone.
 pub async fn from_the_third_officer_on_two_have_to_approve(store: Arc<dyn Store>) {
     let world = World::new(store);
-    let add = async |officer: Officer, two: Option<Approval>| {
-        world.store.add_officer(officer, two, world.at(0)).await
-    };
-    let withdraw = async |name: &str, two: Option<Approval>| {
-        let name = OfficerName::new(name).unwrap();
-        world.store.withdraw_officer(name, two, world.at(0)).await
-    };
-    let window = async |seconds, two| {
-        world
-            .store
-            .set_settle_window(seconds, two, world.at(0))
-            .await
-    };
     let needed = Err(AdminError::TwoPersonsNeeded);
     let few = Err(AdminError::TooFewOfficers);
     assert_eq!(
         world.store.settle_window().await,
         Ok(ledger::SETTLE_WINDOW_DEFAULT_S)
     );
-    assert_eq!(window(1, None).await, Ok(()));
-    assert_eq!(add(officer("alice", 0xA1), None).await, Ok(()));
+    assert_eq!(world.window(1, None).await, Ok(()));
+    assert_eq!(world.add(officer("alice", 0xA1), None).await, Ok(()));
     // one alone cannot leave, or there would never be two
-    assert_eq!(withdraw("alice", None).await, few);
-    assert_eq!(add(officer("bob", 0xB0), None).await, Ok(()));
-    assert_eq!(add(officer("eve", 0xEE), None).await, needed);
-    assert_eq!(window(2, None).await, needed);
-    assert_eq!(withdraw("bob", None).await, few);
+    assert_eq!(world.withdraw("alice", None).await, few);
+    assert_eq!(world.add(officer("bob", 0xB0), None).await, Ok(()));
+    assert_eq!(world.add(officer("eve", 0xEE), None).await, needed);
+    assert_eq!(world.window(2, None).await, needed);
+    assert_eq!(world.withdraw("bob", None).await, few);
 
     let two = world.approval().await;
     let alone = Approval {
@@ -503,49 +510,48 @@ pub async fn from_the_third_officer_on_two_have_to_approve(store: Arc<dyn Store>
         ..two.clone()
     };
     let same = Err(AdminError::Refused(Refusal::SamePerson));
-    assert_eq!(add(officer("eve", 0xEE), Some(alone)).await, same);
+    assert_eq!(world.add(officer("eve", 0xEE), Some(alone)).await, same);
     let forged = Approval {
         second: officer("bob", 0xB1),
         ..two.clone()
     };
     let unknown = Err(AdminError::Refused(Refusal::OfficerUnknown));
     assert_eq!(
-        add(officer("eve", 0xEE), Some(forged.clone())).await,
+        world.add(officer("eve", 0xEE), Some(forged.clone())).await,
         unknown
     );
-    assert_eq!(window(2, Some(forged)).await, unknown);
+    assert_eq!(world.window(2, Some(forged)).await, unknown);
     let silent = Approval {
         reason: String::new(),
         ..two.clone()
     };
     let bounds = |what| Err(AdminError::OutOfBounds { what });
-    assert_eq!(window(2, Some(silent)).await, bounds("reason"));
+    assert_eq!(world.window(2, Some(silent)).await, bounds("reason"));
     assert_eq!(world.store.decisions(0, 10).await, Ok(vec![]));
 
-    assert_eq!(add(officer("carol", 0xCA), Some(two.clone())).await, Ok(()));
+    assert_eq!(
+        world.add(officer("carol", 0xCA), Some(two.clone())).await,
+        Ok(())
+    );
     for (seconds, answer) in [
         (ledger::SETTLE_WINDOW_MAX_S, Ok(())),
         (ledger::SETTLE_WINDOW_MAX_S + 1, bounds("settle window")),
     ] {
-        assert_eq!(window(seconds, Some(two.clone())).await, answer);
+        assert_eq!(world.window(seconds, Some(two.clone())).await, answer);
     }
     // an officer may approve that they leave; then their word counts no more
-    assert_eq!(withdraw("bob", None).await, needed);
-    assert_eq!(withdraw("bob", Some(two.clone())).await, Ok(()));
-    assert_eq!(window(3, Some(two)).await, unknown);
-    assert_eq!(withdraw("carol", None).await, few);
+    assert_eq!(world.withdraw("bob", None).await, needed);
+    assert_eq!(world.withdraw("bob", Some(two.clone())).await, Ok(()));
+    assert_eq!(world.window(3, Some(two)).await, unknown);
+    assert_eq!(world.withdraw("carol", None).await, few);
     // that two were there once is enough: it does not begin anew
-    assert_eq!(add(officer("eve", 0xEE), None).await, needed);
-    let decisions = world.store.decisions(0, 10).await.unwrap();
-    let what = |d: &crate::Decision| (d.what.clone(), d.subject.clone());
-    assert_eq!(
-        decisions.iter().map(what).collect::<Vec<_>>(),
-        [
-            ("officer-added", "carol"),
-            ("settle-window", "31622400"),
-            ("officer-withdrawn", "bob")
-        ]
-        .map(|(what, subject)| (what.to_owned(), subject.to_owned()))
-    );
+    assert_eq!(world.add(officer("eve", 0xEE), None).await, needed);
+    let pairs = [
+        ("officer-added", "carol"),
+        ("settle-window", "31622400"),
+        ("officer-withdrawn", "bob"),
+    ];
+    let expected = pairs.map(|(what, subject)| (what.to_owned(), subject.to_owned()));
+    assert_eq!(world.decided().await, expected);
     world.balanced().await;
 }

@@ -2,6 +2,7 @@
 
 use crate::db::Connection;
 use audit_log::Change;
+use crashpoint::reach;
 use ledger::{Card, CardId, CardStatus, HolderId, Language, MailId, Timestamp};
 
 use crate::error::AdminError;
@@ -78,7 +79,9 @@ pub(super) fn request(connection: &Connection, asked: &AddressRequest) -> Result
         holder: asked.holder,
         request: asked.request,
     };
-    Ok(journal::record(connection, now, change)?)
+    journal::record(connection, now, change)?;
+    reach!("store::request-address::before-commit");
+    Ok(())
 }
 
 /// One verification that a code could end.

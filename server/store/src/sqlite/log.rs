@@ -2,6 +2,7 @@
 
 use crate::db::{Connection, Row};
 use audit_log::{Change, Link};
+use crashpoint::reach;
 use ledger::Timestamp;
 
 use crate::error::AdminError;
@@ -128,6 +129,7 @@ pub(super) fn append(connection: &Connection, seal: &Seal) -> Result<bool, Fault
     rows::write(connection, sql, params, "log segment")?;
     let sql = "DELETE FROM journal WHERE seq <= ?1";
     connection.execute(sql, [seal.through])?;
+    reach!("store::log-append::before-commit");
     Ok(true)
 }
 
@@ -163,5 +165,6 @@ pub(super) fn note_keys(
             journal::record(connection, now, Change::KeyRevoked { key, revoked_at })?;
         }
     }
+    reach!("store::note-keys::before-commit");
     Ok(())
 }
