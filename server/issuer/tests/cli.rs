@@ -68,6 +68,22 @@ fn a_backup_that_broke_off_does_not_stop_the_next() {
     done(dir.path(), &["restore", "copy.db"]);
 }
 
+/// A name may stand for something without an end.
+#[test]
+fn a_file_that_is_named_is_read_up_to_its_limit() {
+    let dir = office();
+    let endless = "/dev/zero";
+    for args in [
+        &["order", "receipt", endless, "--data", "d"][..],
+        &["audit", "verify", endless, "--descriptor", endless],
+    ] {
+        let output = server(dir.path(), args);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("longer than"), "{said}");
+    }
+}
+
 #[test]
 fn an_issuer_is_made_once_and_only_under_a_dns_name() {
     let dir = office();

@@ -480,6 +480,33 @@ impl World {
         self.store.set_settle_window(seconds, two, self.at(0)).await
     }
 
+    /// One person twice, a token of somebody else, no reason.
+    async fn refuses_what_two_have_not_approved(&self, two: &Approval) {
+        let alone = Approval {
+            second: two.first.clone(),
+            ..two.clone()
+        };
+        let same = Err(AdminError::Refused(Refusal::SamePerson));
+        assert_eq!(self.add(officer("eve", 0xEE), Some(alone)).await, same);
+        let forged = Approval {
+            second: officer("bob", 0xB1),
+            ..two.clone()
+        };
+        let unknown = Err(AdminError::Refused(Refusal::OfficerUnknown));
+        assert_eq!(
+            self.add(officer("eve", 0xEE), Some(forged.clone())).await,
+            unknown
+        );
+        assert_eq!(self.window(2, Some(forged)).await, unknown);
+        let silent = Approval {
+            reason: String::new(),
+            ..two.clone()
+        };
+        let bounds = |what| Err(AdminError::OutOfBounds { what });
+        assert_eq!(self.window(2, Some(silent)).await, bounds("reason"));
+        assert_eq!(self.store.decisions(0, 10).await, Ok(vec![]));
+    }
+
     async fn decided(&self) -> Vec<(String, String)> {
         let decisions = self.store.decisions(0, 10).await.unwrap();
         decisions.into_iter().map(|d| (d.what, d.subject)).collect()
@@ -505,29 +532,9 @@ pub async fn from_the_third_officer_on_two_have_to_approve(store: Arc<dyn Store>
     assert_eq!(world.withdraw("bob", None).await, few);
 
     let two = world.approval().await;
-    let alone = Approval {
-        second: two.first.clone(),
-        ..two.clone()
-    };
-    let same = Err(AdminError::Refused(Refusal::SamePerson));
-    assert_eq!(world.add(officer("eve", 0xEE), Some(alone)).await, same);
-    let forged = Approval {
-        second: officer("bob", 0xB1),
-        ..two.clone()
-    };
     let unknown = Err(AdminError::Refused(Refusal::OfficerUnknown));
-    assert_eq!(
-        world.add(officer("eve", 0xEE), Some(forged.clone())).await,
-        unknown
-    );
-    assert_eq!(world.window(2, Some(forged)).await, unknown);
-    let silent = Approval {
-        reason: String::new(),
-        ..two.clone()
-    };
     let bounds = |what| Err(AdminError::OutOfBounds { what });
-    assert_eq!(world.window(2, Some(silent)).await, bounds("reason"));
-    assert_eq!(world.store.decisions(0, 10).await, Ok(vec![]));
+    world.refuses_what_two_have_not_approved(&two).await;
 
     assert_eq!(
         world.add(officer("carol", 0xCA), Some(two.clone())).await,
