@@ -55,6 +55,8 @@ fn the_page_has_every_row_with_its_title_and_all_of_them_passed() {
         assert_eq!(cells[..2], [entry.id, entry.title]);
         assert_eq!(cells.last(), Some(&"passed"), "{row}");
     }
+    // What is committed is a whole run: what is to be repeated was repeated.
+    assert!(page.contains(" with `--full` by tegata "));
 }
 
 #[test]

@@ -30,16 +30,16 @@ of commands held against a model of the policy that is written from its page. No
 crate carries them).
 ";
 
-/// Renders the page from the outcomes of all rows.
+/// Renders the page from the outcomes of all rows; `ran` says by whom and on what they were run.
 #[must_use]
-pub fn page(outcomes: &[Outcome]) -> String {
+pub fn page(outcomes: &[Outcome], ran: &str) -> String {
     let mut text = INTRODUCTION.to_owned();
     // Writing to a string cannot fail.
     let inputs: usize = outcomes.iter().map(|outcome| outcome.inputs).sum();
     let lawful: usize = outcomes.iter().map(|outcome| outcome.lawful).sum();
     let _ = writeln!(
         text,
-        "\n{} rows, {inputs} inputs, {lawful} lawful programs.",
+        "\n{} rows, {inputs} inputs, {lawful} lawful programs. {ran}",
         outcomes.len()
     );
     let mut notes = Vec::new();

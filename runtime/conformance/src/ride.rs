@@ -75,7 +75,6 @@ pub(crate) struct Ridden {
     /// What reached card and issuer.
     pub(crate) script: Script,
     took: Duration,
-    peak_kib: Option<u64>,
 }
 
 /// Verifies a program that the test issuer signed.
@@ -114,8 +113,7 @@ pub(crate) fn ride(
     command: &RunnerCommand,
 ) -> Ridden {
     let (ridden, peak_kib) = watched(|| ride_at(bench.options.now, file, script, command));
-    let ridden = Ridden { peak_kib, ..ridden };
-    bench.note(ridden.took, ridden.code == "ok");
+    bench.note(ridden.took, peak_kib, ridden.code == "ok");
     ridden
 }
 
@@ -139,7 +137,6 @@ pub(crate) fn ride_at(
         result: result.unwrap_or_default(),
         script,
         took: begun.elapsed(),
-        peak_kib: None,
     }
 }
 
@@ -259,10 +256,6 @@ impl Ride {
                 "{reached:?} in place of {:?} effects",
                 self.reached
             ));
-        }
-        match ridden.peak_kib.zip(bench.memory_kib_max()) {
-            Some((peak, max)) if peak > max => return Err(format!("{peak} KiB of memory")),
-            _ => {}
         }
         let Some(next) = &self.mended else {
             let lawful = self.code == "ok";

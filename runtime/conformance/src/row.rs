@@ -231,7 +231,8 @@ impl Row {
             (Ran::default(), wrong)
         });
         let seen = bench.seen();
-        let status = verdict(&ran, seen, bench.options.time_max, wrong);
+        let bounds = (bench.options.time_max, bench.memory_kib_max());
+        let status = verdict(&ran, seen, bounds, wrong);
         Outcome {
             id: self.id,
             title: self.title,
@@ -279,10 +280,20 @@ impl Row {
     }
 }
 
-/// What a row comes to, after each of its inputs was judged: `wrong` is what those found.
+/// What a row comes to, after each of its inputs was judged: `wrong` is what those found. `bounds`: time, and
+/// memory in KiB as far as the system tells.
 ///
 /// A row in which no lawful program runs fails unless it says why, and so does one that tries nothing.
-fn verdict(ran: &Ran, seen: Seen, time_max: Duration, mut wrong: Vec<String>) -> Status {
+fn verdict(
+    ran: &Ran,
+    seen: Seen,
+    (time_max, memory_kib_max): (Duration, Option<u64>),
+    mut wrong: Vec<String>,
+) -> Status {
+    match seen.peak_kib.zip(memory_kib_max) {
+        Some((peak, max)) if peak > max => wrong.push(format!("{peak} KiB of memory")),
+        _ => {}
+    }
     if seen.slowest > time_max {
         wrong.push(format!("took {} ms", seen.slowest.as_millis()));
     }
@@ -314,7 +325,12 @@ mod tests {
 
     #[track_caller]
     fn check(ran: Ran, lawful: usize, slowest: Duration, expected: Result<Status, &str>) {
-        let status = verdict(&ran, Seen { slowest, lawful }, MAX, Vec::new());
+        let seen = Seen {
+            slowest,
+            lawful,
+            peak_kib: None,
+        };
+        let status = verdict(&ran, seen, (MAX, None), Vec::new());
         let expected = expected.unwrap_or_else(|why| Status::Failed(vec![why.to_owned()]));
         assert_eq!(status, expected);
     }
@@ -336,6 +352,19 @@ mod tests {
     }
 
     #[test]
+    fn a_row_holds_as_much_memory_as_it_may_and_not_one_kib_more() {
+        for (peak, passed) in [(500, true), (501, false)] {
+            let seen = Seen {
+                peak_kib: Some(peak),
+                lawful: 1,
+                ..Seen::default()
+            };
+            let status = verdict(&Ran::inputs(1), seen, (MAX, Some(500)), Vec::new());
+            assert_eq!(status == Status::Passed, passed);
+        }
+    }
+
+    #[test]
     fn what_cannot_be_tried_here_is_not_passed() {
         let none = Duration::ZERO;
         check(Ran::not_here("no /proc"), 0, none, Ok(Status::NotHere));
@@ -343,7 +372,8 @@ mod tests {
         check(some, 2, none, Ok(Status::Passed));
         let wrong = vec!["x".to_owned()];
         let seen = Seen::default();
-        let status = verdict(&Ran::not_here("no /proc"), seen, MAX, wrong.clone());
+        let ran = Ran::not_here("no /proc");
+        let status = verdict(&ran, seen, (MAX, None), wrong.clone());
         assert_eq!(status, Status::Failed(wrong));
     }
 }

@@ -2,6 +2,7 @@
 
 use conformance::{Options, Outcome, Status};
 use serde_json::{Value, json};
+use terminal::consent;
 use terminal::failure::Failure;
 use terminal::lang::Lang;
 use terminal::report::Report;
@@ -25,12 +26,34 @@ pub(crate) fn run(options: &Options, form: Form, lang: Lang, person: &mut dyn Pe
     ));
     let outcomes = conformance::run(options, |outcome| person.tell(&line(outcome)));
     match outcomes {
-        Ok(outcomes) => finished(report, &outcomes, form, lang),
+        Ok(outcomes) => finished(report, &outcomes, form, &ran(options), lang),
         Err(reason) => report.failed(Failure::with("E_CONFORMANCE", reason)),
     }
 }
 
-fn finished(mut report: Report, outcomes: &[Outcome], form: Form, lang: Lang) -> Report {
+/// By which terminal and on what the cases were run.
+fn ran(options: &Options) -> String {
+    let build = if cfg!(debug_assertions) {
+        "development build"
+    } else {
+        "release build"
+    };
+    let times = if options.full {
+        "with `--full`"
+    } else {
+        "without `--full`"
+    };
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    format!(
+        "Run {} {times} by tegata {} ({build}) on {} {} with {processors} processors.",
+        consent::utc(options.now),
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::OS,
+        std::env::consts::ARCH,
+    )
+}
+
+fn finished(mut report: Report, outcomes: &[Outcome], form: Form, ran: &str, lang: Lang) -> Report {
     let count = |word| {
         let rows = outcomes.iter();
         rows.filter(|outcome| outcome.status.word() == word).count()
@@ -47,7 +70,7 @@ fn finished(mut report: Report, outcomes: &[Outcome], form: Form, lang: Lang) ->
     report.fact("failed", failed);
     report.fact("not_here", not_here);
     report.lines = match form {
-        Form::Page => conformance::page(outcomes)
+        Form::Page => conformance::page(outcomes, ran)
             .lines()
             .map(str::to_owned)
             .collect(),

@@ -122,8 +122,8 @@ pub(super) fn new_roots(bench: &Bench) -> Result<usize, String> {
         if opened.code != "ok" || opened.exchanges != usize::from(!followed) {
             return Err(format!("{name}, mended: {}", opened.code));
         }
-        bench.note(opened.took(), true);
     }
+    bench.note_all(own.seen());
     Ok(steps.len())
 }
 
