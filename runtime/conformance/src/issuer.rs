@@ -69,6 +69,11 @@ pub(crate) const SMALL_ORDER: [u8; 32] = {
 
 /// The list of keys, signed now by this root.
 pub(crate) fn descriptor(now: u64, root: &SigningKey) -> Vec<u8> {
+    descriptor_of(NAME, now, root)
+}
+
+/// The same list under another name.
+pub(crate) fn descriptor_of(name: &str, now: u64, root: &SigningKey) -> Vec<u8> {
     let listed = [
         Key::Program,
         Key::Receipt,
@@ -83,7 +88,7 @@ pub(crate) fn descriptor(now: u64, root: &SigningKey) -> Vec<u8> {
         ..Key::Program.entry(now)
     });
     let descriptor = Descriptor {
-        issuer: NAME.to_owned(),
+        issuer: name.to_owned(),
         root: root.verifying_key().to_bytes(),
         issued_at: now,
         keys,

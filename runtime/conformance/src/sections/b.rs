@@ -149,7 +149,7 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         id: "B17",
-        title: "order expired, not yet valid; clock set back",
+        title: "order expired, not yet valid; clock set back; another issuer with another clock",
         check: Check::Script(|bench| times(bench).map(Ran::inputs)),
     },
     Row {

@@ -4,7 +4,9 @@ use ed25519_dalek::SigningKey;
 
 use crate::bench::{Bench, Input};
 use crate::guest::Guest;
-use crate::issuer::{Key, NAME, descriptor, link, nothing_withdrawn, signed};
+use crate::issuer::{
+    Issuer, Key, NAME, descriptor, descriptor_of, link, nothing_withdrawn, signed,
+};
 
 const DAY: u64 = 86_400;
 
@@ -57,7 +59,33 @@ pub(super) fn times(bench: &Bench) -> Result<usize, String> {
     if !told.document["latest_signed_time"].is_string() {
         return Err("the latest signed time is not shown".to_owned());
     }
-    Ok(4)
+    another_issuers_time(bench)?;
+    Ok(5)
+}
+
+/// What another trusted issuer says of the time, and of keys, is its own matter: the order that is over
+/// by its clock still runs.
+fn another_issuers_time(bench: &Bench) -> Result<(), String> {
+    const OTHER: &str = "other.example";
+    let now = bench.options.now;
+    let liar = Issuer::start(now).map_err(|error| error.to_string())?;
+    let root = SigningKey::from_bytes(&[0x77; 32]);
+    liar.serves_keys(descriptor_of(OTHER, now + DAY - 60, &root));
+    let origin = liar.origin();
+    let trusted = bench.start(&["trust", "add", "--dev", &origin, "--yes"], None)?;
+    let maker = bench.maker();
+    let draft = maker.draft().with(|order| {
+        order.created = now - 3 * DAY;
+        order.expires = now - 3_600;
+    });
+    let opened = bench.open(&Input::file(draft.file(&maker, &Guest::lawful())));
+    let removed = bench.start(&["trust", "remove", OTHER], None)?;
+    let codes = [&trusted, &opened?, &removed].map(|opened| opened.code.clone());
+    if codes == ["ok", "ok", "ok"] {
+        Ok(())
+    } else {
+        Err(format!("beside an issuer with another time: {codes:?}"))
+    }
 }
 
 /// Links, the root of the list of keys, and whether it is followed; one after the other.
