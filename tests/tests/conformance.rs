@@ -55,6 +55,9 @@ fn the_page_has_every_row_with_its_title_and_all_of_them_passed() {
         assert_eq!(cells[..2], [entry.id, entry.title]);
         assert_eq!(cells.last(), Some(&"passed"), "{row}");
     }
+    let introduction = conformance::page(&[], "");
+    let introduction = introduction.split("\n0 rows").next().unwrap();
+    assert!(page.starts_with(introduction));
     // What is committed is a whole run: what is to be repeated was repeated.
     assert!(page.contains(" with `--full` by tegata "));
 }
