@@ -94,7 +94,8 @@ impl Desk {
                 issuer: ISSUER.to_owned(),
                 currency: Currency::Jpy,
                 incarnation: Incarnation([1; 16]),
-                settle_window_s: issuer::config::SETTLE_WINDOW_DEFAULT_S,
+                invite: issuer::config::InvitePolicy::Refuse,
+                database: None,
             },
             Keys::load(&dir.path().join("keys")).expect("keys"),
             Arc::new(SqliteStore::in_memory(Arc::new(Open)).expect("memory")),
@@ -106,6 +107,7 @@ impl Desk {
             behind_proxy: false,
             mail_from: format!("no-reply@{ISSUER}"),
             bank: true,
+            require_standby: false,
         };
         let app = runtime
             .block_on(App::new(office, settings))

@@ -88,7 +88,6 @@ fn of_admin(error: &AdminError) -> &'static str {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one table")]
 const fn of_refusal(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::OutOfBounds => BOUNDS,

@@ -41,7 +41,7 @@ pub struct Args {
     /// `issuer.json`
     #[arg(long, value_enum, default_value_t = InvitePolicy::Refuse)]
     invite: InvitePolicy,
-    /// Where the ledger is: sqlite:FILE or postgres://USER:PASSWORD@HOST/NAME, an empty database of
+    /// Where the ledger is: `sqlite:FILE` or `postgres://USER:PASSWORD@HOST/NAME`, an empty database of
     /// PostgreSQL 15 or newer; kept in `issuer.json` [default: sqlite:DATA/tegata.db]
     #[arg(
         long,
