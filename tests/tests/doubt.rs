@@ -48,6 +48,22 @@ impl Office {
         Ok((text(&view, "id")?, self.world.program(number)?))
     }
 
+    /// Hanako orders from her card to a new card of Bob's; gives the order and its debit's program, which
+    /// is the mail of this number.
+    fn pays_by_card(&self, number: usize) -> Result<(String, Vec<u8>)> {
+        let world = &self.world;
+        let bob = world.holder("Bob", "bob@demo.tegata.example", "en")?;
+        let file = self.dir.path().join("bob.tegata-card");
+        let file = file.to_string_lossy();
+        world.new_card(&file)?;
+        let to = text(&world.issue(&file, &bob.id)?, "number")?;
+        let body = json!({ "recipient_card": to, "amount_minor": 1_000, "currency": "JPY",
+            "fund_from": "card", "from_card": world.number });
+        let (server, token) = (self.server()?, &world.hanako.token);
+        let placed = world.post(server, token, "/v1/orders", "pay", &body.to_string())?;
+        Ok((text(&placed.body, "id")?, world.program(number)?))
+    }
+
     fn redeem(&self, program: &[u8], card: &str) -> Result<Result<Vec<u8>, &'static str>> {
         let mut recipient = Recipient::new(program, &self.server()?.base, card)?;
         match recipient.run() {
@@ -397,17 +413,7 @@ fn a_debit_in_doubt_on_a_lost_card_is_closed_and_its_card_paid_out_with_it() -> 
     let world = &office.world;
     let (_, charge) = office.order(1)?;
     ensure!(office.redeem(&charge, &world.card)?.is_ok(), "charged");
-    let bob = world.holder("Bob", "bob@demo.tegata.example", "en")?;
-    let file = office.dir.path().join("bob.tegata-card");
-    let file = file.to_string_lossy();
-    world.new_card(&file)?;
-    let number = text(&world.issue(&file, &bob.id)?, "number")?;
-    let body = json!({ "recipient_card": number, "amount_minor": 1_000, "currency": "JPY",
-        "fund_from": "card", "from_card": world.number });
-    let (server, token) = (office.server()?, &world.hanako.token);
-    let placed = world.post(server, token, "/v1/orders", "pay", &body.to_string())?;
-    let order = text(&placed.body, "id")?;
-    let program = world.program(2)?;
+    let (server, (order, program)) = (office.server()?, office.pays_by_card(2)?);
     let hook = |n| {
         if n >= 4 {
             Fate::LoseRequest
@@ -520,6 +526,41 @@ fn a_frozen_card_is_examined_and_its_truth_adopted() -> Result<()> {
         }
     }
     assert_eq!(office.world.balances()?.card_account, 3 * AMOUNT);
+    office.world.audit()?;
+    Ok(())
+}
+
+#[test]
+fn a_debit_in_the_log_of_a_frozen_card_is_found_when_its_truth_is_adopted() -> Result<()> {
+    let mut office = Office::new()?;
+    let copy = office.dir.path().join("copy.db");
+    let copy = copy.to_string_lossy().into_owned();
+    let card = office.world.card.clone();
+    let (_, charge) = office.order(1)?;
+    ensure!(office.redeem(&charge, &card)?.is_ok(), "charged");
+    let (order, debit) = office.pays_by_card(2)?;
+    office.world.admin(&["backup", &copy])?;
+    ensure!(office.redeem(&debit, &card)?.is_ok(), "paid");
+    office.world.mail(3)?;
+    let (_, forgotten) = office.order(4)?;
+    ensure!(office.redeem(&forgotten, &card)?.is_ok(), "credited");
+    let base = office.server()?.base.clone();
+    drop(office.server.take());
+    office.world.admin(&["restore", &copy])?;
+    office.server = Some(office.world.serve_on(base.trim_start_matches("http://"))?);
+    assert_eq!(office.redeem(&debit, &card)?, Err("E_CARD_FROZEN"));
+    let (_, report) = office.reconcile()?;
+    let reader = format!("emulated:{card}");
+    let done = office.follow(&report["queue"][0], &[("pcsc", &reader)])?;
+    // paid, and the order knows it; only what nobody remembers is adjusted
+    assert_eq!(done["adjusted_minor"], AMOUNT);
+    let shown = office.world.admin(&["order", "show", &order])?;
+    assert_eq!(shown["order"]["status"], "recovering");
+    let balances = office.world.balances()?;
+    assert_eq!(
+        (balances.on_card, balances.card_account),
+        (2 * AMOUNT - 1_000, 2 * AMOUNT - 1_000)
+    );
     office.world.audit()?;
     Ok(())
 }
