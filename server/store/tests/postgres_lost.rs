@@ -1,5 +1,7 @@
 //! A connection that is lost while PostgreSQL commits: nothing is lost, nothing is done twice.
 
+#![expect(clippy::unwrap_used, reason = "a test that meets an error is over")]
+
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};

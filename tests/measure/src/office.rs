@@ -78,6 +78,7 @@ impl Issuer {
             behind_proxy: false,
             mail_from: "no-reply@bench.tegata.example".to_owned(),
             bank: false,
+            require_standby: false,
         };
         let app = Arc::new(runtime.block_on(App::new(office, settings))?);
         let mut issuer = Self {
