@@ -337,12 +337,11 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Invitation>, StoreError>;
 
-    /// Those that wait since a restore, of all senders, in order of id, after `after`. `limit`: cut to
+    /// Those that wait since a restore, of all senders, in order of id, after `after`; at most
     /// [`PAGE_MAX`].
     async fn recovering_invitations(
         &self,
         after: Option<RemittanceId>,
-        limit: u32,
     ) -> Result<Vec<Invitation>, StoreError>;
 
     /// Invitations that [`Command::BindInvitation`] would accept at `now`, in order of id, after
@@ -390,6 +389,14 @@ pub trait Store: Send + Sync {
         now: Timestamp,
         until: Timestamp,
         limit: u32,
+    ) -> Result<Vec<BankTask>, StoreError>;
+
+    /// Questions that the bank has not answered though it was asked at least `attempts` times, in order
+    /// of remittance, after `after`; at most [`PAGE_MAX`].
+    async fn bank_unanswered(
+        &self,
+        attempts: u32,
+        after: Option<RemittanceId>,
     ) -> Result<Vec<BankTask>, StoreError>;
 
     // --- templates ---

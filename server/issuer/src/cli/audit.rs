@@ -35,7 +35,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         (None, None) => anyhow::bail!("--data names the issuer's folder"),
     };
     let office = open(&common)?;
-    let report = office.store.audit().await?;
+    let mut report = office.store.audit().await?;
+    report
+        .failures
+        .extend(super::heads::findings(&office).await?);
     if args.freeze {
         freeze(&office, &report).await?;
     }

@@ -12,6 +12,7 @@ pub mod backup;
 pub mod card;
 mod evidence;
 pub mod front;
+mod heads;
 pub mod holder;
 pub mod init;
 pub mod keys;

@@ -92,6 +92,35 @@ impl World {
     }
 }
 
+/// Named from the given number of questions on, and no longer once it has answered.
+pub async fn a_silent_bank_is_named_after_so_many_questions(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    let of = world.banked().await;
+    let id = world.ordered(&of, 1_000).await;
+    let named = async |attempts| {
+        let found = world.store.bank_unanswered(attempts, None).await;
+        let tasks = found.unwrap().into_iter();
+        tasks
+            .map(|task| (task.remittance, task.attempts))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(world.bank_tasks(1).await.len(), 1);
+    let asked = world.apply(Command::AskBank {
+        remittance: id,
+        now: world.at(1),
+    });
+    assert!(asked.await.is_ok());
+    assert_eq!(named(2).await, []);
+    assert_eq!(world.bank_tasks(100).await.len(), 1);
+    assert_eq!(named(2).await, [(id, 2)]);
+    assert_eq!(named(3).await, []);
+    let after = world.store.bank_unanswered(2, Some(id)).await;
+    assert_eq!(after.unwrap().len(), 0);
+    let answered = world.bank_says(id, BankAnswer::Confirmed, 101).await;
+    assert!(answered.is_ok());
+    assert_eq!(named(0).await, []);
+}
+
 fn refused() -> BankAnswer {
     BankAnswer::Refused {
         reason: "no cover".to_owned(),

@@ -366,7 +366,7 @@ pub async fn a_restored_invitation_waits_for_its_card_or_two_persons(store: Arc<
     assert_eq!(world.answered(9_003).await, []);
     let refused = world.bind(lost, of.card, 9_003).await;
     assert_eq!(refused, Err(Refusal::Recovering));
-    let waiting = world.store.recovering_invitations(None, 10).await.unwrap();
+    let waiting = world.store.recovering_invitations(None).await.unwrap();
     assert_eq!(waiting.iter().map(|i| i.id).collect::<Vec<_>>(), [lost]);
     let approval = world.approval().await;
     for _ in 0..2 {

@@ -141,6 +141,7 @@ macro_rules! contract_tests {
             an_open_bank_order_is_returned_to_the_bank
             a_bank_order_that_was_never_asked_for_ends_at_once
             what_the_bank_is_not_asked_for_is_refused
+            a_silent_bank_is_named_after_so_many_questions
             a_card_pays_for_an_order_once_its_debit_is_proven
             an_order_of_a_card_is_refused_in_order_of_precedence
             a_debit_beyond_its_limits_is_refused

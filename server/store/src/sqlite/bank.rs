@@ -11,6 +11,7 @@ use crate::error::AdminError;
 use crate::sqlite::apply::advance;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::{journal, rows};
+use crate::traits::PAGE_MAX;
 
 type Answer = Result<Outcome, Refusal>;
 
@@ -201,6 +202,33 @@ pub(super) fn lease(
         });
     }
     Ok(tasks)
+}
+
+/// See [`crate::Store::bank_unanswered`].
+pub(super) fn unanswered(
+    connection: &Connection,
+    attempts: u32,
+    after: Option<RemittanceId>,
+) -> Result<Vec<BankTask>, Fault> {
+    let sql = "SELECT remittance, account, attempts FROM bank_debit WHERE due IS NOT NULL \
+               AND attempts >= ?1 AND remittance > ?2 ORDER BY remittance LIMIT ?3";
+    let after = after.map_or([0; 16], RemittanceId::to_bytes);
+    let found = rows::all(connection, sql, (attempts, after, PAGE_MAX), |row| {
+        let remittance = rows::id(row, 0, RemittanceId::from_bytes)?;
+        Ok((remittance, row.get::<String>(1)?, row.get::<u32>(2)?))
+    })?;
+    let task = |(remittance, account, attempts)| {
+        let escrow = rows::escrow(connection, remittance)?.ok_or(Fault::Corrupt("remittance"))?;
+        Ok(BankTask {
+            remittance,
+            account,
+            amount: escrow.amount,
+            status: escrow.status,
+            expires: escrow.expires,
+            attempts,
+        })
+    };
+    found.into_iter().map(task).collect()
 }
 
 /// A holder's account at the bank.

@@ -12,7 +12,7 @@ use crate::record::AnsweredPage;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::order::{self, recorded, remember};
 use crate::sqlite::{address, journal, read, rows};
-use crate::traits::PAGE_MAX;
+use crate::traits::{LEASES_MAX, PAGE_MAX};
 
 type Answer = Result<Outcome, Refusal>;
 
@@ -85,19 +85,13 @@ pub(super) fn of_sender(
 pub(super) fn recovering(
     connection: &Connection,
     after: Option<RemittanceId>,
-    limit: u32,
 ) -> Result<Vec<Invitation>, Fault> {
     let sql = concat!(
         invitation_select!(),
         " WHERE status = 'recovering' AND id > ?1 ORDER BY id LIMIT ?2"
     );
     let after = after.map_or([0; 16], RemittanceId::to_bytes);
-    rows::all(
-        connection,
-        sql,
-        (after, limit.min(PAGE_MAX)),
-        read_invitation,
-    )
+    rows::all(connection, sql, (after, PAGE_MAX), read_invitation)
 }
 
 /// See [`crate::Store::answered_invitations`].
@@ -430,16 +424,21 @@ pub(super) fn lease(
         invitation_select!(),
         " WHERE mail_due <= ?1 ORDER BY mail_due, id LIMIT ?2"
     );
-    let found = rows::all(connection, sql, (now.micros(), limit), |row| {
-        let mail = read_invitation(row).and_then(|invitation| {
-            Ok(InvitationMail {
-                invitation,
-                message_id: row.get(13)?,
-                attempts: row.get::<u32>(14)?.saturating_add(1),
-            })
-        });
-        Ok((row.get::<Vec<u8>>(0)?, mail))
-    })?;
+    let found = rows::all(
+        connection,
+        sql,
+        (now.micros(), limit.min(LEASES_MAX)),
+        |row| {
+            let mail = read_invitation(row).and_then(|invitation| {
+                Ok(InvitationMail {
+                    invitation,
+                    message_id: row.get(13)?,
+                    attempts: row.get::<u32>(14)?.saturating_add(1),
+                })
+            });
+            Ok((row.get::<Vec<u8>>(0)?, mail))
+        },
+    )?;
     let sql =
         "UPDATE invitation SET mail_due = ?2, mail_attempts = mail_attempts + 1 WHERE id = ?1";
     let mut due = Vec::with_capacity(found.len());

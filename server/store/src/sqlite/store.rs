@@ -419,9 +419,8 @@ impl Store for SqliteStore {
     async fn recovering_invitations(
         &self,
         after: Option<RemittanceId>,
-        limit: u32,
     ) -> Result<Vec<Invitation>, StoreError> {
-        self.read(move |connection| invitation::recovering(connection, after, limit))
+        self.read(move |connection| invitation::recovering(connection, after))
             .await
     }
 
@@ -441,7 +440,6 @@ impl Store for SqliteStore {
         until: Timestamp,
         limit: u32,
     ) -> Result<Vec<InvitationMail>, StoreError> {
-        let limit = limit.min(LEASES_MAX);
         self.write(move |connection| invitation::lease(connection, now, until, limit))
             .await
     }
@@ -479,6 +477,15 @@ impl Store for SqliteStore {
     ) -> Result<Vec<BankTask>, StoreError> {
         let limit = limit.min(LEASES_MAX);
         self.write(move |connection| bank::lease(connection, now, until, limit))
+            .await
+    }
+
+    async fn bank_unanswered(
+        &self,
+        attempts: u32,
+        after: Option<RemittanceId>,
+    ) -> Result<Vec<BankTask>, StoreError> {
+        self.read(move |connection| bank::unanswered(connection, attempts, after))
             .await
     }
 

@@ -58,6 +58,7 @@ pub(super) async fn run(common: &Common) -> anyhow::Result<ExitCode> {
     queue.extend(doubts.iter().filter_map(|row| doubt(row, of(row), now)));
     let held_for = invitations(&office).await?;
     queue.extend(held_for.iter().map(invitation));
+    queue.extend(bank(&office).await?);
     let todo = todo(&office, &cards, now).await?;
     let held: Vec<Value> = doubts.iter().filter_map(held).collect();
 
@@ -306,12 +307,43 @@ fn doubt_next(row: &DoubtRow, card: Option<CardStatus>) -> String {
     }
 }
 
+/// From this many questions on the bank's silence is named: with the waits between them, more than ten
+/// minutes, which no payment takes.
+const ATTEMPTS_NAMED: u32 = 8;
+
+/// What the bank was asked again and again. It is asked on, at most six times a day, and nothing is paid,
+/// sent or refunded on its silence.
+async fn bank(office: &Office) -> anyhow::Result<Vec<Item>> {
+    let (mut items, mut after) = (Vec::new(), None);
+    loop {
+        let page = office.store.bank_unanswered(ATTEMPTS_NAMED, after).await?;
+        let Some(last) = page.last() else {
+            return Ok(items);
+        };
+        after = Some(last.remittance);
+        items.extend(page.iter().map(|task| Item {
+            code: format!("bank-{}", task.remittance),
+            what: "the bank does not say what became of its part".to_owned(),
+            evidence: json!({
+                "status": task.status.code(),
+                "amount_minor": task.amount.minor(),
+                "asked": task.attempts,
+                "expires_at": rfc3339(task.expires),
+            }),
+            next: format!(
+                "have the bank look for reference {}, and answer; the server asks it on",
+                task.remittance
+            ),
+        }));
+    }
+}
+
 /// What a restore has left without a card that could be asked.
 async fn invitations(office: &Office) -> anyhow::Result<Vec<Invitation>> {
     let mut rows: Vec<Invitation> = Vec::new();
     loop {
         let after = rows.last().map(|row| row.id);
-        let page = office.store.recovering_invitations(after, PAGE_MAX).await?;
+        let page = office.store.recovering_invitations(after).await?;
         if page.is_empty() {
             return Ok(rows);
         }
