@@ -9,21 +9,22 @@
     reason = "a benchmark reads the clock, prints its result and stops at the first error"
 )]
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ledger::{AccountRef, Command, HolderId, Language, Outcome, Timestamp, TransferId};
 use money::{Amount, Currency};
-use store::{NewHolder, SqliteStore, Store};
+use store::{Database, NewHolder, SqliteStore, Store};
 
 const ACCOUNTS: u64 = 100_000;
 /// Callers in a closed loop, transfers in each of their calls, and the name of the figure.
-const CALLERS: [(u64, u64, &str); 3] = [
+const SQLITE: [(u64, u64, &str); 3] = [
     (32, 1, "ledger_sqlite_per_s"),
     (1_024, 1, "ledger_peak_per_s"),
     (8, 125, "ledger_batch_per_s"),
 ];
+/// The same on PostgreSQL, where the second argument names a database of it.
+const POSTGRES: [(u64, u64, &str); 1] = [(32, 1, "ledger_pg_per_s")];
 const WARM_UP: Duration = Duration::from_secs(1);
 /// How long each figure is measured, unless the first argument says so.
 const MEASURE_S: u64 = 6;
@@ -52,8 +53,8 @@ impl Choice {
     }
 }
 
-async fn fill(path: &Path) -> Arc<SqliteStore> {
-    let store = Arc::new(SqliteStore::open(path).unwrap());
+async fn fill(database: &Database) -> Arc<SqliteStore> {
+    let store = Arc::new(database.open().unwrap());
     let mut tasks = Vec::new();
     for number in 0..ACCOUNTS {
         let store = Arc::clone(&store);
@@ -149,8 +150,15 @@ fn main() {
         .build()
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let store = runtime.block_on(fill(&folder.path().join("ledger.db")));
-    for (round, (callers, each, name)) in (1_u64..).zip(CALLERS) {
+    let (database, figures) = match std::env::args().nth(2) {
+        Some(url) => (url.parse().unwrap(), &POSTGRES[..]),
+        None => {
+            let file = folder.path().join("ledger.db");
+            (Database::Sqlite(file), &SQLITE[..])
+        }
+    };
+    let store = runtime.block_on(fill(&database));
+    for (round, &(callers, each, name)) in (1_u64..).zip(figures) {
         let load = (callers, each);
         runtime.block_on(measure(&store, load, 2 * round - 1, WARM_UP.min(spend)));
         let commits = store.commits();

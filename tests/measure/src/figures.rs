@@ -58,7 +58,12 @@ pub(crate) const BUDGETS: [(&str, Budget); 19] = [
 ];
 
 /// Ratios, taken round by round: name, numerator, denominator.
-const RATIOS: [(&str, &str, &str); 12] = [
+const RATIOS: [(&str, &str, &str); 13] = [
+    (
+        "ledger_pg_vs_pgbench",
+        "ledger_pg_per_s",
+        "pgbench_beside_pg_per_s",
+    ),
     (
         "ledger_sqlite_vs_pgbench",
         "ledger_sqlite_per_s",
