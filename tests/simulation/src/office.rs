@@ -121,7 +121,14 @@ impl World<'_> {
     }
 
     fn lose(&mut self) {
-        let card = self.dice.roll(self.cards.len());
+        // Losing an empty card is no loss.
+        let full = (0..self.cards.len()).filter(|card| self.cards[*card].seen.1 > 0);
+        let full: Vec<_> = full.collect();
+        let card = match self.dice.pick(&full) {
+            Some(card) => *card,
+            None if self.dice.one_in(6) => self.dice.roll(self.cards.len()),
+            None => return,
+        };
         self.plans.loses = self.dice.one_in(4);
         for id in self.of_card(card) {
             self.race("card lost", id);
