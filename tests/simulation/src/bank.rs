@@ -200,7 +200,7 @@ impl Books {
 
     /// Refunds are rare, so they fail more often.
     fn fault_of(&mut self, question: &'static str) -> bool {
-        let tries = if question == "refund" { 4 } else { 1 };
+        let tries = if question == "refund" { 8 } else { 1 };
         (0..tries).any(|_| self.fault())
     }
 

@@ -120,12 +120,17 @@ impl World<'_> {
         self.begin(What::Revise, Client::Nobody, Vec::new(), Box::pin(future));
     }
 
-    fn lose(&mut self) {
-        // Losing an empty card is no loss.
+    /// A card that holds something.
+    pub(crate) fn some_full_card(&mut self) -> Option<usize> {
         let full = (0..self.cards.len()).filter(|card| self.cards[*card].seen.1 > 0);
         let full: Vec<_> = full.collect();
-        let card = match self.dice.pick(&full) {
-            Some(card) => *card,
+        self.dice.pick(&full).copied()
+    }
+
+    fn lose(&mut self) {
+        // Losing an empty card is no loss.
+        let card = match self.some_full_card() {
+            Some(card) => card,
             None if self.dice.one_in(6) => self.dice.roll(self.cards.len()),
             None => return,
         };
@@ -188,7 +193,15 @@ impl World<'_> {
     }
 
     fn close_some(&mut self) {
-        if let Some(id) = self.some_remittance() {
+        let sent = self.ghosts.iter().filter(|(_, ghost)| {
+            !ghost.forgotten && matches!(ghost.phase, "commit sent" | "on the card" | "credited")
+        });
+        let sent: Vec<_> = sent.map(|(id, _)| *id).collect();
+        let chosen = match self.dice.pick(&sent).copied() {
+            Some(id) if self.dice.one_in(2) => Some(id),
+            _ => self.some_remittance(),
+        };
+        if let Some(id) = chosen {
             self.race("closed by two", id);
             self.close(id);
         }

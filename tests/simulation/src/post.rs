@@ -99,12 +99,12 @@ impl Delivery for Post {
         let fate = if again && state.dice.one_in(2) {
             Fate::Bounced
         } else if state.dice.permille(chance) {
-            match state.dice.roll(8) {
+            match state.dice.roll(10) {
                 0 => Fate::Lost,
                 1 => Fate::Repeated,
                 2 => Fate::Delayed,
-                3..=5 => Fate::AcceptedAndDenied,
-                6 => Fate::Retry,
+                3..=7 => Fate::AcceptedAndDenied,
+                8 => Fate::Retry,
                 _ => Fate::Bounced,
             }
         } else {

@@ -9,6 +9,9 @@ use store::{Saved, Store as _};
 /// The life of the database after a restore.
 const SECOND_LIFE: [u8; 16] = [2; 16];
 
+/// Events before a backup may be put back.
+const RESTORE_FROM: u64 = 250;
+
 /// What a backup knows.
 #[derive(Debug)]
 pub(crate) struct Kept(BTreeMap<RemittanceId, Said>);
@@ -28,7 +31,7 @@ pub(crate) enum Backup {
 
 impl Backup {
     pub(crate) fn draw(dice: &mut Dice) -> Self {
-        match dice.roll(4) {
+        match dice.roll(3) {
             0 => Self::Planned,
             _ => Self::Never,
         }
@@ -63,7 +66,8 @@ impl World<'_> {
             // what is in flight in the backup is what it will know least about
             Backup::Planned if self.phases().contains(&"commit sent") => self.dice.one_in(8),
             Backup::Planned => self.dice.one_in(120),
-            Backup::Made(_) => self.dice.one_in(120),
+            // late, so that much has happened since
+            Backup::Made(_) => self.stats.events > RESTORE_FROM && self.dice.one_in(60),
             Backup::Never | Backup::Restored => false,
         }
     }

@@ -257,8 +257,12 @@ impl World<'_> {
     }
 
     /// What the office does is rare, so it fails often.
-    fn office_fault(&mut self, what: What) -> bool {
-        let permille = if what == What::Adopt { 400 } else { 120 };
+    fn office_fault(&mut self, what: What, access: Access) -> bool {
+        let permille = match (what, access) {
+            (What::Adopt | What::Shown, Access::Apply | Access::Write) => 400,
+            (_, Access::Apply | Access::Write) => 200,
+            (_, Access::Read) => 100,
+        };
         let fails = self.office_faults > 0 && self.dice.permille(permille);
         self.office_faults -= usize::from(fails);
         fails
@@ -271,7 +275,7 @@ impl World<'_> {
             let mut verdict = Ok(());
             // What is rare fails more often.
             let often = match what {
-                What::Exchange(3) => 10,
+                What::Exchange(3) => 20,
                 What::Cancel => 4,
                 What::Exchange(2) | What::Expiry | What::Lease | What::Bank => 3,
                 What::Exchange(_) | What::Order | What::Outbox => 1,
@@ -284,7 +288,7 @@ impl World<'_> {
                 | What::Shown
                 | What::Adopt => 0,
             };
-            let office = often == 0 && self.office_fault(what);
+            let office = often == 0 && self.office_fault(what, access);
             if office || self.fault(often * self.rates.store) {
                 let kill = self.dice.one_in(3);
                 let fault = match (kill, side) {

@@ -86,13 +86,15 @@ impl Rates {
             };
             dice.pick(of).copied().unwrap_or(0)
         };
+        // what is lied about deep in a run is lied about more often anyway
+        let lie = 2 * level(3).max(2);
         Self {
             message: level(0),
             store: level(1) / 2,
             card: level(2),
-            lie: 2 * level(3),
+            lie,
             terminal: level(4),
-            mail: 3 * level(5),
+            mail: 5 * level(5),
             chaos: level(6),
             bank: 3 * level(7),
         }
@@ -233,7 +235,8 @@ impl<'b> World<'b> {
             self.cards.push(slot.context("a card")?);
         }
         for n in 0..TERMINALS {
-            self.terminals.push(Terminal::new(n + 1 == TERMINALS));
+            let lying = n + 1 == TERMINALS || n + 2 == TERMINALS && self.dice.one_in(2);
+            self.terminals.push(Terminal::new(lying));
         }
         Ok(())
     }
@@ -361,8 +364,13 @@ impl<'b> World<'b> {
     }
 
     pub(crate) fn some_call(&mut self) {
-        if !self.calls.is_empty() {
-            let at = self.dice.roll(self.calls.len());
+        if self.calls.is_empty() {
+            return;
+        }
+        let at = self.dice.roll(self.calls.len());
+        // a mail server is slow, and much happens meanwhile
+        let slow = self.calls[at].what == crate::server::What::Outbox && !self.calm;
+        if !slow || self.dice.one_in(3) {
             self.step_call(at);
         }
     }
@@ -484,7 +492,10 @@ impl<'b> World<'b> {
 
     pub(crate) fn block(&mut self) {
         self.blocks = false;
-        let card = self.dice.roll(self.cards.len());
+        let card = match self.some_full_card() {
+            Some(card) if self.dice.one_in(2) => card,
+            _ => self.dice.roll(self.cards.len()),
+        };
         for id in self.of_card(card) {
             self.race("card blocked", id);
         }
