@@ -16,6 +16,8 @@ lint:    ## formatting, lints as errors, licences and sources of dependencies
 	@for guest in remittance hostile; do cargo fmt --check --manifest-path guest-programs/$$guest/Cargo.toml || exit 1; done
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --workspace --lib --test planted --features crashpoint/failpoints,simulation/planted-bugs -- -D warnings
+	cargo fmt --check --manifest-path tests/engines/Cargo.toml
+	cargo clippy --locked --manifest-path tests/engines/Cargo.toml --target-dir target/engines --all-targets -- -D warnings
 	@.ci/deny
 
 guests:  ## rebuild the guest templates under guest-programs/prebuilt
