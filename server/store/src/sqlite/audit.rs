@@ -158,7 +158,8 @@ impl Books<'_> {
                     Account::Card(card)
                 }
                 rows::KIND_PAYABLE => Account::Payable(rows::id(row, 0, HolderId::from_payable)?),
-                _ => Account::Holder(rows::id(row, 0, HolderId::from_bytes)?),
+                rows::KIND_HOLDER => Account::Holder(rows::id(row, 0, HolderId::from_bytes)?),
+                _ => return Err(Fault::Corrupt("account kind")),
             };
             books.account(account, currency, balance, proven);
             Ok(())
