@@ -132,3 +132,71 @@ async fn a_server_that_was_restarted_is_found_again() {
     world.placed(&of, 100).await;
     world.balanced().await;
 }
+
+/// The database of before in the place of the one that was written since.
+fn put_back(server: &Server, name: &str) {
+    server.sql("postgres", &format!("DROP DATABASE {name} WITH (FORCE)"));
+    server.sql(
+        "postgres",
+        &format!("ALTER DATABASE saved RENAME TO {name}"),
+    );
+}
+
+#[tokio::test]
+async fn a_database_that_was_put_back_is_not_gone_on_with() {
+    let server = Server::start(&["--no-sync"]);
+    let url = server.database();
+    let name = url.rsplit('/').next().unwrap();
+    drop(SqliteStore::connect(&url).expect("a new database"));
+    server.sql(
+        "postgres",
+        &format!("CREATE DATABASE saved TEMPLATE {name}"),
+    );
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::connect(&url).expect("the database"));
+    let world = World::new(Arc::clone(&store));
+    let holder = world.holder(Currency::Jpy, 5).await;
+    put_back(&server, name);
+    let to = AccountRef::Holder(holder);
+    let transfer = world.transfer(AccountRef::Float, to, 7, Currency::Jpy);
+    let refused = store.apply(vec![transfer]).await;
+    assert!(refused.is_err_and(|error| error.to_string().contains("Stop every server")));
+    assert!(store.holder(holder).await.is_err(), "nor is it read");
+    // a process that begins now knows of nothing that is missing: restore --in-place comes before it
+    let again = SqliteStore::connect(&url).expect("the database");
+    assert_eq!(again.holder(holder).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_new_life_that_began_elsewhere_ends_this_server() {
+    let server = Server::start(&["--no-sync"]);
+    let url = server.database();
+    let open = || SqliteStore::connect(&url).expect("the database");
+    let (one, two) = (open(), open());
+    let world = World::new(Arc::new(one));
+    let holder = world.holder(Currency::Jpy, 5).await;
+    two.begin_incarnation([7; 16], world.at(0)).await.unwrap();
+    let name = url.rsplit('/').next().unwrap();
+    let sql =
+        format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+    server.sql("postgres", &sql);
+    let to = AccountRef::Holder(holder);
+    let transfer = world.transfer(AccountRef::Float, to, 7, Currency::Jpy);
+    assert!(world.store.apply(vec![transfer]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_writer_that_waited_in_vain_goes_on_when_the_lock_is_free() {
+    let server = Server::start(&["--no-sync"]);
+    let url = server.database();
+    let name = url.rsplit('/').next().unwrap();
+    let hasty = format!("{url}?options=-c%20lock_timeout%3D200ms");
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::connect(&hasty).expect("a new database"));
+    let world = World::new(Arc::clone(&store));
+    let holder = world.holder(Currency::Jpy, 5).await;
+    let held = server.hold(name, "SELECT pg_advisory_lock(6072915260682010625)");
+    let to = AccountRef::Holder(holder);
+    let transfer = world.transfer(AccountRef::Float, to, 7, Currency::Jpy);
+    assert!(store.apply(vec![transfer.clone()]).await.is_err());
+    drop(held);
+    assert_eq!(world.apply(transfer).await, Ok(Outcome::Transferred));
+}

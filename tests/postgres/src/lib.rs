@@ -3,7 +3,7 @@
 //! Nothing to set up: the server is Debian's, installed by `.ci/setup test`; it lives in a folder of its
 //! own behind a Unix socket, and ends with the process.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -114,6 +114,28 @@ impl Server {
         format!("postgres://tegata@{folder}/{name}")
     }
 
+    /// Runs SQL in a database and keeps the session open.
+    ///
+    /// # Panics
+    /// Where it does not answer.
+    #[must_use]
+    pub fn hold(&self, database: &str, sql: &str) -> Held {
+        let mut session = Command::new("psql")
+            .args(["-XAtq", "-U", "tegata", "-h"])
+            .arg(&self.folder)
+            .args(["-d", database])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("psql");
+        let input = session.stdin.as_mut().expect("a pipe");
+        writeln!(input, "{sql};").expect("a line");
+        let output = session.stdout.take().expect("a pipe");
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).expect("a line");
+        Held(session)
+    }
+
     /// The folder of its socket.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -134,6 +156,17 @@ impl Server {
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{sql}: {error}");
         String::from_utf8(output.stdout).expect("UTF-8")
+    }
+}
+
+/// A session that keeps what it took until this is dropped.
+#[derive(Debug)]
+pub struct Held(Child);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
     }
 }
 

@@ -11,6 +11,16 @@ CREATE TABLE tegata (
 
 INSERT INTO tegata (id, schema_version) VALUES (1, 0);
 
+-- One mark for each transaction that writes. Whoever lost the connection while it committed looks for
+-- its mark; whoever connects anew looks for the last one it committed, and so notices a database that was
+-- put back. Those of an hour ago are taken out.
+CREATE TABLE writer_mark (
+    mark TEXT        NOT NULL PRIMARY KEY DEFAULT CAST(gen_random_uuid() AS TEXT),
+    at   TIMESTAMPTZ NOT NULL DEFAULT now()
+);
+
+CREATE INDEX writer_mark_by_age ON writer_mark (at);
+
 CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RAISE EXCEPTION '%', TG_ARGV[0]; END $$;
 

@@ -29,6 +29,8 @@ pub(crate) enum Mode {
     Read,
     /// Writes; nobody else writes before it ends.
     Write,
+    /// The same before there are tables.
+    Schema,
 }
 
 impl Connection {
@@ -83,11 +85,11 @@ impl Connection {
         }
     }
 
-    /// Whether the transaction of this number was committed; none while it runs.
-    pub(crate) fn was_committed(&self, number: &str) -> Result<Option<bool>, Fault> {
+    /// The mark of what was committed last here, by which it is found again; a file needs none.
+    pub(crate) fn committed(&self) -> Option<String> {
         match self {
-            Self::Sqlite(_) => Ok(Some(false)),
-            Self::Postgres(session) => session.was_committed(number),
+            Self::Sqlite(_) => None,
+            Self::Postgres(session) => session.committed(),
         }
     }
 

@@ -23,6 +23,19 @@ use crate::sqlite::fault::Fault;
 /// The advisory lock of the one writer: `TGTA`, then 1.
 const WRITER_LOCK: i64 = 0x5447_5441_0000_0001;
 
+/// Leaves a mark in what is written, by which its writer finds it again; those of an hour ago go.
+/// Transaction numbers would not do: a standby that is promoted gives those once more which it has not
+/// seen.
+const MARK: &str = "; DELETE FROM writer_mark WHERE at < now() - interval '1 hour'; \
+                    INSERT INTO writer_mark DEFAULT VALUES RETURNING mark";
+
+/// Bounds of a session; what the address asks for comes after them and counts.
+const OPTIONS: &str = "-c lock_timeout=10s -c statement_timeout=60s \
+                       -c idle_in_transaction_session_timeout=60s -c client_min_messages=warning";
+
+/// How long a host may take to answer, and a connection may be silent, before it is given up.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Rows of a long reading that are in memory at once.
 const FETCH: usize = 1_000;
 
@@ -50,8 +63,9 @@ pub(crate) struct Session {
     runtime: Option<Runtime>,
     client: Client,
     statements: RefCell<HashMap<String, Statement>>,
-    /// The number of the transaction that writes.
+    /// The mark of the transaction that writes, and of the last one that did.
     transaction: RefCell<Option<String>>,
+    committed: RefCell<Option<String>>,
     lost: Cell<bool>,
 }
 
@@ -73,18 +87,22 @@ impl Server {
     /// A sentence without the password.
     pub(crate) fn new(url: &str) -> Result<Self, String> {
         let mut config = Config::from_str(url).map_err(|error| error.to_string())?;
+        let asked = config.get_options().unwrap_or_default().to_owned();
         config
             .application_name("tegata-server")
-            .connect_timeout(Duration::from_secs(10))
-            .options(
-                "-c lock_timeout=10s -c statement_timeout=60s \
-                 -c idle_in_transaction_session_timeout=60s -c client_min_messages=warning",
-            );
+            .connect_timeout(PATIENCE)
+            .keepalives_idle(PATIENCE)
+            .tcp_user_timeout(PATIENCE * 2)
+            .options(format!("{OPTIONS} {asked}"));
         let here = |host: &Host| match host {
             Host::Unix(_) => true,
             Host::Tcp(name) => ["localhost", "127.0.0.1", "::1"].contains(&name.as_str()),
         };
-        if config.get_hosts().iter().all(here) {
+        let address_here = config
+            .get_hostaddrs()
+            .iter()
+            .all(std::net::IpAddr::is_loopback);
+        if !config.get_hosts().is_empty() && config.get_hosts().iter().all(here) && address_here {
             return Ok(Self { config, tls: None });
         }
         // the library's own default falls back to clear text when the server says so
@@ -136,6 +154,7 @@ impl Server {
             client,
             statements: RefCell::new(HashMap::new()),
             transaction: RefCell::new(None),
+            committed: RefCell::new(None),
             lost: Cell::new(false),
         })
     }
@@ -236,49 +255,54 @@ impl Session {
                 self.client
                     .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
             ),
-            Mode::Write => {
-                let begin = format!(
-                    "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({WRITER_LOCK}); \
-                     SELECT pg_current_xact_id()"
-                );
-                let said = self.run(self.client.simple_query(&begin))?;
-                let number = said.iter().rev().find_map(|message| match message {
-                    SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-                    _ => None,
-                });
-                *self.transaction.borrow_mut() = number;
-                Ok(())
+            Mode::Write | Mode::Schema => {
+                let begun = self.begin_to_write(mode);
+                if begun.is_err() {
+                    // a transaction that was begun and failed would refuse every later one
+                    self.lost.set(true);
+                }
+                begun
             }
         }
     }
 
+    fn begin_to_write(&self, mode: Mode) -> Result<(), Fault> {
+        let mark = match mode {
+            Mode::Write => MARK,
+            Mode::Read | Mode::Schema => "",
+        };
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({WRITER_LOCK}){mark}"
+        );
+        let said = self.run(self.client.simple_query(&begin))?;
+        let mark = said.iter().rev().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.try_get("mark").ok().flatten().map(str::to_owned),
+            _ => None,
+        });
+        *self.transaction.borrow_mut() = mark;
+        Ok(())
+    }
+
     pub(super) fn commit(&self) -> Result<(), Fault> {
-        let number = self.transaction.take();
-        match (self.run(self.client.batch_execute("COMMIT")), number) {
-            (Err(_), Some(number)) if self.is_lost() => Err(Fault::CommitUnknown(number)),
+        let mark = self.transaction.take();
+        match (self.run(self.client.batch_execute("COMMIT")), mark) {
+            (Err(_), Some(mark)) if self.is_lost() => Err(Fault::CommitUnknown(mark)),
+            (Ok(()), Some(mark)) => {
+                *self.committed.borrow_mut() = Some(mark);
+                Ok(())
+            }
             (done, _) => done,
         }
+    }
+
+    /// The mark of what was committed last.
+    pub(super) fn committed(&self) -> Option<String> {
+        self.committed.borrow().clone()
     }
 
     pub(super) fn rollback(&self) -> Result<(), Fault> {
         self.transaction.take();
         self.run(self.client.batch_execute("ROLLBACK"))
-    }
-
-    /// Whether a transaction was committed; none while it is still running.
-    pub(super) fn was_committed(&self, number: &str) -> Result<Option<bool>, Fault> {
-        let sql = "SELECT pg_xact_status(CAST(CAST(?1 AS text) AS xid8))";
-        let rows = self.rows(sql, &[Value::Text(number)])?;
-        let said: Option<&str> = match rows.first() {
-            Some(row) => row.try_get(0)?,
-            None => None,
-        };
-        match said {
-            Some("committed") => Ok(Some(true)),
-            Some("in progress") => Ok(None),
-            // aborted, or so long ago that it is not known: neither can be ours a moment ago
-            Some(_) | None => Ok(Some(false)),
-        }
     }
 
     pub(super) fn run_script(&self, script: &str) -> Result<(), Fault> {

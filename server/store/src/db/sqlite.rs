@@ -72,7 +72,7 @@ pub(super) fn begin(connection: &rusqlite::Connection, mode: Mode) -> Result<(),
         connection,
         match mode {
             Mode::Read => "BEGIN",
-            Mode::Write => "BEGIN IMMEDIATE",
+            Mode::Write | Mode::Schema => "BEGIN IMMEDIATE",
         },
     )
 }

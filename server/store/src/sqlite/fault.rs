@@ -14,7 +14,7 @@ pub(crate) enum Fault {
     Postgres(tokio_postgres::Error),
     /// PostgreSQL could not be reached, or not as it must be.
     Unreachable(String),
-    /// The connection was lost while PostgreSQL committed the transaction of this number.
+    /// The connection was lost while PostgreSQL committed the transaction with this mark.
     CommitUnknown(String),
     /// A stored value that this program does not write.
     Corrupt(&'static str),
@@ -29,10 +29,11 @@ impl Fault {
             Self::Sqlite(error) => {
                 error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
             }
-            // class 23, "integrity constraint violation"; ours are raised by triggers
-            Self::Postgres(error) => error
-                .code()
-                .is_some_and(|code| code.code().starts_with("23") || *code == RAISED),
+            // class 22, "data exception", and 23, "integrity constraint violation"; ours are raised by
+            // triggers
+            Self::Postgres(error) => error.code().is_some_and(|code| {
+                ["22", "23"].contains(&code.code().get(..2).unwrap_or_default()) || *code == RAISED
+            }),
             Self::Unreachable(_) | Self::CommitUnknown(_) => false,
         }
     }

@@ -54,6 +54,9 @@ pub(super) fn end(connection: &Connection) -> Result<(), Fault> {
     rows::write(connection, sql, [ids], "journal row")
 }
 
+/// Journal rows that are in memory at once where a database hands over whole answers.
+const ROWS_AT_ONCE: u32 = 1_000;
+
 /// What a journal row holds.
 pub(super) enum Noted {
     /// A canonical record.
@@ -71,24 +74,29 @@ pub(super) fn each<T>(
     more: impl Fn(&T) -> bool,
     mut take: impl FnMut(&mut T, Noted) -> Result<(), Fault>,
 ) -> Result<i64, Fault> {
-    let sql = "SELECT seq, record, transfers FROM journal WHERE seq > ?1 ORDER BY seq";
+    let sql = "SELECT seq, record, transfers FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2";
     let mut through = after;
-    connection.each(sql, [after], |row| {
-        if !more(state) {
-            return Ok(false);
-        }
-        through = row.get(0)?;
-        match (row.get(1)?, row.get::<Option<Vec<u8>>>(2)?) {
-            (Some(record), None) => take(state, Noted::Record(record))?,
-            (None, Some(ids)) => {
-                for id in ids.as_chunks::<16>().0 {
-                    take(state, Noted::Transfer(TransferId::from_stored(*id)))?;
-                }
+    let mut rows = ROWS_AT_ONCE;
+    while rows == ROWS_AT_ONCE && more(state) {
+        rows = 0;
+        connection.each(sql, (through, ROWS_AT_ONCE), |row| {
+            rows += 1;
+            if !more(state) {
+                return Ok(false);
             }
-            (Some(_), Some(_)) | (None, None) => return Err(Fault::Corrupt("journal row")),
-        }
-        Ok(true)
-    })?;
+            through = row.get(0)?;
+            match (row.get(1)?, row.get::<Option<Vec<u8>>>(2)?) {
+                (Some(record), None) => take(state, Noted::Record(record))?,
+                (None, Some(ids)) => {
+                    for id in ids.as_chunks::<16>().0 {
+                        take(state, Noted::Transfer(TransferId::from_stored(*id)))?;
+                    }
+                }
+                (Some(_), Some(_)) | (None, None) => return Err(Fault::Corrupt("journal row")),
+            }
+            Ok(true)
+        })?;
+    }
     Ok(through)
 }
 

@@ -18,6 +18,7 @@ pub(crate) mod fault;
 mod inline;
 mod invitation;
 mod journal;
+mod line;
 mod log;
 #[cfg(test)]
 mod log_tests;
@@ -191,6 +192,9 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
+        if self.writer.is_astray() {
+            return Err(line::astray());
+        }
         let readers = match &self.readers {
             Reading::Threads(readers) => Arc::clone(readers),
             Reading::Inline(inline) => {

@@ -26,7 +26,7 @@ const SCRIPTS: [(i64, &str); 4] = [
 /// Brings an empty or older database to [`migrate::VERSION`].
 pub(super) fn migrate(connection: &Connection) -> Result<(), StoreError> {
     // the writer's lock: of several processes that start at once, one does it
-    let transaction = connection.begin(Mode::Write)?;
+    let transaction = connection.begin(Mode::Schema)?;
     let found = match version(&transaction)? {
         Some(found) if found > migrate::VERSION => {
             let known = migrate::VERSION;
@@ -116,10 +116,10 @@ mod tests {
                  WHEN 'bytea' THEN 'BLOB' WHEN 'bigint' THEN 'INTEGER' WHEN 'text' THEN 'TEXT' END \
                  || CASE is_nullable WHEN 'NO' THEN ' needed' ELSE '' END \
                  FROM information_schema.columns \
-                 WHERE table_schema = current_schema() AND table_name <> 'tegata'",
+                 WHERE table_schema = current_schema() AND table_name NOT IN ('tegata', 'writer_mark')",
                 "SELECT 'index ' || CAST(indexname AS text) FROM pg_catalog.pg_indexes \
                  WHERE schemaname = current_schema() AND indexname NOT LIKE '%\\_key' \
-                 AND indexname NOT LIKE '%\\_pkey'",
+                 AND indexname NOT LIKE '%\\_pkey' AND tablename <> 'writer_mark'",
                 "SELECT 'guard ' || CAST(tgname AS text) FROM pg_catalog.pg_trigger \
                  WHERE NOT tgisinternal",
             ],

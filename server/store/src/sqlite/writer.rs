@@ -2,9 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use ledger::{Command, Outcome, Refusal, Timestamp};
 use planted::Bug;
@@ -17,16 +16,9 @@ use crate::sqlite::apply;
 use crate::sqlite::crash::{self, Moment};
 use crate::sqlite::fault::{Fault, gone};
 use crate::sqlite::inline::{Access, Inline, Side};
+use crate::sqlite::line::Line;
 use crate::sqlite::{Origin, journal, rows};
 use crate::traits::COMMANDS_MAX;
-
-/// How often a batch is begun on a connection that is lost each time.
-const TRIES_MAX: u32 = 3;
-
-/// How often, and with what pause, a lost database is looked for before callers hear that it is gone:
-/// some ten seconds, in which a standby is promoted or a server restarts.
-const RECONNECTS_MAX: u32 = 100;
-const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Calls that may wait for the writer; further callers wait for a place.
 const QUEUE_MAX: usize = 4_096;
@@ -63,16 +55,25 @@ pub(super) struct Writer {
     thread: Option<JoinHandle<()>>,
     inline: Option<Arc<Inline>>,
     commits: Arc<AtomicU64>,
+    astray: Arc<AtomicBool>,
 }
 
 impl Writer {
+    /// Whether the database is not the one any more that this process began with; then nothing in it
+    /// counts here.
+    pub(super) fn is_astray(&self) -> bool {
+        self.astray.load(Ordering::SeqCst)
+    }
+
     pub(super) fn start(connection: Connection, origin: Origin) -> Result<Self, StoreError> {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
+        let line = Line::new(connection, origin)?;
+        let astray = line.astray();
         let commits = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&commits);
         let thread = std::thread::Builder::new()
             .name("ledger-writer".to_owned())
-            .spawn(move || serve(connection, &origin, jobs, &counter))
+            .spawn(move || serve(line, jobs, &counter))
             .map_err(|error| StoreError::Unavailable {
                 reason: error.to_string(),
             })?;
@@ -81,6 +82,7 @@ impl Writer {
             thread: Some(thread),
             inline: None,
             commits,
+            astray,
         })
     }
 
@@ -91,6 +93,7 @@ impl Writer {
             thread: None,
             inline: Some(inline),
             commits: Arc::new(AtomicU64::new(0)),
+            astray: Arc::default(),
         }
     }
 
@@ -254,12 +257,7 @@ where
     }
 }
 
-fn serve(
-    mut connection: Connection,
-    origin: &Origin,
-    mut queue: mpsc::Receiver<Box<dyn Job>>,
-    commits: &AtomicU64,
-) {
+fn serve(mut line: Line, mut queue: mpsc::Receiver<Box<dyn Job>>, commits: &AtomicU64) {
     let mut next = queue.blocking_recv();
     let mut last = 0;
     while let Some(first) = next.take() {
@@ -268,8 +266,7 @@ fn serve(
         // A defect in one call must not end the writer: its unwinding rolled the batch back, and its
         // callers hear that nothing is known. Without this the process would live on and refuse
         // every order, proof and return until somebody restarts it.
-        let whole =
-            AssertUnwindSafe(|| commit_or_reconnect(&mut connection, origin, jobs, commits));
+        let whole = AssertUnwindSafe(|| commit_on(&mut line, jobs, commits));
         if catch_unwind(whole).is_err() {
             tracing::error!("a call met a broken invariant: its batch was rolled back");
         }
@@ -304,64 +301,10 @@ fn gather(
     (jobs, None)
 }
 
-/// As [`commit`]; a connection that is lost is opened anew, and what was not committed is done again.
-fn commit_or_reconnect(
-    connection: &mut Connection,
-    origin: &Origin,
-    mut jobs: Jobs,
-    commits: &AtomicU64,
-) {
-    for _ in 0..TRIES_MAX {
-        let done = if connection.is_lost() {
-            Ok(())
-        } else {
-            batch(connection, &mut jobs)
-        };
-        if !connection.is_lost() {
-            return finish(connection, done, jobs, commits);
-        }
-        tracing::warn!("the connection to the database was lost: opening another");
-        match reopen(connection, origin, done) {
-            Ok(true) => return finish(connection, Ok(()), jobs, commits),
-            Ok(false) => {}
-            Err(fault) => return finish(connection, Err(fault), jobs, commits),
-        }
-    }
-    let fault = Fault::Unreachable("the connection was lost again and again".to_owned());
-    finish(connection, Err(fault), jobs, commits);
-}
-
-/// Opens another connection; gives whether what was done on the lost one is committed.
-fn reopen(
-    connection: &mut Connection,
-    origin: &Origin,
-    done: Result<(), Fault>,
-) -> Result<bool, Fault> {
-    let mut last = Fault::Unreachable("the database did not say".to_owned());
-    for _ in 0..RECONNECTS_MAX {
-        match origin.writer() {
-            Ok(opened) => *connection = opened,
-            Err(fault) => {
-                last = fault;
-                std::thread::sleep(RECONNECT_PAUSE);
-                continue;
-            }
-        }
-        let Err(Fault::CommitUnknown(number)) = &done else {
-            return Ok(false);
-        };
-        match connection.was_committed(number) {
-            Ok(Some(committed)) => return Ok(committed),
-            // the server has not noticed yet that nobody listens
-            Ok(None) => {}
-            Err(fault) => last = fault,
-        }
-        std::thread::sleep(RECONNECT_PAUSE);
-    }
-    match done {
-        Err(unknown @ Fault::CommitUnknown(_)) => Err(unknown),
-        Ok(()) | Err(_) => Err(last),
-    }
+/// As [`commit`], on a line that may break.
+fn commit_on(line: &mut Line, mut jobs: Jobs, commits: &AtomicU64) {
+    let done = line.carry_out(|connection| batch(connection, &mut jobs));
+    finish(line.connection(), done, jobs, commits);
 }
 
 /// Carries out all jobs in one commit and answers them after it.
