@@ -2,7 +2,8 @@
 //!
 //! A copy's ids are older by a fixed time, so that they are time-ordered among each other as real ones
 //! are; what must be unique beside them (keyed hashes, chips) is changed at random. Each copy balances
-//! like the original, so the audit holds. The audit log and its journal are not copied: a chain cannot be.
+//! like the original, so the audit holds. The audit log is not copied, since a chain cannot be: the copies'
+//! transfers are put into the journal, and the server seals them.
 
 use anyhow::Result;
 use rusqlite::{Connection, types::Value};
@@ -26,6 +27,7 @@ const STEP_MS: u64 = 3_600_000;
 const AT_ONCE: u64 = 20;
 
 struct Table {
+    name: String,
     insert: String,
     unique: Vec<bool>,
     rows: Vec<Vec<Value>>,
@@ -55,6 +57,19 @@ pub(crate) fn multiply(database: &Path, copies: u64) -> Result<()> {
                     insert.execute(rusqlite::params_from_iter(values))?;
                 }
             }
+            let ids = tables.iter().filter(|table| table.name == "transfer");
+            let ids = ids
+                .flat_map(|table| &table.rows)
+                .filter_map(|row| row.first());
+            let ids = ids
+                .map(|id| changed(id, false, copy))
+                .filter_map(|id| match id {
+                    Value::Blob(bytes) => Some(bytes),
+                    Value::Null | Value::Integer(_) | Value::Real(_) | Value::Text(_) => None,
+                });
+            let sql = "INSERT INTO journal (transfers) VALUES (?1)";
+            let ids: Vec<u8> = ids.flatten().collect();
+            transaction.prepare_cached(sql)?.execute([ids])?;
         }
         transaction.commit()?;
     }
@@ -84,6 +99,7 @@ fn read(db: &Connection, name: &str) -> Result<Table> {
         rows.push(values.collect::<rusqlite::Result<Vec<Value>>>()?);
     }
     Ok(Table {
+        name: name.to_owned(),
         insert: format!("INSERT INTO {name} VALUES ({places})"),
         unique: columns
             .iter()
