@@ -231,8 +231,7 @@ fn bind(
     let office = &app.office;
     let id = invitation.id;
     let created = unix_seconds(now);
-    // what a restore has left over is bound even when it is due: its card ends it
-    let expires = unix_seconds(invitation.expires).max(created.saturating_add(1));
+    let expires = unix_seconds(invitation.expires);
     let programmed = program_for(
         app,
         Order {

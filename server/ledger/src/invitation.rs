@@ -99,9 +99,9 @@ impl InvitationStatus {
         let returned = |reason| Ok(Self::Returned { at: now, reason });
         match (self, event) {
             (Self::Invited, InvitationEvent::Bind) if due => Err(Refusal::Expired),
-            (Self::Invited | Self::Recovering { .. }, InvitationEvent::Bind) => {
-                Ok(Self::Bound { at: now })
-            }
+            (Self::Invited, InvitationEvent::Bind) => Ok(Self::Bound { at: now }),
+            // it may be on another card than the address stands for now, whose absence proves nothing
+            (Self::Recovering { .. }, InvitationEvent::Bind) => Err(Refusal::Recovering),
             (Self::Invited, InvitationEvent::Cancel) => returned(ReturnReason::Cancelled),
             (Self::Invited, InvitationEvent::Expire) if due => returned(ReturnReason::Expired),
             (Self::Invited, InvitationEvent::Expire) => Err(Refusal::NotExpired),
@@ -334,8 +334,7 @@ pub struct BindFacts<'a> {
 /// In this order: `RemittanceUnknown`; those of [`InvitationStatus::on`]; `CardUnknown` where the
 /// address stands for no card; `Stale` where it stands for another than the program was made for;
 /// `CardIssuing`, `CardBlocked`, `CardFrozen`; `SelfRemittance`; `CurrencyMismatch`;
-/// `AmountOverLimit`; `Recovering` where a restore has forgotten what happened to it and the card
-/// will not be asked: its reading alone can say that it does not hold it.
+/// `AmountOverLimit`.
 pub fn bind(
     command: &BindInvitation,
     facts: &BindFacts<'_>,
@@ -357,15 +356,7 @@ pub fn bind(
         CardStatus::Active => {}
     }
     fits(invitation, card)?;
-    match invitation.status {
-        InvitationStatus::Recovering { cancel_asked } if card.reread => {
-            Ok(Some(Status::Recovering { cancel_asked }))
-        }
-        InvitationStatus::Recovering { .. } => Err(Refusal::Recovering),
-        InvitationStatus::Invited
-        | InvitationStatus::Bound { .. }
-        | InvitationStatus::Returned { .. } => Ok(Some(Status::Open)),
-    }
+    Ok(Some(Status::Open))
 }
 
 /// Whether an invitation may ever be bound to this card.
@@ -436,7 +427,7 @@ mod tests {
                 assert_eq!(
                     row(InvitationStatus::Recovering { cancel_asked }, expires),
                     [
-                        Ok("bound"),
+                        Err(Recovering),
                         Ok("recovering"),
                         Err(Recovering),
                         Ok("closed"),

@@ -20,9 +20,9 @@ pub use database::{Database, DatabaseError};
 pub use error::{AdminError, ApplyError, StoreError};
 pub use record::{
     ADDRESS_TRIES, ADDRESSES_MAX, AddressEvent, AddressMail, AddressRequest, AnsweredPage,
-    CODE_LIFETIME_S, Decision, DoubtRow, EMAIL_LEN_MAX, Incarnated, LogKey, LogSegment, Logged,
-    NewCard, NewHolder, OfficerRow, OrderPage, Payable, Seal, Standing, TEMPLATE_LEN_MAX, Unsealed,
-    canonical_email,
+    CODE_LIFETIME_S, Decision, DoubtRow, EMAIL_LEN_MAX, INVITATION_MAILS_MAX, Incarnated, LogKey,
+    LogSegment, Logged, NewCard, NewHolder, OfficerRow, OrderPage, Payable, Seal, Standing,
+    TEMPLATE_LEN_MAX, Unsealed, canonical_email,
 };
 pub use sqlite::{Access, Gate, Saved, Side, SqliteStore};
 pub use traits::{COMMANDS_MAX, LEASES_MAX, PAGE_MAX, Store};

@@ -223,6 +223,9 @@ pub const ADDRESSES_MAX: u32 = 8;
 /// Codes that may be tried for one verification: a person mistypes, a guesser of 80 bits gets nowhere.
 pub const ADDRESS_TRIES: u32 = 5;
 
+/// Mails that invite one address in a day, whoever orders: a person needs one, and nobody shall be flooded.
+pub const INVITATION_MAILS_MAX: u32 = 3;
+
 /// How long a code can be entered, in seconds: a day, so that a mail may wait for its reader.
 pub const CODE_LIFETIME_S: i64 = 86_400;
 

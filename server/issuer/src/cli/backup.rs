@@ -93,7 +93,21 @@ pub(super) async fn restore(args: Restore) -> anyhow::Result<ExitCode> {
     let output = Output {
         json: args.common.json,
     };
-    output.print(&told(&done), document(&done))?;
+    // who was withdrawn since the backup decides again: whoever restores has to see it
+    let store = super::open(&args.common)?.store.clone();
+    let officers = store.officers().await?.into_iter();
+    let active = officers.filter(|row| row.withdrawn.is_none());
+    let active: Vec<String> = active.map(|row| row.name.to_string()).collect();
+    let window = store.settle_window().await?;
+    let text = format!(
+        "{}\n\nofficers     {} (of the backup: withdraw again who left since)\nwindow       {window} s",
+        told(&done),
+        active.join(", ")
+    );
+    let mut document = document(&done);
+    document["officers"] = json!(active);
+    document["settle_window_s"] = json!(window);
+    output.print(&text, document)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -102,7 +102,7 @@ async fn add(args: Add) -> anyhow::Result<()> {
     let now = office.clock.now();
     let (ms, bits) = id_parts(now, &*office.random);
     let id = HolderId::new(ms, bits);
-    let issued = args.token.issue(&*office.random)?;
+    let issued = args.token.issue(&args.common.data, &*office.random)?;
     // an interrupted command has added the holder, and is given again with its token file
     if let Some(found) = office.store.holder_by_token(issued.hash).await? {
         ensure!(

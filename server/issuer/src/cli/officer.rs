@@ -185,7 +185,7 @@ async fn add(
     let name = OfficerName::new(name)?;
     let approval = decision.approve()?;
     let office = open(common)?;
-    let issued = token.issue(&*office.random)?;
+    let issued = token.issue(&common.data, &*office.random)?;
     let officer = Person {
         name: name.clone(),
         token: issued.hash,

@@ -10,7 +10,8 @@ use ledger::TokenHash;
 use serde_json::Value;
 use std::{
     io::{BufRead, IsTerminal, Read, Write},
-    path::PathBuf,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
 };
 use zeroize::Zeroizing;
 
@@ -30,22 +31,44 @@ pub struct TokenFile {
 pub(super) struct Issued {
     text: Zeroizing<String>,
     file: Option<PathBuf>,
+    there: bool,
     pub(super) hash: TokenHash,
 }
 
 impl TokenFile {
-    /// A new token; that of the file, where an interrupted command has left one.
+    /// A new token; that of the file, where an interrupted command has left one. `data`: the data folder,
+    /// whose owner has to own such a file.
     ///
     /// # Errors
     /// The file cannot be written, is readable by others, or holds something else.
-    pub(super) fn issue(self, random: &dyn Random) -> anyhow::Result<Issued> {
+    pub(super) fn issue(self, data: &Path, random: &dyn Random) -> anyhow::Result<Issued> {
         let Some(path) = self.token_file else {
             let (text, hash) = new_token(random);
             let file = None;
-            return Ok(Issued { text, file, hash });
+            let there = false;
+            return Ok(Issued {
+                text,
+                file,
+                there,
+                hash,
+            });
         };
         let name = || format!("--token-file {}", path.display());
-        if !path.exists() {
+        let there = match std::fs::symlink_metadata(&path) {
+            Ok(found) => {
+                // another's file, or a link to one, would be a token that somebody else knows
+                let own = found.is_file() && found.uid() == std::fs::metadata(data)?.uid();
+                ensure!(
+                    own,
+                    "{}: it is no file of the owner of the data folder",
+                    name()
+                );
+                true
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error).with_context(name),
+        };
+        if !there {
             let (text, _) = new_token(random);
             files::write_new(&path, format!("{}\n", text.as_str()).as_bytes())
                 .with_context(name)?;
@@ -56,7 +79,12 @@ impl TokenFile {
             .context("it holds no token")
             .with_context(name)?;
         let file = Some(path);
-        Ok(Issued { text, file, hash })
+        Ok(Issued {
+            text,
+            file,
+            there,
+            hash,
+        })
     }
 }
 
@@ -67,6 +95,10 @@ impl Issued {
             None => format!(
                 "token    {}\n\nThe token is shown this once; only its hash is kept.",
                 self.text.as_str()
+            ),
+            Some(path) if self.there => format!(
+                "token    in {}, which was there before: of this command, interrupted, or of whoever put it there",
+                path.display()
             ),
             Some(path) => format!("token    in {}", path.display()),
         }
@@ -119,7 +151,6 @@ fn typed(who: &str) -> anyhow::Result<Zeroizing<String>> {
 mod tests {
     use super::*;
     use crate::clock::SystemRandom;
-    use std::path::Path;
 
     fn at(path: &Path) -> TokenFile {
         TokenFile {
@@ -131,14 +162,20 @@ mod tests {
     fn a_token_file_is_written_once_and_read_back_by_the_same_command() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("alice");
-        let first = at(&path).issue(&SystemRandom).unwrap();
-        let again = at(&path).issue(&SystemRandom).unwrap();
+        let first = at(&path).issue(dir.path(), &SystemRandom).unwrap();
+        let again = at(&path).issue(dir.path(), &SystemRandom).unwrap();
         assert_eq!(first.hash, again.hash);
+        assert!(!first.told().contains("before") && again.told().contains("before"));
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(at(&link).issue(dir.path(), &SystemRandom).is_err());
         assert!(!first.told().contains(first.text.as_str()), "not printed");
         assert_eq!(first.member().0, "token_file");
         std::fs::write(&path, "something else").unwrap();
-        assert!(at(&path).issue(&SystemRandom).is_err());
-        let shown = TokenFile { token_file: None }.issue(&SystemRandom).unwrap();
+        assert!(at(&path).issue(dir.path(), &SystemRandom).is_err());
+        let shown = TokenFile { token_file: None }
+            .issue(dir.path(), &SystemRandom)
+            .unwrap();
         assert!(shown.told().contains(shown.text.as_str()));
         assert_ne!(shown.hash, first.hash);
     }

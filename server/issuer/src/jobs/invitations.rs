@@ -6,7 +6,7 @@
 use super::outbox::{ATTEMPTS_MAX, BATCH_MAX, LEASE_S, chain, system_time, wait_s};
 use crate::app::App;
 use crashpoint::reach;
-use ledger::{InvitationMail, MailStatus};
+use ledger::{InvitationMail, InvitationStatus, MailStatus};
 use mailer::{InviteMail, Party, SendError, Transport, compose_invite};
 
 /// Mails every invitation that is due; gives how many were handed over.
@@ -57,6 +57,12 @@ async fn deliver(
     mail: &InvitationMail,
 ) -> Result<(), (String, bool)> {
     let (office, invitation) = (&app.office, &mail.invitation);
+    // taken back, bound or expired since it was leased: nobody is invited to what is gone
+    let now = office.store.invitation(invitation.id).await;
+    let now = now.map_err(|error| (chain(&error), true))?;
+    if now.is_none_or(|now| now.status != InvitationStatus::Invited) {
+        return Err(("the invitation had ended".to_owned(), false));
+    }
     let message = InviteMail {
         from: Party {
             name: office.config.issuer.clone(),

@@ -131,8 +131,9 @@ macro_rules! contract_tests {
             an_invitation_shares_its_key_with_the_order_that_it_would_be
             an_invitation_is_refused_in_order_of_precedence
             an_invitation_is_bound_only_to_a_card_that_can_take_it
-            a_restored_invitation_waits_for_its_card_or_two_persons
+            a_restored_invitation_waits_for_two_persons
             an_invitation_is_mailed_until_it_went_out_or_ended
+            an_address_is_invited_by_a_few_mails_a_day
             a_template_is_kept_as_it_was
             a_bank_order_is_mailed_and_sent_only_once_the_bank_has_confirmed
             a_refused_bank_order_ends_without_a_transfer

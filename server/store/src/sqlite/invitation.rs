@@ -8,7 +8,7 @@ use ledger::{
     Refusal, RemittanceId, ReturnReason, Source, Status, Timestamp, Transfer,
 };
 
-use crate::record::AnsweredPage;
+use crate::record::{AnsweredPage, INVITATION_MAILS_MAX};
 use crate::sqlite::fault::Fault;
 use crate::sqlite::order::{self, recorded, remember};
 use crate::sqlite::{address, journal, read, rows};
@@ -103,7 +103,7 @@ pub(super) fn answered(
 ) -> Result<AnsweredPage, Fault> {
     let sql = concat!(
         invitation_select!(),
-        " WHERE status IN ('invited', 'recovering') AND id > ?1 AND EXISTS (SELECT 1 FROM address \
+        " WHERE status = 'invited' AND id > ?1 AND EXISTS (SELECT 1 FROM address \
          WHERE address.email = invitation.email AND verified_at IS NOT NULL) ORDER BY id LIMIT ?2"
     );
     let after = after.map_or([0; 16], RemittanceId::to_bytes);
@@ -122,10 +122,10 @@ pub(super) fn answered(
             continue;
         };
         let waits = match invitation.status {
-            // nothing but this card's reading can end it, and the card was read
-            InvitationStatus::Recovering { .. } => !card.reread,
             InvitationStatus::Invited => invitation.expires <= now,
-            InvitationStatus::Bound { .. } | InvitationStatus::Returned { .. } => true,
+            InvitationStatus::Recovering { .. }
+            | InvitationStatus::Bound { .. }
+            | InvitationStatus::Returned { .. } => true,
         };
         if waits || ledger::fits(&invitation, &card).is_err() {
             continue;
@@ -443,6 +443,16 @@ pub(super) fn lease(
         "UPDATE invitation SET mail_due = ?2, mail_attempts = mail_attempts + 1 WHERE id = ?1";
     let mut due = Vec::with_capacity(found.len());
     for (id, mail) in found {
+        if let Ok(mail) = &mail
+            && mail.attempts == 1
+            && mailed_today(connection, &mail.invitation.email, now)? >= INVITATION_MAILS_MAX
+        {
+            // the amount is held all the same
+            let sql = "UPDATE invitation SET mail_due = ?2 WHERE id = ?1";
+            let later = now.plus_s(DAY_S).micros();
+            rows::write(connection, sql, (id, later), "invitation")?;
+            continue;
+        }
         rows::write(connection, sql, (id, until.micros()), "invitation")?;
         match mail {
             Ok(mail) => due.push(mail),
@@ -454,6 +464,17 @@ pub(super) fn lease(
         }
     }
     Ok(due)
+}
+
+const DAY_S: i64 = 86_400;
+
+/// Invitations of the last day to this address whose mail was tried.
+fn mailed_today(connection: &Connection, email: &str, now: Timestamp) -> Result<u32, Fault> {
+    let sql = "SELECT count(*) FROM invitation \
+               WHERE email = ?1 AND mail_attempts > 0 AND created > ?2";
+    let since = now.plus_s(-DAY_S).micros();
+    let count = rows::one(connection, sql, (email, since), |row| row.get(0))?;
+    count.ok_or(Fault::Corrupt("count"))
 }
 
 /// See [`crate::Store::invitation_mail_done`].

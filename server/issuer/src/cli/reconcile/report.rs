@@ -363,8 +363,8 @@ fn invitation(held: &Invitation) -> Item {
             "expires_at": rfc3339(held.expires),
         }),
         next: format!(
-            "have the address verified again (holder email HOLDER --set {}): the card then says; if nobody \
-             comes: tegata-server reconcile close {id} {TWO}",
+            "look for a card that shows it (ask who reads {}; examine or decide that card first); if none does: \
+             tegata-server reconcile close {id} {TWO}",
             held.email
         ),
     }
