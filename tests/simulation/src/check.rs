@@ -7,7 +7,9 @@ use crate::{
     server::Call,
     world::World,
 };
-use ledger::{Account, Card, CardState, CardStatus, InFlight, Remittance, RemittanceId, Status};
+use ledger::{
+    Account, Card, CardState, CardStatus, InFlight, REVISION_MAX, Remittance, RemittanceId, Status,
+};
 use std::collections::btree_map::Entry as Place;
 use store::Store as _;
 use wire::exchange::{Refusal, Reply, Request};
@@ -264,7 +266,12 @@ impl World<'_> {
             (Request::Instruction(instruction), Reply::Step(_) | Reply::Receipt(_)) => {
                 let id = RemittanceId::from_bytes(instruction.remittance).ok();
                 let ghost = id.and_then(|id| self.ghosts.get(&id));
-                let latest = ghost.map_or(0, |ghost| ghost.said.revision);
+                // after a restore also those that the backup has forgotten: they are ours all the same
+                let latest = match (ghost, self.stats.restores) {
+                    (Some(ghost), 0) => ghost.said.revision,
+                    (Some(_), _) => REVISION_MAX,
+                    (None, _) => 0,
+                };
                 // one of those that counted while the call was there
                 let keys = &self.app.office.keys;
                 let token = |revision| keys.claim_token(&instruction.remittance, revision);

@@ -15,7 +15,7 @@ use std::{
 };
 
 /// Events before the faults stop.
-const EVENTS: usize = 450;
+const EVENTS: usize = 560;
 
 /// What happened, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -81,6 +81,11 @@ impl Post {
         mails
     }
 
+    /// Whether a mail was taken and denied, so that it comes again.
+    pub(crate) fn has_denied(&self) -> bool {
+        !self.state().denied.is_empty()
+    }
+
     /// What happened to mails since the last call.
     pub(crate) fn take_fates(&self) -> Vec<(Fate, Option<Vec<u8>>)> {
         core::mem::take(&mut self.state().fates)

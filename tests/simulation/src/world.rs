@@ -94,7 +94,7 @@ impl Rates {
             card: level(2),
             lie,
             terminal: level(4),
-            mail: 5 * level(5),
+            mail: 3 * level(5),
             chaos: level(6),
             bank: 3 * level(7),
         }
@@ -368,11 +368,7 @@ impl<'b> World<'b> {
             return;
         }
         let at = self.dice.roll(self.calls.len());
-        // a mail server is slow, and much happens meanwhile
-        let slow = self.calls[at].what == crate::server::What::Outbox && !self.calm;
-        if !slow || self.dice.one_in(3) {
-            self.step_call(at);
-        }
+        self.step_call(at);
     }
 
     pub(crate) fn some_terminal(&mut self) {
@@ -418,7 +414,12 @@ impl<'b> World<'b> {
     fn serve_bank_once(&mut self) {
         let busy = self.calls.iter();
         let busy = busy.filter(|call| call.what == crate::server::What::Lease);
-        if busy.count() < 2 {
+        // a turn with nothing to ask only takes the place of others
+        let waits = self.ghosts.values().any(|ghost| {
+            let asked = matches!(ghost.phase, "ordered" | "bank asked" | "refunding");
+            ghost.is_banks() && (asked || ghost.phase == "recovering")
+        });
+        if busy.count() < 2 && (waits || self.dice.one_in(8)) {
             self.serve_bank();
         }
     }
@@ -434,7 +435,14 @@ impl<'b> World<'b> {
     fn serve_outbox_once(&mut self) {
         let busy = self.calls.iter();
         let busy = busy.filter(|call| call.what == crate::server::What::Outbox);
-        if busy.count() < 2 {
+        let arrived = |id: &RemittanceId| {
+            let id = id.to_bytes();
+            self.programs
+                .iter()
+                .any(|program| program.key.remittance == id)
+        };
+        let waits = self.post.has_denied() || !self.ghosts.keys().all(arrived);
+        if busy.count() < 2 && (waits || self.dice.one_in(4)) {
             self.serve_outbox();
         }
     }
