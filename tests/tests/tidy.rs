@@ -104,6 +104,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     (
         "foreign",
         &[
+            "audit-log",
             "card",
             "card-sim",
             "guest-logic",

@@ -5,6 +5,9 @@
 //! policy to the terminal's [`Effects`]. Limits, engine settings, the frames between the two
 //! processes and the policy's states: docs/sandbox.md.
 
+#[cfg(not(unix))]
+compile_error!("programs run in processes of a Unix system");
+
 mod admission;
 mod child;
 mod effects;

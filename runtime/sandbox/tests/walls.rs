@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rustix::process::{PTracer, set_ptracer};
 use sandbox::walls::{Attempt, Behind, Tried, Wall, WallRule, examine, try_behind};
 use sandbox::{Deadlines, RunnerCommand};
 
@@ -29,6 +30,7 @@ fn command() -> RunnerCommand {
 /// What anybody may do here; only a system that forbids it to everybody has another answer.
 const POSSIBLE: &[Attempt] = &[
     Attempt::Nothing,
+    Attempt::Variable,
     Attempt::Open,
     Attempt::Bind,
     Attempt::Socket,
@@ -61,6 +63,15 @@ const FILTERED: &[Attempt] = &[
     Attempt::Outlive,
 ];
 
+/// Whether this system may refuse to everybody what `Steal` tries: by Yama, or by a filter around this
+/// test, as containers have it.
+fn nobody_may_steal() -> bool {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let scope = read("/proc/sys/kernel/yama/ptrace_scope");
+    let filtered = |line: &str| line == "Seccomp:\t2";
+    matches!(scope.trim(), "2" | "3") || read("/proc/self/status").lines().any(filtered)
+}
+
 // One test, one attempt after the other: a probe that is started meanwhile would hold the descriptor
 // that the probe for `Inherit` is to close.
 #[test]
@@ -69,6 +80,13 @@ fn each_wall_prevents_alone_what_is_possible_without_it() {
     for attempt in POSSIBLE {
         let tried = try_behind(&command, Behind::Nothing, *attempt);
         assert_eq!(tried, Tried::Allowed, "without walls: {attempt:?}");
+    }
+
+    // Yama's usual rule: only those trace a process whom it names. Other kernels know no such call.
+    let _named = set_ptracer(PTracer::Any);
+    if try_behind(&command, Behind::Nothing, Attempt::Steal) != Tried::Allowed {
+        assert!(nobody_may_steal(), "without walls: Steal");
+        println!("not run: this system lets nobody take a descriptor");
     }
 
     // Root's rights, where this test has them: what may this process do to its own root folder?

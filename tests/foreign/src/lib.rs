@@ -1,4 +1,4 @@
-//! Each parser that meets foreign bytes, as a function over bytes that panics when a promise is
+//! Parsers that meet foreign bytes, each as a function over bytes that panics when a promise is
 //! broken.
 //!
 //! The same functions are the bodies of the fuzz targets (`tests/fuzz`) and run under proptest with
@@ -106,6 +106,11 @@ pub const TARGETS: &[Target] = &[
         body: cards::snapshot,
         seeds: cards::snapshot_seeds,
     },
+    Target {
+        name: "audit_log",
+        body: server::audit_log,
+        seeds: server::audit_seeds,
+    },
     #[cfg(feature = "server")]
     Target {
         name: "http_request",
@@ -117,6 +122,12 @@ pub const TARGETS: &[Target] = &[
         name: "trust_file",
         body: terminal_side::trust_file,
         seeds: terminal_side::trust_seeds,
+    },
+    #[cfg(feature = "terminal")]
+    Target {
+        name: "run_log",
+        body: terminal_side::run_log,
+        seeds: terminal_side::run_log_seeds,
     },
     #[cfg(feature = "terminal")]
     Target {

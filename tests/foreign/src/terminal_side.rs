@@ -1,6 +1,8 @@
 //! What the terminal reads: mails, and what a program runner and a program in it may send.
 
+use terminal::log::{Head, Log, walk};
 use terminal::origin::{Access, Origin};
+use terminal::state::StateDir;
 use terminal::told::Told;
 use terminal::trust::Trusted;
 
@@ -52,6 +54,36 @@ pub fn trust_seeds() -> Vec<Vec<u8>> {
         entry.to_file().expect("it can be written"),
         told.to_file().expect("it can be written"),
     ]
+}
+
+/// A run log: each record that is given continues the chain, and the bytes before the first flaw are a whole
+/// log.
+pub fn run_log(bytes: &[u8]) {
+    let mut given = 0;
+    let mut rest = bytes;
+    let (head, flaw) =
+        walk(&mut rest, Head::START, |_| given += 1).expect("bytes in memory can be read");
+    assert_eq!(given, head.count);
+    let len = usize::try_from(head.len).expect("a length in memory");
+    assert_eq!(flaw.is_none(), len == bytes.len());
+    let mut whole = bytes.get(..len).expect("no longer than what was read");
+    let again = walk(&mut whole, Head::START, |_| ()).expect("bytes in memory can be read");
+    assert_eq!(again, (head, None));
+}
+
+/// A log of three records.
+#[must_use]
+pub fn run_log_seeds() -> Vec<Vec<u8>> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("state");
+    let log = Log::new(StateDir::open(&root).expect("a new folder"));
+    for outcome in ["verified", "declined", "credited"] {
+        let record = [("outcome".to_owned(), outcome.into())];
+        log.append(record.into_iter().collect())
+            .expect("a record can be added");
+    }
+    assert_eq!(log.verify(|_| ()), Ok(3), "a seed is accepted");
+    vec![std::fs::read(root.join("log/runs.log")).expect("the log")]
 }
 
 /// A component under a good signature: admitted or refused with a code, in bounded time.

@@ -4,8 +4,9 @@
 //! prevents. What the system says of itself is not asked.
 
 use std::io::{self, Read as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use program::Kind;
@@ -20,6 +21,12 @@ const PROBE_TIME: Duration = Duration::from_secs(60);
 
 /// Longest wait for something that has already happened if it happens at all.
 const SHORT: Duration = Duration::from_secs(2);
+
+/// How often is looked whether a probe that has nothing more to say is gone.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The variable of probes whose walls do not take it away.
+const VARIABLE: (&str, &str) = ("PROBE", "seen");
 
 /// Bytes that probes say at most.
 const SAID_MAX: usize = 4;
@@ -36,7 +43,7 @@ pub enum Tried {
     Killed(i32),
     /// It was possible.
     Allowed,
-    /// The probe could not be started or did not speak.
+    /// The probe could not be started, did not speak, or hung and was killed.
     Unknown,
 }
 
@@ -162,6 +169,11 @@ impl Behind {
             Self::Everything => EVERY_WALL,
         }
     }
+
+    /// Whether a probe has a variable: the wall against them is raised by who starts it.
+    const fn leaves_variables(self) -> bool {
+        !matches!(self, Self::One(Wall::Environment) | Self::Everything)
+    }
 }
 
 /// Starts a probe behind these walls and says what became of its attempt.
@@ -185,8 +197,11 @@ pub fn try_behind(command: &RunnerCommand, behind: Behind, attempt: Attempt) -> 
 }
 
 fn plain(command: &RunnerCommand, behind: Behind, attempt: Attempt) -> io::Result<Tried> {
-    let probe = Probe::start(command, behind, attempt)?;
-    match probe.byte() {
+    answer(Probe::start(command, behind, attempt)?)
+}
+
+fn answer(probe: Probe) -> io::Result<Tried> {
+    match probe.byte()? {
         Some(ALLOWED) => Ok(Tried::Allowed),
         Some(REFUSED) => Ok(Tried::Refused),
         Some(_) => Ok(Tried::Unknown),
@@ -202,7 +217,7 @@ fn inherit(command: &RunnerCommand, behind: Behind) -> io::Result<Tried> {
     rustix::io::fcntl_setfd(&writer, rustix::io::FdFlags::empty())?;
     let probe = Probe::start(command, behind, Attempt::Inherit)?;
     drop(writer);
-    if probe.byte() != Some(ALLOWED) {
+    if probe.byte()? != Some(ALLOWED) {
         return probe.end();
     }
     let (sender, ended) = sync_channel(1);
@@ -223,7 +238,7 @@ fn seen(
     line: &str,
 ) -> io::Result<Tried> {
     let probe = Probe::start(command, behind, attempt)?;
-    if probe.byte() != Some(ALLOWED) {
+    if probe.byte()? != Some(ALLOWED) {
         return probe.end();
     }
     let text = std::fs::read_to_string(format!("/proc/{}/{file}", probe.child.id()))?;
@@ -234,7 +249,7 @@ fn seen(
 #[cfg(target_os = "linux")]
 fn outlive(command: &RunnerCommand, behind: Behind) -> io::Result<Tried> {
     let mut probe = Probe::start(command, behind, Attempt::Outlive)?;
-    if (probe.byte(), probe.byte()) != (Some(ALLOWED), Some(ALLOWED)) {
+    if (probe.byte()?, probe.byte()?) != (Some(ALLOWED), Some(ALLOWED)) {
         return probe.end();
     }
     // Kept open, or the wait would close it, which is what the other one waits for.
@@ -268,14 +283,18 @@ const fn held_if(held: bool) -> Tried {
 struct Probe {
     child: Child,
     bytes: Receiver<Option<u8>>,
+    /// Longest wait for a byte, and for the end.
+    time: Duration,
 }
 
 impl Probe {
     fn start(command: &RunnerCommand, behind: Behind, attempt: Attempt) -> io::Result<Self> {
+        let variable = behind.leaves_variables().then_some(VARIABLE);
         let mut child = Command::new(&command.program)
             .args(&command.args)
             .args([PROBE, behind.name(), attempt.name()])
             .env_clear()
+            .envs(variable)
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -283,7 +302,11 @@ impl Probe {
             .spawn()?;
         let mut output = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let (sender, bytes) = sync_channel(SAID_MAX);
-        let probe = Self { child, bytes };
+        let probe = Self {
+            child,
+            bytes,
+            time: PROBE_TIME,
+        };
         std::thread::Builder::new().spawn(move || {
             loop {
                 let mut byte = [0];
@@ -296,24 +319,31 @@ impl Probe {
         Ok(probe)
     }
 
-    /// The next byte; `None` if there is none, or not in time.
-    fn byte(&self) -> Option<u8> {
-        self.bytes.recv_timeout(PROBE_TIME).ok().flatten()
+    /// The next byte; `None` if its output has ended. One that hangs is an error, and is killed when it
+    /// is dropped.
+    fn byte(&self) -> io::Result<Option<u8>> {
+        match self.bytes.recv_timeout(self.time) {
+            Ok(said) => Ok(said),
+            // The end was said before.
+            Err(RecvTimeoutError::Disconnected) => Ok(None),
+            Err(RecvTimeoutError::Timeout) => Err(io::ErrorKind::TimedOut.into()),
+        }
     }
 
-    /// What became of a probe that said nothing.
+    /// What became of a probe that said nothing, or not what it should; not ended in time is an error.
     fn end(mut self) -> io::Result<Tried> {
-        use std::os::unix::process::ExitStatusExt as _;
-        // A probe that hangs is no answer.
-        let ended = self.child.try_wait()?;
-        let status = match ended {
-            Some(status) => status,
-            None => {
-                drop(self.child.stdin.take());
-                self.child.wait()?
+        drop(self.child.stdin.take());
+        let mut left = self.time;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status.signal().map_or(Tried::Unknown, Tried::Killed));
             }
-        };
-        Ok(status.signal().map_or(Tried::Unknown, Tried::Killed))
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            std::thread::sleep(LOOK);
+            left = left.saturating_sub(LOOK);
+        }
     }
 }
 
@@ -363,5 +393,29 @@ mod tests {
     #[test]
     fn the_probes_program_is_the_text_assembled() {
         assert_eq!(PROGRAM, Guest::done().standalone());
+    }
+
+    /// A process that does not end by itself, in place of a probe.
+    fn hanging(script: &str) -> Probe {
+        let command = RunnerCommand {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+            deadlines: crate::Deadlines::default(),
+            walls: WallRule::Accept,
+        };
+        Probe::start(&command, Behind::Nothing, Attempt::Nothing).unwrap()
+    }
+
+    #[test]
+    fn a_probe_that_hangs_is_waited_for_no_longer_and_is_no_answer() {
+        let mut silent = hanging("exec sleep 600");
+        silent.time = LOOK;
+        let kind = |error: io::Error| error.kind();
+        assert_eq!(answer(silent).map_err(kind), Err(io::ErrorKind::TimedOut));
+
+        let mut closed = hanging("exec sleep 600 >&-");
+        assert_eq!(closed.byte().unwrap(), None);
+        closed.time = LOOK;
+        assert_eq!(closed.end().map_err(kind), Err(io::ErrorKind::TimedOut));
     }
 }

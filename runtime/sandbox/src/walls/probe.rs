@@ -193,9 +193,7 @@ fn perform(attempt: Attempt, walls: &str) -> bool {
         Attempt::Bind => std::net::TcpListener::bind(("127.0.0.1", 0)).is_ok(),
         Attempt::Reserve => reserve(),
         Attempt::Compute => compute(),
-        #[cfg(unix)]
         Attempt::Socket => std::os::unix::net::UnixDatagram::unbound().is_ok(),
-        #[cfg(unix)]
         Attempt::Duplicate => {
             use std::os::fd::AsFd as _;
             stdin().as_fd().try_clone_to_owned().is_ok()
@@ -203,7 +201,6 @@ fn perform(attempt: Attempt, walls: &str) -> bool {
         Attempt::Fork => again(NO_WALL, Attempt::Nothing)
             .status()
             .is_ok_and(|status| status.success()),
-        #[cfg(unix)]
         Attempt::Exec => {
             use std::os::unix::process::CommandExt as _;
             // Returns only if it failed; otherwise the other program says that it runs.
@@ -220,8 +217,6 @@ fn perform(attempt: Attempt, walls: &str) -> bool {
         Attempt::Steal | Attempt::Signal | Attempt::Reveal | Attempt::Core | Attempt::Chroot => {
             true
         }
-        #[cfg(not(unix))]
-        Attempt::Socket | Attempt::Duplicate | Attempt::Exec => true,
     }
 }
 
