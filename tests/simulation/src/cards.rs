@@ -272,9 +272,10 @@ impl World<'_> {
         }
         // Fewer still are lied to there: the deeper, the more often.
         let often = match step {
-            "commit" | "read back" => 5 * often,
-            "credit" | "log" | "write state" => 6 * often,
-            "read state" | "read value" => 3,
+            "commit" | "read back" => 12 * often,
+            "log" | "write state" => 15 * often,
+            "credit" => 10 * often,
+            "read state" | "read value" => 8,
             _ => often,
         };
         if lying && self.fault(often * self.rates.lie) {

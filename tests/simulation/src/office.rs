@@ -53,7 +53,7 @@ pub(crate) struct Plans {
 impl Plans {
     pub(crate) fn draw(dice: &mut Dice) -> Self {
         Self {
-            loses: dice.one_in(3),
+            loses: dice.one_in(2),
             closes: dice.one_in(4),
             revises: dice.one_in(2),
             shows: dice.one_in(2),
@@ -67,10 +67,10 @@ impl World<'_> {
         match self.dice.roll(12) {
             0..=2 => self.change_mind(),
             3 if self.blocks => self.block(),
-            4 if self.plans.loses => self.lose(),
+            4 | 8 if self.plans.loses => self.lose(),
             5 => self.pay_out_some(),
             6 => self.send_payable(),
-            7 | 8 if self.plans.revises => self.revise_some(),
+            7 if self.plans.revises => self.revise_some(),
             9 if self.plans.closes => self.close_some(),
             10 if self.plans.shows => self.show_some(),
             11 => self.adopt_some(),

@@ -259,8 +259,9 @@ impl World<'_> {
     /// What the office does is rare, so it fails often.
     fn office_fault(&mut self, what: What, access: Access) -> bool {
         let permille = match (what, access) {
-            (What::Adopt | What::Shown, Access::Apply | Access::Write) => 400,
-            (_, Access::Apply | Access::Write) => 200,
+            (What::Adopt | What::Shown | What::Payable, Access::Apply | Access::Write) => 450,
+            (_, Access::Apply | Access::Write) => 250,
+            (What::Adopt | What::Shown, Access::Read) => 150,
             (_, Access::Read) => 100,
         };
         let fails = self.office_faults > 0 && self.dice.permille(permille);
@@ -275,9 +276,10 @@ impl World<'_> {
             let mut verdict = Ok(());
             // What is rare fails more often.
             let often = match what {
-                What::Exchange(3) => 20,
+                What::Exchange(3) => 30,
                 What::Cancel => 4,
-                What::Exchange(2) | What::Expiry | What::Lease | What::Bank => 3,
+                What::Expiry => 8,
+                What::Exchange(2) | What::Lease | What::Bank => 3,
                 What::Exchange(_) | What::Order | What::Outbox => 1,
                 What::Block
                 | What::Revise
@@ -290,7 +292,7 @@ impl World<'_> {
             };
             let office = often == 0 && self.office_fault(what, access);
             if office || self.fault(often * self.rates.store) {
-                let kill = self.dice.one_in(3);
+                let kill = self.dice.one_in(if office { 2 } else { 3 });
                 let fault = match (kill, side) {
                     (true, Side::Before) => "killed before",
                     (true, Side::After) => "killed after",

@@ -34,7 +34,7 @@ use wire::exchange::Step;
 /// Terminals of a history.
 const TERMINALS: usize = 3;
 /// Most faults of a history in what the office does: it does little, and does it again.
-const OFFICE_FAULTS_MAX: usize = 6;
+const OFFICE_FAULTS_MAX: usize = 7;
 /// Orders of a history at most.
 const WISHES_MAX: usize = 7;
 
