@@ -9,7 +9,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
-use store::{Database, Incarnated, SqliteStore, Store, sqlite};
+use store::{Database, Incarnated, SqlStore, Store, sql};
 
 /// Files of a database besides the one that names it.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -109,9 +109,9 @@ pub async fn backup(data: &Path, file: &Path) -> anyhow::Result<AuditReport> {
     );
     let unfinished = with_suffix(file, ".unfinished");
     remove_database(&unfinished)?;
-    sqlite::copy(&database, &unfinished).with_context(|| unfinished.display().to_string())?;
-    let report = SqliteStore::open(&unfinished)?.audit().await?;
-    sqlite::close(&unfinished)?;
+    sql::copy(&database, &unfinished).with_context(|| unfinished.display().to_string())?;
+    let report = SqlStore::open(&unfinished)?.audit().await?;
+    sql::close(&unfinished)?;
     std::fs::rename(&unfinished, file)?;
     files::sync_folder(file)?;
     Ok(report)
@@ -158,13 +158,13 @@ pub async fn restore(
     );
     let next = with_suffix(&database, ".restoring");
     remove_database(&next)?;
-    sqlite::copy(&from, &next).with_context(|| file.display().to_string())?;
+    sql::copy(&from, &next).with_context(|| file.display().to_string())?;
     let (waiting, report) = {
-        let store = SqliteStore::open(&next)?;
+        let store = SqlStore::open(&next)?;
         let waiting = store.begin_incarnation(incarnation, now).await?;
         (waiting, store.audit().await?)
     };
-    sqlite::close(&next)?;
+    sql::close(&next)?;
     ensure!(
         report.is_balanced(),
         "{}: its books do not balance; take another copy",
@@ -204,7 +204,7 @@ pub async fn begin_in_place(
     let Database::Postgres(url) = &ledger else {
         bail!("this ledger is in a file: give the backup, `tegata-server restore FILE`");
     };
-    let others = SqliteStore::sessions(url).with_context(|| ledger.to_string())?;
+    let others = SqlStore::sessions(url).with_context(|| ledger.to_string())?;
     ensure!(
         others == 0,
         "{ledger}: {others} connections of a tegata-server; stop every server that uses it, on all machines"

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use ledger::{AccountRef, Command, HolderId, Language, Outcome, Timestamp, TransferId};
 use money::{Amount, Currency};
-use store::{Database, NewHolder, SqliteStore, Store};
+use store::{Database, NewHolder, SqlStore, Store};
 
 const ACCOUNTS: u64 = 100_000;
 /// Callers in a closed loop, transfers in each of their calls, and the name of the figure.
@@ -53,7 +53,7 @@ impl Choice {
     }
 }
 
-async fn fill(database: &Database) -> Arc<SqliteStore> {
+async fn fill(database: &Database) -> Arc<SqlStore> {
     let store = Arc::new(database.open().unwrap());
     let mut tasks = Vec::new();
     for number in 0..ACCOUNTS {
@@ -94,7 +94,7 @@ async fn fill(database: &Database) -> Arc<SqliteStore> {
 
 /// Lets so many callers transfer for a while; gives transfers per second.
 async fn measure(
-    store: &Arc<SqliteStore>,
+    store: &Arc<SqlStore>,
     (callers, each): (u64, u64),
     round: u64,
     spend: Duration,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::error::StoreError;
-use crate::sqlite::SqliteStore;
+use crate::sql::SqlStore;
 
 /// A database by its address.
 #[derive(Clone, PartialEq, Eq)]
@@ -68,10 +68,10 @@ impl Database {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`], [`StoreError::NotOurs`], [`StoreError::SchemaTooNew`].
-    pub fn open(&self) -> Result<SqliteStore, StoreError> {
+    pub fn open(&self) -> Result<SqlStore, StoreError> {
         match self {
-            Self::Sqlite(file) => SqliteStore::open(file),
-            Self::Postgres(url) => SqliteStore::connect(url),
+            Self::Sqlite(file) => SqlStore::open(file),
+            Self::Postgres(url) => SqlStore::connect(url),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where the ledger is kept: one trait, and SQLite behind it.
+//! Where the ledger is kept: one trait, and SQLite or PostgreSQL behind it.
 //!
 //! [`Store::apply`] is the only way money moves. Everything else here reads, or keeps what stands
 //! beside the money: holders, cards being issued, templates, the outbox. No network, mail or
@@ -14,7 +14,7 @@ mod traits;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
-pub mod sqlite;
+pub mod sql;
 
 pub use database::{Database, DatabaseError};
 pub use error::{AdminError, ApplyError, StoreError};
@@ -24,5 +24,5 @@ pub use record::{
     LogSegment, Logged, NewCard, NewHolder, OfficerRow, OrderPage, Payable, Seal, Standing,
     TEMPLATE_LEN_MAX, Unsealed, canonical_email,
 };
-pub use sqlite::{Access, Gate, Saved, Side, SqliteStore};
+pub use sql::{Access, Gate, Saved, Side, SqlStore};
 pub use traits::{COMMANDS_MAX, LEASES_MAX, PAGE_MAX, Store};

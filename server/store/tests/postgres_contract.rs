@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use ledger::{CardAccounts, Timestamp};
-use store::{SqliteStore, Store};
+use store::{SqlStore, Store};
 
 async fn open() -> (Arc<dyn Store>, ()) {
-    let store = SqliteStore::connect(&postgres_server::database()).expect("a new database");
+    let store = SqlStore::connect(&postgres_server::database()).expect("a new database");
     (Arc::new(store), ())
 }
 

@@ -13,7 +13,7 @@ use ledger::{AccountRef, Outcome};
 use money::Currency;
 use postgres_server::Server;
 use store::contract::World;
-use store::{SqliteStore, Store};
+use store::{SqlStore, Store};
 use tempfile::TempDir;
 
 const CALM: u8 = 0;
@@ -94,7 +94,7 @@ fn line(server: &Server) -> Line {
 async fn a_connection_lost_during_a_commit_loses_nothing_and_doubles_nothing() {
     let server = Server::start(&["--no-sync"]);
     let line = line(&server);
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::connect(&line.url).expect("a new database"));
+    let store: Arc<dyn Store> = Arc::new(SqlStore::connect(&line.url).expect("a new database"));
     let world = World::new(Arc::clone(&store));
     let holder = world.holder(Currency::Jpy, 0).await;
     let mut expected = 0;
@@ -119,7 +119,7 @@ async fn a_connection_lost_during_a_commit_loses_nothing_and_doubles_nothing() {
 async fn a_server_that_was_restarted_is_found_again() {
     let server = Server::start(&["--no-sync"]);
     let name = server.database();
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::connect(&name).expect("a new database"));
+    let store: Arc<dyn Store> = Arc::new(SqlStore::connect(&name).expect("a new database"));
     let world = World::new(Arc::clone(&store));
     let of = world.funded().await;
     let database = name.rsplit('/').next().unwrap();
@@ -147,12 +147,12 @@ async fn a_database_that_was_put_back_is_not_gone_on_with() {
     let server = Server::start(&["--no-sync"]);
     let url = server.database();
     let name = url.rsplit('/').next().unwrap();
-    drop(SqliteStore::connect(&url).expect("a new database"));
+    drop(SqlStore::connect(&url).expect("a new database"));
     server.sql(
         "postgres",
         &format!("CREATE DATABASE saved TEMPLATE {name}"),
     );
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::connect(&url).expect("the database"));
+    let store: Arc<dyn Store> = Arc::new(SqlStore::connect(&url).expect("the database"));
     let world = World::new(Arc::clone(&store));
     let holder = world.holder(Currency::Jpy, 5).await;
     put_back(&server, name);
@@ -162,7 +162,7 @@ async fn a_database_that_was_put_back_is_not_gone_on_with() {
     assert!(refused.is_err_and(|error| error.to_string().contains("Stop every server")));
     assert!(store.holder(holder).await.is_err(), "nor is it read");
     // a process that begins now knows of nothing that is missing: restore --in-place comes before it
-    let again = SqliteStore::connect(&url).expect("the database");
+    let again = SqlStore::connect(&url).expect("the database");
     assert_eq!(again.holder(holder).await.unwrap(), None);
 }
 
@@ -170,7 +170,7 @@ async fn a_database_that_was_put_back_is_not_gone_on_with() {
 async fn a_new_life_that_began_elsewhere_ends_this_server() {
     let server = Server::start(&["--no-sync"]);
     let url = server.database();
-    let open = || SqliteStore::connect(&url).expect("the database");
+    let open = || SqlStore::connect(&url).expect("the database");
     let (one, two) = (open(), open());
     let world = World::new(Arc::new(one));
     let holder = world.holder(Currency::Jpy, 5).await;
@@ -190,7 +190,7 @@ async fn a_writer_that_waited_in_vain_goes_on_when_the_lock_is_free() {
     let url = server.database();
     let name = url.rsplit('/').next().unwrap();
     let hasty = format!("{url}?options=-c%20lock_timeout%3D200ms");
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::connect(&hasty).expect("a new database"));
+    let store: Arc<dyn Store> = Arc::new(SqlStore::connect(&hasty).expect("a new database"));
     let world = World::new(Arc::clone(&store));
     let holder = world.holder(Currency::Jpy, 5).await;
     let held = server.hold(name, "SELECT pg_advisory_lock(6072915260682010625)");

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use ledger::{CardAccounts, Timestamp};
-use store::{SqliteStore, Store};
+use store::{SqlStore, Store};
 use tempfile::TempDir;
 
 async fn open() -> (Arc<dyn Store>, TempDir) {
     let folder = TempDir::new().expect("a temporary folder");
-    let store = SqliteStore::open(&folder.path().join("ledger.db")).expect("a new file");
+    let store = SqlStore::open(&folder.path().join("ledger.db")).expect("a new file");
     (Arc::new(store), folder)
 }
 

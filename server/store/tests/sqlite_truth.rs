@@ -18,7 +18,7 @@ use money::Currency;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use store::contract::World;
-use store::{SqliteStore, Store};
+use store::{SqlStore, Store};
 use tempfile::TempDir;
 
 /// One thing that happens; indexes are taken modulo what there is.
@@ -128,7 +128,7 @@ impl Issuer {
     async fn open() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let path = folder.path().join("ledger.db");
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path).expect("a new file"));
+        let store: Arc<dyn Store> = Arc::new(SqlStore::open(&path).expect("a new file"));
         let world = World::new(store);
         let senders = [
             world.holder(Currency::Jpy, FUNDS).await,

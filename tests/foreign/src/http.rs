@@ -17,7 +17,7 @@ use issuer::keys::Keys;
 use ledger::{AccountRef, CARD_VALUE_MAX, Command, HolderId, Language, Timestamp, TransferId};
 use money::{Amount, Currency};
 use redemption::Incarnation;
-use store::{Access, Gate, NewHolder, Side, SqliteStore, StoreError};
+use store::{Access, Gate, NewHolder, Side, SqlStore, StoreError};
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 
@@ -98,7 +98,7 @@ impl Desk {
                 database: None,
             },
             Keys::load(&dir.path().join("keys")).expect("keys"),
-            Arc::new(SqliteStore::in_memory(Arc::new(Open)).expect("memory")),
+            Arc::new(SqlStore::in_memory(Arc::new(Open)).expect("memory")),
             Arc::new(Standing),
             random,
         );

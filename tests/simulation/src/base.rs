@@ -26,7 +26,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     task::{Poll, Waker},
 };
-use store::{NewCard, NewHolder, Saved, SqliteStore, Store as _};
+use store::{NewCard, NewHolder, Saved, SqlStore, Store as _};
 use tokio::runtime::{Builder, Runtime};
 use wire::descriptor::Descriptor;
 
@@ -71,7 +71,7 @@ pub struct Base {
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) gate: Arc<SimGate>,
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) store: Arc<SqlStore>,
 }
 
 impl Machine {
@@ -79,7 +79,7 @@ impl Machine {
         let gate = Arc::new(SimGate::default());
         gate.set_open(true);
         let gated: Arc<dyn store::Gate> = Arc::clone(&gate) as Arc<dyn store::Gate>;
-        let store = Arc::new(SqliteStore::in_memory(gated)?);
+        let store = Arc::new(SqlStore::in_memory(gated)?);
         Ok(Self { gate, store })
     }
 }
@@ -170,7 +170,7 @@ impl Base {
     }
 
     /// Holders, their money and their cards.
-    fn people(&self, store: &SqliteStore) -> Result<()> {
+    fn people(&self, store: &SqlStore) -> Result<()> {
         for (sender, funded) in (0_u8..).zip(FUNDS) {
             let id = sender_id(sender);
             now(store.add_holder(new_holder(id, "Sender")))?;
@@ -213,7 +213,7 @@ impl Base {
     /// An issuer over `store`.
     pub(crate) fn app(
         &self,
-        store: Arc<SqliteStore>,
+        store: Arc<SqlStore>,
         clock: Arc<SimClock>,
         random: SimRandom,
         incarnation: Incarnation,

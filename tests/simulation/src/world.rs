@@ -28,7 +28,7 @@ use relay::{
     watch::Scope,
 };
 use std::{collections::BTreeMap, rc::Rc, sync::Arc};
-use store::{SqliteStore, Store as _};
+use store::{SqlStore, Store as _};
 use wire::exchange::Step;
 
 /// Terminals of a history.
@@ -120,7 +120,7 @@ pub(crate) struct World<'b> {
     pub(crate) clock: Arc<SimClock>,
     pub(crate) post: Arc<Post>,
     pub(crate) bank: Arc<SimBank>,
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) store: Arc<SqlStore>,
     pub(crate) app: Arc<App>,
     pub(crate) transport: Transport,
     pub(crate) calls: Vec<Call>,

@@ -4,7 +4,7 @@ use crate::{AMOUNT, Desk, Story, Told, points};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::path::Path;
-use store::{SqliteStore, Store as _};
+use store::{SqlStore, Store as _};
 use tests::{
     processes::Server,
     world::{World, text},
@@ -12,7 +12,7 @@ use tests::{
 
 /// Lets the leases of a dead server be over now instead of in two minutes, as a clock would.
 fn lease_is_over(world: &World) -> Result<()> {
-    let store = SqliteStore::open(&Path::new(&world.data).join("tegata.db"))?;
+    let store = SqlStore::open(&Path::new(&world.data).join("tegata.db"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     runtime.block_on(async {
         let now = store.time_floor().await?;

@@ -271,7 +271,7 @@ fn a_server_killed_around_the_banks_word_debits_once() -> Result<()> {
 /// Lets the question of a dead server be due now, as a clock would.
 fn bank_lease_is_over(world: &World) -> Result<()> {
     use store::Store as _;
-    let store = store::SqliteStore::open(&Path::new(&world.data).join("tegata.db"))?;
+    let store = store::SqlStore::open(&Path::new(&world.data).join("tegata.db"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     runtime.block_on(async {
         let now = store.time_floor().await?;

@@ -4,7 +4,7 @@ use crate::{AMOUNT, Desk, Story, Told, office_killed, points};
 use anyhow::{Context, Result, bail, ensure};
 use ledger::Timestamp;
 use std::{net::TcpListener, path::Path, time::Duration};
-use store::{SqliteStore, Store as _};
+use store::{SqlStore, Store as _};
 use tests::{
     processes::{Server, armed, json},
     world::{SENDER_START, World, text},
@@ -79,7 +79,7 @@ fn failing_relay(desk: &mut Desk, point: &str) -> Result<()> {
 
 /// Lets the leases of a dead server be over now instead of in two minutes, as a clock would.
 fn lease_is_over(world: &World) -> Result<()> {
-    let store = SqliteStore::open(&Path::new(&world.data).join("tegata.db"))?;
+    let store = SqlStore::open(&Path::new(&world.data).join("tegata.db"))?;
     let (far, past) = (Timestamp::from_unix_s(1 << 40), Timestamp::from_unix_s(0));
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     runtime.block_on(store.lease_mail(far, past, 16))?;

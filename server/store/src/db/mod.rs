@@ -13,7 +13,7 @@ use std::cell::Cell;
 
 pub(crate) use self::value::{FromColumn, Params, Value};
 
-use crate::sqlite::fault::Fault;
+use crate::sql::fault::Fault;
 
 /// A connection, used by one thread at a time.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{Mode, Row, Value};
-use crate::sqlite::fault::Fault;
+use crate::sql::fault::Fault;
 
 /// The advisory lock of the one writer: `TGTA`, then 1.
 const WRITER_LOCK: i64 = 0x5447_5441_0000_0001;

@@ -1,6 +1,6 @@
 //! What goes into statements and comes out of rows.
 
-use crate::sqlite::fault::Fault;
+use crate::sql::fault::Fault;
 
 /// One value, borrowed from whoever gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

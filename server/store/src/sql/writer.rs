@@ -1,0 +1,357 @@
+//! The one thread that writes: concurrent callers share its commits.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use ledger::{Command, Outcome, Refusal, Timestamp};
+use planted::Bug;
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::db::{Connection, Mode};
+use crate::error::StoreError;
+use crate::sql::apply;
+use crate::sql::crash::{self, Moment};
+use crate::sql::fault::{Fault, gone};
+use crate::sql::inline::{Access, Inline, Side};
+use crate::sql::line::Line;
+use crate::sql::{Origin, journal, rows};
+use crate::traits::COMMANDS_MAX;
+
+/// Calls that may wait for the writer; further callers wait for a place.
+const QUEUE_MAX: usize = 4_096;
+
+/// How often the writer looks again for callers before it commits fewer commands than last time. Those
+/// whom the last commit answered are about to call again: without the wait they would miss this commit,
+/// and commits of many and of few would alternate. One that is alone does not wait.
+const LOOKS_MAX: u32 = 32;
+
+type Answer = Result<Outcome, Refusal>;
+type Jobs = Vec<Box<dyn Job>>;
+
+/// One caller's part of a shared transaction.
+trait Job: Send {
+    /// How many commands it counts for.
+    fn len(&self) -> usize;
+
+    /// Does its part. It may be asked again, after the transaction of the first time was rolled
+    /// back. `now`: the ledger's time, to be raised by the caller's clock.
+    fn run(&mut self, connection: &Connection, now: &mut Timestamp) -> Result<(), Fault>;
+
+    /// Where a test may end the process.
+    fn reach(&self, moment: Moment);
+
+    /// Answers the caller, once the commit has succeeded or failed.
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+/// A handle to the writer thread, or to the connection of a store without threads.
+#[derive(Debug)]
+pub(super) struct Writer {
+    // `None` only while dropping, where closing the queue ends the thread, and without a thread
+    queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+    inline: Option<Arc<Inline>>,
+    commits: Arc<AtomicU64>,
+    astray: Arc<AtomicBool>,
+}
+
+impl Writer {
+    /// Whether the database is not the one any more that this process began with; then nothing in it
+    /// counts here.
+    pub(super) fn is_astray(&self) -> bool {
+        self.astray.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn start(connection: Connection, origin: Origin) -> Result<Self, StoreError> {
+        let (queue, jobs) = mpsc::channel(QUEUE_MAX);
+        let line = Line::new(connection, origin)?;
+        let astray = line.astray();
+        let commits = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&commits);
+        let thread = std::thread::Builder::new()
+            .name("ledger-writer".to_owned())
+            .spawn(move || serve(line, jobs, &counter))
+            .map_err(|error| StoreError::Unavailable {
+                reason: error.to_string(),
+            })?;
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread),
+            inline: None,
+            commits,
+            astray,
+        })
+    }
+
+    /// A writer on the caller's thread: each call is one commit.
+    pub(super) fn inline(inline: Arc<Inline>) -> Self {
+        Self {
+            queue: None,
+            thread: None,
+            inline: Some(inline),
+            commits: Arc::new(AtomicU64::new(0)),
+            astray: Arc::default(),
+        }
+    }
+
+    /// Transactions committed so far.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Calls that wait for the writer.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.queue
+            .as_ref()
+            .map_or(0, |queue| QUEUE_MAX - queue.capacity())
+    }
+
+    /// See [`crate::Store::apply`].
+    pub(super) async fn apply(&self, commands: Vec<Command>) -> Result<Vec<Answer>, StoreError> {
+        if commands.len() > COMMANDS_MAX {
+            return Err(StoreError::TooManyCommands);
+        }
+        let (reply, answers) = oneshot::channel();
+        let done = Vec::new();
+        let job = Apply {
+            commands,
+            done,
+            reply,
+        };
+        self.pass(Access::Apply, Side::Before).await?;
+        self.send(Box::new(job)).await?;
+        let answers = answers.await.map_err(|_| gone())??;
+        self.pass(Access::Apply, Side::After).await?;
+        Ok(answers)
+    }
+
+    /// Runs another write in the shared transaction; what it wrote stays only if it succeeds.
+    pub(super) async fn write<T, E, F>(&self, write: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Fn(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        let (reply, result) = oneshot::channel();
+        let done = None;
+        self.pass(Access::Write, Side::Before).await?;
+        self.send(Box::new(Other { write, done, reply })).await?;
+        let result = result.await.map_err(|_| gone())??;
+        self.pass(Access::Write, Side::After).await?;
+        Ok(result)
+    }
+
+    async fn pass(&self, access: Access, side: Side) -> Result<(), StoreError> {
+        match &self.inline {
+            Some(inline) => inline.pass(access, side).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn send(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
+        if let Some(inline) = &self.inline {
+            commit(&inline.connection(), vec![job], &self.commits);
+            return Ok(());
+        }
+        let queue = self.queue.as_ref().ok_or_else(gone)?;
+        queue.send(job).await.map_err(|_| gone())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // it ends with the queue; every batch was answered
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Commands of one call.
+struct Apply {
+    commands: Vec<Command>,
+    done: Vec<Answer>,
+    reply: oneshot::Sender<Result<Vec<Answer>, StoreError>>,
+}
+
+impl Job for Apply {
+    fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    fn run(&mut self, connection: &Connection, now: &mut Timestamp) -> Result<(), Fault> {
+        self.done = Vec::with_capacity(self.commands.len());
+        for command in &self.commands {
+            *now = if planted::on(Bug::TimeBackwards) {
+                command.now()
+            } else {
+                command.now().max(*now)
+            };
+            self.done.push(apply::apply(connection, command, *now)?);
+        }
+        Ok(())
+    }
+
+    fn reach(&self, moment: Moment) {
+        for command in &self.commands {
+            crash::reach(command, moment);
+        }
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        // a caller that went away asks again by id
+        let Self { done, reply, .. } = *self;
+        let _ = reply.send(committed.map(|()| done));
+    }
+}
+
+/// A write that is no command.
+struct Other<T, E, F> {
+    write: F,
+    done: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E, F> Job for Other<T, E, F>
+where
+    T: Send,
+    E: From<StoreError> + Send,
+    F: Fn(&Connection) -> Result<T, E> + Send,
+{
+    fn len(&self) -> usize {
+        1
+    }
+
+    fn run(&mut self, connection: &Connection, now: &mut Timestamp) -> Result<(), Fault> {
+        // writes that are no commands read and raise the stored floor themselves
+        rows::raise_time_floor(connection, *now)?;
+        connection.execute("SAVEPOINT job", [])?;
+        let mark = journal::mark();
+        let result = (self.write)(connection);
+        if result.is_err() {
+            // a failing disk may have ended the whole transaction; then this fails as well
+            connection.execute("ROLLBACK TO job", [])?;
+            journal::back_to(mark);
+        }
+        connection.execute("RELEASE job", [])?;
+        self.done = Some(result);
+        *now = rows::time_floor(connection)?;
+        Ok(())
+    }
+
+    // what is written here has its places at the call
+    fn reach(&self, _: Moment) {}
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        let result = match (committed, self.done) {
+            (Ok(()), Some(result)) => result,
+            (Ok(()), None) => Err(gone().into()),
+            (Err(error), _) => Err(error.into()),
+        };
+        let _ = self.reply.send(result);
+    }
+}
+
+fn serve(mut line: Line, mut queue: mpsc::Receiver<Box<dyn Job>>, commits: &AtomicU64) {
+    let mut next = queue.blocking_recv();
+    let mut last = 0;
+    while let Some(first) = next.take() {
+        let (jobs, left) = gather(first, &mut queue, last);
+        last = jobs.len();
+        // A defect in one call must not end the writer: its unwinding rolled the batch back, and its
+        // callers hear that nothing is known. Without this the process would live on and refuse
+        // every order, proof and return until somebody restarts it.
+        let whole = AssertUnwindSafe(|| commit_on(&mut line, jobs, commits));
+        if catch_unwind(whole).is_err() {
+            tracing::error!("a call met a broken invariant: its batch was rolled back");
+        }
+        next = left.or_else(|| queue.blocking_recv());
+    }
+}
+
+/// Takes what waits in the queue, up to one commit's worth; gives the job that no longer fits. `last`:
+/// how many jobs the last commit had.
+fn gather(
+    first: Box<dyn Job>,
+    queue: &mut mpsc::Receiver<Box<dyn Job>>,
+    last: usize,
+) -> (Jobs, Option<Box<dyn Job>>) {
+    let mut count = first.len();
+    let mut jobs = vec![first];
+    let mut looks = 0;
+    while count < COMMANDS_MAX {
+        match queue.try_recv() {
+            Ok(job) if count + job.len() > COMMANDS_MAX => return (jobs, Some(job)),
+            Ok(job) => {
+                count += job.len();
+                jobs.push(job);
+            }
+            Err(TryRecvError::Empty) if jobs.len() < last && looks < LOOKS_MAX => {
+                looks += 1;
+                std::thread::yield_now();
+            }
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+        }
+    }
+    (jobs, None)
+}
+
+/// As [`commit`], on a line that may break.
+fn commit_on(line: &mut Line, mut jobs: Jobs, commits: &AtomicU64) {
+    let done = line.carry_out(|connection| batch(connection, &mut jobs));
+    finish(line.connection(), done, jobs, commits);
+}
+
+/// Carries out all jobs in one commit and answers them after it.
+fn commit(connection: &Connection, mut jobs: Jobs, commits: &AtomicU64) {
+    let done = batch(connection, &mut jobs);
+    finish(connection, done, jobs, commits);
+}
+
+/// Answers all jobs of a commit.
+fn finish(connection: &Connection, done: Result<(), Fault>, jobs: Jobs, commits: &AtomicU64) {
+    match done {
+        Ok(()) => {
+            commits.fetch_add(1, Ordering::Relaxed);
+            jobs.iter().for_each(|job| job.reach(Moment::AfterCommit));
+            jobs.into_iter().for_each(|job| job.answer(Ok(())));
+        }
+        Err(fault) if fault.is_of_one_command() && jobs.len() > 1 => {
+            tracing::error!(
+                ?fault,
+                "a command broke its batch: committing each call alone"
+            );
+            for job in jobs {
+                commit(connection, vec![job], commits);
+            }
+        }
+        Err(fault) => {
+            tracing::error!(?fault, calls = jobs.len(), "a batch was rolled back");
+            let error = StoreError::from(fault);
+            for job in jobs {
+                job.answer(Err(error.clone()));
+            }
+        }
+    }
+}
+
+fn batch(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
+    let transaction = connection.begin(Mode::Write)?;
+    journal::begin();
+    let floor = rows::time_floor(&transaction)?;
+    let mut now = floor;
+    for job in jobs.iter_mut() {
+        job.run(&transaction, &mut now)?;
+    }
+    if now > floor || planted::on(Bug::TimeBackwards) {
+        rows::raise_time_floor(&transaction, now)?;
+    }
+    journal::end(&transaction)?;
+    jobs.iter().for_each(|job| job.reach(Moment::BeforeCommit));
+    transaction.commit()
+}
