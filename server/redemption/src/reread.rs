@@ -52,12 +52,6 @@ pub(crate) fn read<'a>(rows: DecideRows<'a>, heard: &Heard) -> Reread<'a> {
     if now == rows.card.proven && !shown {
         return Reread::Explained(Vec::new());
     }
-    if planted::on(Bug::DecideBySeq)
-        && let Some((in_flight, remittance)) = rows.in_flight
-        && in_flight.seq == now.remittance_seq
-    {
-        return Reread::Explained(alloc::vec![remittance]);
-    }
     match &heard.log {
         Some(log) if waits(rows, log) => Reread::Waits,
         Some(log) => explain(rows, now, log).map_or(Reread::Unexplained, Reread::Explained),
@@ -100,7 +94,9 @@ fn explain<'a>(rows: DecideRows<'a>, now: Proven, log: &[Record]) -> Option<Vec<
     for record in newer {
         let record = LogRecord::from_bytes(record)?;
         let credited = rows.recovering.iter().find(|r| {
-            r.id.to_bytes() == record.id && r.amount.minor() == i64::from(record.amount)
+            let by_number = planted::on(Bug::DecideBySeq) && found.iter().all(|f| f.id != r.id);
+            (r.id.to_bytes() == record.id || by_number)
+                && r.amount.minor() == i64::from(record.amount)
         })?;
         let kind = match credited.flow {
             Flow::Credit(_) => LogKind::Credit,

@@ -14,7 +14,11 @@ const RESTORE_FROM: u64 = 250;
 
 /// What a backup knows.
 #[derive(Debug)]
-pub(crate) struct Kept(BTreeMap<RemittanceId, Said>);
+pub(crate) struct Kept {
+    said: BTreeMap<RemittanceId, Said>,
+    /// What was in flight: the card, and the id and number that it would have then.
+    sent: Vec<(usize, [u8; 16], u32)>,
+}
 
 /// How far this history is with it.
 #[derive(Debug)]
@@ -48,7 +52,9 @@ impl World<'_> {
                 self.check();
                 let said = self.ghosts.iter();
                 let said = said.map(|(id, ghost)| (*id, ghost.said.clone()));
-                let kept = Kept(said.collect());
+                let said = said.collect();
+                let sent = self.sent();
+                let kept = Kept { said, sent };
                 if self.store.save(Saved::Backup).is_err() {
                     self.broke("no backup".to_owned());
                 }
@@ -62,14 +68,37 @@ impl World<'_> {
 
     /// Whether it is made now, or put back.
     pub(crate) fn backup_is_due(&mut self) -> bool {
+        let overtaken = matches!(&self.backup, Backup::Made(kept) if self.has_overtaken(kept));
         match self.backup {
             // what is in flight in the backup is what it will know least about
             Backup::Planned if self.phases().contains(&"commit sent") => self.dice.one_in(8),
             Backup::Planned => self.dice.one_in(120),
+            Backup::Made(_) if overtaken => self.dice.one_in(2),
             // late, so that much has happened since
             Backup::Made(_) => self.stats.events > RESTORE_FROM && self.dice.one_in(60),
             Backup::Never | Backup::Restored => false,
         }
+    }
+
+    fn sent(&self) -> Vec<(usize, [u8; 16], u32)> {
+        self.gate.set_open(true);
+        let flight = |(at, id)| {
+            let flight = now(self.store.in_flight(id)).ok()??;
+            Some((at, flight.remittance.to_bytes(), flight.seq))
+        };
+        let cards = self.cards.iter().map(|slot| slot.id).enumerate();
+        let sent = cards.filter_map(flight).collect();
+        self.gate.set_open(false);
+        sent
+    }
+
+    /// Whether a card has the number of what the backup believes in flight, and has it of another
+    /// remittance: whoever compared numbers would take the one for the other.
+    fn has_overtaken(&self, kept: &Kept) -> bool {
+        kept.sent.iter().any(|(at, id, seq)| {
+            let state = self.cards[*at].seen.0;
+            state.remittance_seq == *seq && state.id != *id
+        })
     }
 
     /// The disk is gone: the office puts the backup in its place, as a new incarnation.
@@ -99,7 +128,7 @@ impl World<'_> {
             (begun, app) => self.broke(format!("no restore: {begun:?} {:?}", app.err())),
         }
         for (id, ghost) in &mut self.ghosts {
-            match kept.0.get(id) {
+            match kept.said.get(id) {
                 Some(said) => ghost.said = said.clone(),
                 None => ghost.forgotten = true,
             }

@@ -21,9 +21,18 @@ pub(crate) struct Terminal {
     pub(crate) entries: BTreeMap<[u8; 16], Entry>,
     pub(crate) receipts: BTreeMap<[u8; 16], Vec<u8>>,
     /// Proofs that were sent and not answered conclusively: they must stand in the journal.
-    owed: BTreeMap<[u8; 16], Vec<u8>>,
+    owed: BTreeMap<[u8; 16], Owed>,
     pub(crate) run: Option<Active>,
     runs: u64,
+}
+
+/// A proof that was sent and not answered conclusively.
+#[derive(Debug)]
+struct Owed {
+    request: Vec<u8>,
+    /// A chip had committed it by then. Else it proves nothing, and the answers to a batch that was handed
+    /// out anew take its place.
+    moved: bool,
 }
 
 /// A run between two events.
@@ -245,11 +254,18 @@ impl World<'_> {
         if answers.ticket.is_some() {
             return;
         }
+        let id = RemittanceId::from_bytes(answers.remittance).ok();
+        let ghost = id.and_then(|id| self.ghosts.get(&id));
+        let moved = ghost.is_none_or(|ghost| ghost.credits > 0);
         let terminal = &mut self.terminals[at];
         let entry = terminal.entries.get(&answers.remittance);
         let stands = entry.and_then(|entry| entry.unanswered.as_ref());
         let journalled = stands.is_some_and(|stands| stands.request == bytes);
-        terminal.owed.insert(answers.remittance, bytes.to_vec());
+        let owed = Owed {
+            request: bytes.to_vec(),
+            moved,
+        };
+        terminal.owed.insert(answers.remittance, owed);
         if !journalled {
             self.broke(format!(
                 "I7: terminal {at} sends a proof it did not journal"
@@ -260,10 +276,13 @@ impl World<'_> {
     /// I7: a proof that was not answered conclusively is still there, or its receipt is.
     pub(crate) fn check_owed(&mut self) {
         let forgotten = self.terminals.iter().position(|terminal| {
-            terminal.owed.iter().any(|(remittance, bytes)| {
+            terminal.owed.iter().any(|(remittance, owed)| {
                 let entry = terminal.entries.get(remittance);
                 let stands = entry.and_then(|entry| entry.unanswered.as_ref());
-                let forgotten = stands.is_none_or(|stands| stands.request != *bytes);
+                let forgotten = match stands {
+                    Some(stands) => stands.request != owed.request && owed.moved,
+                    None => true,
+                };
                 forgotten && !terminal.receipts.contains_key(remittance)
             })
         });
@@ -450,7 +469,7 @@ const fn judges(refusal: Refusal) -> bool {
 }
 
 /// A reply that ends the need to send a proof again.
-fn conclude(owed: &mut BTreeMap<[u8; 16], Vec<u8>>, request: &[u8], reply: &[u8]) {
+fn conclude(owed: &mut BTreeMap<[u8; 16], Owed>, request: &[u8], reply: &[u8]) {
     let (Ok(Request::Answers(answers)), Ok(reply)) =
         (Request::decode(request), Reply::decode(reply))
     else {
