@@ -7,13 +7,14 @@ use crate::{
     keys::{Keys, Signer, purpose_from_name, purpose_name},
     roots,
 };
+use anyhow::ensure;
 use clap::Subcommand;
 use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
 use ledger::Timestamp;
 use serde_json::{Value, json};
-use std::process::ExitCode;
-use wire::descriptor;
+use std::{path::Path, process::ExitCode, time::Duration};
+use wire::descriptor::{self, Purpose};
 
 /// The purpose on the command line that is no signer's.
 const ROOT: &str = "root";
@@ -61,8 +62,9 @@ pub(super) async fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
         }
         KeysCommand::Rotate { purpose, common } => {
             let purpose = purpose_from_name(&purpose)?;
-            let signer =
-                Keys::add_signer(&Config::keys_dir(&common.data), purpose, now, &SystemRandom)?;
+            let dir = Config::keys_dir(&common.data);
+            let from = beginning(&dir, purpose).await?;
+            let signer = Keys::add_signer(&dir, purpose, from, &SystemRandom)?;
             super::open(&common)?.note_keys().await?;
             done(&common, "added", &signer)?;
         }
@@ -73,6 +75,25 @@ pub(super) async fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// From when a new key counts, in Unix seconds: a later second than every other key of its purpose, or
+/// nobody could say which is the newest.
+async fn beginning(dir: &Path, purpose: Purpose) -> anyhow::Result<u64> {
+    let keys = Keys::load(dir)?;
+    let same = keys.signers.iter().filter(|s| s.purpose == purpose);
+    let newest = same.map(|s| s.not_before).max().unwrap_or(0);
+    loop {
+        let now = unix_seconds(SystemClock::default().now());
+        if now > newest {
+            return Ok(now);
+        }
+        ensure!(
+            now == newest,
+            "this machine's clock is behind the newest key; set it, then rotate"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 fn list(common: &Common, now: u64) -> anyhow::Result<()> {
