@@ -46,7 +46,10 @@ impl World<'_> {
         self.calm = true;
         self.post.calm();
         self.bank.calm();
-        // A clock that was set back is set right.
+        // A clock that was set back is set right. What a lease has put off until then may be the last that
+        // the ledger knows of it, and no books were checked since.
+        self.dirty = true;
+        self.check();
         let behind = self.floor.micros().saturating_sub(self.clock.raw());
         self.clock.shift(behind.max(0));
         self.kill_server();

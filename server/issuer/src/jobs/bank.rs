@@ -83,16 +83,19 @@ pub async fn lease(app: &App) -> anyhow::Result<Vec<BankTask>> {
 pub async fn carry_out(app: &App, bank: &dyn Bank, task: &BankTask) -> anyhow::Result<()> {
     let now = app.office.ledger_now().await?;
     let remittance = task.remittance;
-    let answers = match task.status {
-        Status::Ordered => {
-            let note = Command::AskBank { remittance, now };
-            match app.office.store.apply_one(note).await {
-                Ok(_) => debit(bank, task, now).await,
-                // taken back or expired meanwhile: then nobody has asked the bank, and nobody will
-                Err(ApplyError::Refused(_)) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
+    if let Status::Ordered | Status::FundingUnknown { .. } = task.status {
+        // Also before it is asked again: whether the order is still wanted is judged by this instant, and
+        // by no earlier one once the bank was told so.
+        let note = Command::AskBank { remittance, now };
+        match app.office.store.apply_one(note).await {
+            Ok(_) => {}
+            // taken back, expired or answered meanwhile: then this question is no longer asked
+            Err(ApplyError::Refused(_)) => return Ok(()),
+            Err(error) => return Err(error.into()),
         }
+    }
+    let answers = match task.status {
+        Status::Ordered => debit(bank, task, now).await,
         Status::FundingUnknown { .. }
         | Status::Recovering { .. }
         | Status::Refunding { .. }

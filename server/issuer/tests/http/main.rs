@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets an error is over")]
 
 mod address;
+mod bank;
 mod bench;
 mod debit;
 mod life;

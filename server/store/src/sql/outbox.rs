@@ -1,14 +1,34 @@
-//! Leases of mails.
+//! Leases, and those of mails.
 
 use crate::db::{Connection, Row};
 use audit_log::Change;
 use ledger::{Language, MailId, OutboxMail, RemittanceId, Timestamp};
 
+use crate::error::StoreError;
 use crate::sql::fault::Fault;
-use crate::sql::{journal, rows};
+use crate::sql::{SqlStore, admin, journal, rows};
 
 /// Characters of an error that are kept.
 const ERROR_CHARS_MAX: usize = 500;
+
+impl SqlStore {
+    /// Takes what is due by `take`. The instant becomes the ledger's: what was put off until a while after
+    /// it must not wait for a clock that was ahead and is set right.
+    pub(super) async fn lease<T: Send + 'static>(
+        &self,
+        now: Timestamp,
+        take: impl Fn(&Connection) -> Result<Vec<T>, Fault> + Send + 'static,
+    ) -> Result<Vec<T>, StoreError> {
+        let leased = self.writer.write(move |connection| {
+            let leased = take(connection)?;
+            if !leased.is_empty() {
+                admin::ledger_time(connection, now)?;
+            }
+            Ok::<_, StoreError>(leased)
+        });
+        leased.await
+    }
+}
 
 /// Leases what is due. The attempt is counted before it is made: one that kills the process
 /// counts too.

@@ -388,7 +388,7 @@ impl Store for SqlStore {
         limit: u32,
     ) -> Result<Vec<AddressMail>, StoreError> {
         let limit = limit.min(LEASES_MAX);
-        self.write(move |connection| address::lease(connection, now, until, limit))
+        self.lease(now, move |c| address::lease(c, now, until, limit))
             .await
     }
 
@@ -440,7 +440,7 @@ impl Store for SqlStore {
         until: Timestamp,
         limit: u32,
     ) -> Result<Vec<InvitationMail>, StoreError> {
-        self.write(move |connection| invitation::lease(connection, now, until, limit))
+        self.lease(now, move |c| invitation::lease(c, now, until, limit))
             .await
     }
 
@@ -476,7 +476,7 @@ impl Store for SqlStore {
         limit: u32,
     ) -> Result<Vec<BankTask>, StoreError> {
         let limit = limit.min(LEASES_MAX);
-        self.write(move |connection| bank::lease(connection, now, until, limit))
+        self.lease(now, move |c| bank::lease(c, now, until, limit))
             .await
     }
 
@@ -527,7 +527,7 @@ impl Store for SqlStore {
         limit: u32,
     ) -> Result<Vec<OutboxMail>, StoreError> {
         let limit = limit.min(LEASES_MAX);
-        let leased = self.write(move |connection| {
+        let leased = self.lease(now, move |connection| {
             let leased = outbox::lease(connection, now, until, limit)?;
             if !leased.is_empty() {
                 reach!("store::lease-mail::before-commit");
