@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use ledger::{
-    CardId, CardStatus, HolderId, MailId, Refusal, RemittanceId, ReturnReason, Timestamp,
+    CardId, CardStatus, HolderId, MailId, Refusal, RemittanceId, ReturnReason, Timestamp, TokenId,
     TransferId, UnfundedReason,
 };
 use money::{Amount, Currency};
@@ -467,6 +467,22 @@ changes! {
     48 "settle-window" SettleWindow {
         /// From now on.
         seconds: u32,
+    }
+    /// A bearer token was given out besides the one that a holder began with.
+    49 "token-added" TokenAdded {
+        /// Whose.
+        holder: HolderId,
+        /// Which.
+        token: TokenId,
+        /// What it may do, one bit each: 1 `orders:read`, 2 `orders:write`, 4 `webhooks:manage`; 0 all.
+        scopes: u32,
+    }
+    /// A bearer token opens nothing any more.
+    50 "token-revoked" TokenRevoked {
+        /// Whose.
+        holder: HolderId,
+        /// Which.
+        token: TokenId,
     }
 }
 

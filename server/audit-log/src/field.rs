@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 
 use data_encoding::HEXLOWER;
 use ledger::{
-    CardId, CardStatus, HolderId, MailId, Refusal, RemittanceId, ReturnReason, Timestamp,
+    CardId, CardStatus, HolderId, MailId, Refusal, RemittanceId, ReturnReason, Timestamp, TokenId,
     TransferId, UnfundedReason,
 };
 use money::{Amount, Currency};
@@ -51,7 +51,7 @@ macro_rules! ids {
     };
 }
 
-ids!(CardId, HolderId, MailId, RemittanceId);
+ids!(CardId, HolderId, MailId, RemittanceId, TokenId);
 
 impl Field for TransferId {
     fn write(&self, e: &mut Encoder) -> EncodeStep {

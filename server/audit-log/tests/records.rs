@@ -3,7 +3,7 @@
 
 use audit_log::{Change, RECORD_LEN_MAX, Record, Side};
 use ledger::{
-    CardId, CardStatus, HolderId, MailId, Refusal, RemittanceId, ReturnReason, Timestamp,
+    CardId, CardStatus, HolderId, MailId, Refusal, RemittanceId, ReturnReason, Timestamp, TokenId,
     TransferId, UnfundedReason,
 };
 use money::{Amount, Currency};
@@ -17,6 +17,7 @@ fn one_of_each() -> Vec<Change> {
     let (card, holder) = (CardId::new(ms, random), HolderId::new(ms, random));
     let remittance = RemittanceId::new(ms, random);
     let mail = MailId::new(ms, random);
+    let token = TokenId::new(ms, random);
     let currency = Currency::Jpy;
     let amount = Amount::new(9_007_199_254_740_991, currency).unwrap();
     let side = |kind| Side {
@@ -209,6 +210,12 @@ fn one_of_each() -> Vec<Change> {
             approval: hash,
         },
         Change::SettleWindow { seconds: u32::MAX },
+        Change::TokenAdded {
+            holder,
+            token,
+            scopes: u32::MAX,
+        },
+        Change::TokenRevoked { holder, token },
     ]
 }
 

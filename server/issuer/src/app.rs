@@ -15,13 +15,16 @@ use program::Template;
 use redemption::Incarnation;
 use sha2::{Digest, Sha256};
 use std::{path::Path, sync::Arc};
-use store::{AdminError, LogKey, Store, StoreError};
+use store::{AdminError, Bearer, LogKey, Store, StoreError};
 
 /// The remittance template that new programs are made of.
 const TEMPLATE: &[u8] = include_bytes!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../../guest-programs/prebuilt/remittance.wasm"
 ));
+
+/// Seconds of a day.
+pub const DAY_S: i64 = 86_400;
 
 /// Begins every bearer token, so that one found in a log or a repository is recognised.
 pub const TOKEN_PREFIX: &str = "tgt_";
@@ -98,18 +101,39 @@ impl Office {
         }
     }
 
-    /// The holder whose token this is.
+    /// The holder whose token this is, and what it may do; nothing for one that is over. The day is
+    /// noted on the token's row, at its first use of the day.
     ///
     /// Only the token's hash is stored, and looked up as a key: the time this takes tells nothing
     /// about 256 random bits.
     ///
     /// # Errors
     /// The store is not available.
-    pub async fn holder_of_token(&self, token: &str) -> Result<Option<Holder>, StoreError> {
-        match token_hash(token) {
-            Some(hash) => self.store.holder_by_token(hash).await,
-            None => Ok(None),
+    pub async fn bearer(&self, token: &str) -> Result<Option<Bearer>, StoreError> {
+        let Some(hash) = token_hash(token) else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        let found = self.store.bearer(hash, now).await?;
+        let today = now.unix_s().div_euclid(DAY_S);
+        if let Some(bearer) = &found
+            && bearer.used_day.is_none_or(|day| day < today)
+            && let Err(error) = self.store.token_used(bearer.token, today).await
+        {
+            // worth a line, not the request
+            tracing::warn!(%error, "the day of a token's use was not noted");
         }
+        Ok(found)
+    }
+
+    /// The holder whose token this is, if it may do everything: what the pages ask for.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn whole_holder(&self, token: &str) -> Result<Option<Holder>, StoreError> {
+        let found = self.bearer(token).await?;
+        let whole = found.filter(|bearer| bearer.scopes.is_full());
+        Ok(whole.map(|bearer| bearer.holder))
     }
 
     /// Tells the audit log of every signing key, and of every revoked one, that it does not know.

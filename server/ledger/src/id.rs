@@ -177,6 +177,10 @@ id! {
     /// One mail in the outbox.
     MailId
 }
+id! {
+    /// One bearer token of a holder, by which it is listed and revoked; it opens nothing.
+    TokenId
+}
 
 /// A posted transfer: 16 bytes.
 ///

@@ -33,6 +33,7 @@ mod remittance;
 mod reread;
 mod resolve;
 mod time;
+mod token;
 
 pub mod rules;
 
@@ -58,7 +59,7 @@ pub use command::{
 pub use escrow::{Escrow, Event, Posting, Transition};
 pub use flow::{Flow, Source, order_event};
 pub use holder::{Holder, Language, TokenHash};
-pub use id::{CardId, HolderId, IdError, MailId, RemittanceId, TransferId};
+pub use id::{CardId, HolderId, IdError, MailId, RemittanceId, TokenId, TransferId};
 pub use invitation::{
     BindFacts, BindInvitation, INVITED_LEN_MAX, Invitation, InvitationEvent, InvitationMail,
     InvitationStatus, Invite, InviteFacts, bind, fits, invite,
@@ -74,3 +75,4 @@ pub use resolve::{
     SETTLE_WINDOW_MAX_S, approved, close_in_doubt, close_invitation, pay_out, resolve_case,
 };
 pub use time::Timestamp;
+pub use token::{Scope, Scopes};

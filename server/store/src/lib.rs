@@ -10,6 +10,7 @@ mod database;
 mod db;
 mod error;
 mod record;
+mod token;
 mod traits;
 
 #[cfg(any(test, feature = "testing"))]
@@ -25,4 +26,5 @@ pub use record::{
     TEMPLATE_LEN_MAX, Unsealed, canonical_email,
 };
 pub use sql::{Access, Gate, Saved, Side, SqlStore};
+pub use token::{Bearer, NewToken, TOKEN_LABEL_CHARS_MAX, TOKENS_MAX, TokenRow, Tokens};
 pub use traits::{COMMANDS_MAX, LEASES_MAX, PAGE_MAX, Store};

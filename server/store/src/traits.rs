@@ -5,7 +5,7 @@ use ledger::{
     Account, Approval, AuditReport, BankTask, Card, CardAccounts, CardId, ClaimRef, Command,
     FreezeCase, Holder, HolderId, InFlight, Invitation, InvitationMail, MailId, MailStatus,
     NumberRef, Officer, OfficerName, OutboxMail, Outcome, Refusal, Remittance, RemittanceId,
-    Timestamp, TokenHash, Transfer, TransferId, Uid,
+    Timestamp, Transfer, TransferId, Uid,
 };
 use money::Money;
 
@@ -15,6 +15,7 @@ use crate::record::{
     LogKey, LogSegment, NewCard, NewHolder, OfficerRow, OrderPage, Payable, Seal, Standing,
     Unsealed,
 };
+use crate::token::Tokens;
 
 /// Most commands in one [`Store::apply`] and in one shared commit: past it a commit takes so long
 /// that its first caller waits noticeably for its last.
@@ -31,7 +32,7 @@ pub const LEASES_MAX: u32 = 1_000;
 /// Every write below is durable when the call returns. A call whose future is dropped may or may
 /// not happen; ask by id.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: Tokens + Send + Sync {
     // --- money ---
 
     /// Carries out commands, each wholly or not at all, in the given order.
@@ -149,9 +150,6 @@ pub trait Store: Send + Sync {
 
     /// One holder.
     async fn holder(&self, id: HolderId) -> Result<Option<Holder>, StoreError>;
-
-    /// The holder of a bearer token.
-    async fn holder_by_token(&self, token: TokenHash) -> Result<Option<Holder>, StoreError>;
 
     /// All holders in order of id, after `after`. `limit`: cut to [`PAGE_MAX`].
     async fn holders(&self, after: Option<HolderId>, limit: u32)

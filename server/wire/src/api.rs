@@ -216,6 +216,8 @@ macro_rules! problem_codes {
 problem_codes! {
     /// No principal, or one who may not do this.
     Unauthorized = "unauthorized", 401, "Sign-in needed";
+    /// The token is genuine, and was not given out for this call.
+    ScopeMissing = "scope-missing", 403, "The token may not do this";
     /// Too many requests from this principal or address.
     RateLimited = "rate-limited", 429, "Too many requests";
     /// The body is longer than this call takes.

@@ -9,7 +9,8 @@ use anyhow::Result;
 use rusqlite::{Connection, types::Value};
 use std::path::Path;
 
-/// What a copy is made of, holders first. Addresses, bank debits and cases are not: there are none.
+/// What a copy is made of, holders first. Addresses, bank debits and cases are not: there are none. Nor are
+/// tokens: nobody comes with a copy of one.
 const TABLES: [&str; 7] = [
     "holder",
     "account",
@@ -20,7 +21,7 @@ const TABLES: [&str; 7] = [
     "outbox",
 ];
 /// Columns that must differ and are no ids.
-const UNIQUE: [&str; 4] = ["claim_ref", "number_ref", "token_hash", "uid"];
+const UNIQUE: [&str; 3] = ["claim_ref", "number_ref", "uid"];
 /// How much older the next copy is, in milliseconds: longer than any original took to make.
 const STEP_MS: u64 = 3_600_000;
 /// Copies in one transaction.

@@ -44,6 +44,8 @@ enum Story {
     Issue,
     /// `holder add` dies; this many holders are new afterwards.
     Holder(usize),
+    /// `holder token add` or `holder token revoke` dies.
+    Token,
     /// The server dies before it serves.
     Start,
     /// `keys rotate` dies; this many keys are new afterwards.
@@ -180,6 +182,10 @@ const POINTS: &[(&str, Story)] = &[
     ("store::put-template::after-commit", Story::Start),
     ("store::add-holder::before-commit", Story::Holder(0)),
     ("store::add-holder::after-commit", Story::Holder(1)),
+    ("store::add-token::before-commit", Story::Token),
+    ("store::add-token::after-commit", Story::Token),
+    ("store::revoke-token::before-commit", Story::Token),
+    ("store::revoke-token::after-commit", Story::Token),
     ("store::begin-issue::before-commit", Story::Issue),
     ("store::begin-issue::after-commit", Story::Issue),
     ("store::finish-issue::before-commit", Story::Issue),
@@ -228,6 +234,7 @@ fn told(point: &str, story: Story) -> Told {
         | Story::Block(_)
         | Story::Issue
         | Story::Holder(_)
+        | Story::Token
         | Story::Start
         | Story::Rotate(_)
         | Story::Revoke => Told::Office,

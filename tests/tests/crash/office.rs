@@ -101,6 +101,7 @@ fn a_command_of_the_office_killed_around_its_commit_can_be_given_again() -> Resu
             Story::Block(status) => block(&desk.world, point, status)?,
             Story::Issue => issue(&desk.world, point)?,
             Story::Holder(new) => holder(&desk.world, point, new)?,
+            Story::Token => token(&desk.world, point)?,
             Story::Start => start(&mut desk, point)?,
             Story::Rotate(new) => rotate(&desk.world, point, new)?,
             Story::Revoke => revoke(&desk.world, point)?,
@@ -204,6 +205,38 @@ fn holder(world: &World, point: &str, new: usize) -> Result<()> {
     let added = world.admin(&add)?;
     assert_eq!(world.admin(&add)?, added, "{point}");
     assert_eq!(count()?, before + 1, "{point}");
+    Ok(())
+}
+
+/// A token is given out once, and taken back or not; either command is given again.
+fn token(world: &World, point: &str) -> Result<()> {
+    let holder = &world.alice.id;
+    let file = world.dir.join(point).to_string_lossy().into_owned();
+    let add = ["holder", "token", "add", holder, "--label", point];
+    let add = [&add[..], &["--scope", "orders:read", "--token-file", &file]].concat();
+    let state = || -> Result<Vec<String>> {
+        let list = world.admin(&["holder", "token", "list", holder])?;
+        let tokens = list["tokens"].as_array().context("a list of tokens")?;
+        let mine = tokens.iter().filter(|row| row["label"] == point);
+        mine.map(|row| text(row, "state")).collect()
+    };
+    if point.contains("add-token") {
+        office_killed(world, point, &add)?;
+        let there = usize::from(point.ends_with("after-commit"));
+        assert_eq!(state()?, vec!["valid"; there], "{point}");
+    }
+    let added = world.admin(&add)?;
+    assert_eq!(world.admin(&add)?, added, "{point}");
+    assert_eq!(state()?, ["valid"], "{point}");
+    let id = text(&added, "id")?;
+    let revoke = ["holder", "token", "revoke", holder, &id];
+    if point.contains("revoke-token") {
+        office_killed(world, point, &revoke)?;
+        let after = ["valid", "revoked"][usize::from(point.ends_with("after-commit"))];
+        assert_eq!(state()?, [after], "{point}");
+    }
+    world.admin(&revoke)?;
+    assert_eq!(state()?, ["revoked"], "{point}");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! `holder add | list | bank`.
+//! `holder add | list | bank | email | token`.
 
 use super::{
     Common, Output, open,
@@ -33,6 +33,9 @@ pub enum Holder {
   tegata-server holder email 0192... --data ./issuer --address ben@example.org --default-card 0193...
   tegata-server holder email 0192... --data ./issuer --history")]
     Email(super::address::Email),
+    /// Bearer tokens of a holder
+    #[command(subcommand)]
+    Token(super::holder_token::HolderToken),
     /// List all holders with their balances
     #[command(after_help = "Example:\n  tegata-server holder list --data ./issuer --json")]
     List {
@@ -82,6 +85,7 @@ pub(super) async fn run(command: Holder) -> anyhow::Result<ExitCode> {
         Holder::Add(args) => add(args).await?,
         Holder::Bank(args) => bank(args).await?,
         Holder::Email(args) => super::address::run(args).await?,
+        Holder::Token(command) => super::holder_token::run(command).await?,
         Holder::List { common } => list(&common).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -104,7 +108,8 @@ async fn add(args: Add) -> anyhow::Result<()> {
     let id = HolderId::new(ms, bits);
     let issued = args.token.issue(&args.common.data, &*office.random)?;
     // an interrupted command has added the holder, and is given again with its token file
-    if let Some(found) = office.store.holder_by_token(issued.hash).await? {
+    let before = office.store.bearer(issued.hash, now).await?;
+    if let Some(found) = before.map(|bearer| bearer.holder) {
         ensure!(
             found.name == args.name,
             "--token-file: it holds the token of another holder"

@@ -14,6 +14,7 @@ mod evidence;
 pub mod front;
 mod heads;
 pub mod holder;
+pub mod holder_token;
 pub mod init;
 pub mod keys;
 pub mod log;

@@ -13,7 +13,7 @@ use crate::{
     clock,
     http::{
         orders::cancel as api_cancel, orders::create::admit, orders::list::PAGE_LEN,
-        orders::program as api_program, orders::read::own, principal::Principal, problem::Refused,
+        orders::program as api_program, orders::read::own, principal::Spender, problem::Refused,
     },
     invitations::Ordered,
     orders::{self, NewOrder},
@@ -476,7 +476,7 @@ pub(super) async fn cancel(
         Err(redirect) => return redirect.into_response(),
     };
     let back = Redirect::to(&format!("/orders/{id}"));
-    match api_cancel::cancel(State(Arc::clone(&app)), Principal(holder), Path(id)).await {
+    match api_cancel::cancel(State(Arc::clone(&app)), Spender(holder), Path(id)).await {
         Ok(_) => back.into_response(),
         Err(refused) => notice(refused.code, &visitor, &app),
     }

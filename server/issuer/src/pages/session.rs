@@ -59,7 +59,7 @@ impl FromRequestParts<Arc<App>> for Visitor {
             .get(cookie_name(app))
             .map(|cookie| cookie.value().to_owned());
         let holder = match token {
-            Some(token) => app.office.holder_of_token(&token).await.ok().flatten(),
+            Some(token) => app.office.whole_holder(&token).await.ok().flatten(),
             None => None,
         };
         Ok(Self { language, holder })
@@ -129,7 +129,7 @@ pub(super) async fn sign_in(
     Form(form): Form<Token>,
 ) -> Response {
     let token = form.token.trim();
-    match app.office.holder_of_token(token).await {
+    match app.office.whole_holder(token).await {
         Ok(Some(_)) => {
             // No lifetime: the session ends with the browser.
             let session = cookie(&app, cookie_name(&app), token.to_owned());

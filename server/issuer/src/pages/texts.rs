@@ -119,6 +119,10 @@ texts! {
 pub(super) fn problem(code: ProblemCode, language: Language) -> &'static str {
     let (en, ja) = match code {
         ProblemCode::Unauthorized => ("Please sign in again.", "もう一度ログインしてください。"),
+        ProblemCode::ScopeMissing => (
+            "This token may not do this.",
+            "このトークンではこの操作はできません。",
+        ),
         ProblemCode::RateLimited => (
             "Too many tries. Wait a minute.",
             "回数が多すぎます。1分ほどお待ちください。",

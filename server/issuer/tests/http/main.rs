@@ -9,3 +9,4 @@ mod debit;
 mod life;
 mod problems;
 mod split;
+mod tokens;

@@ -2,6 +2,7 @@
 
 use crate::address::{EMAIL, ask, enter};
 use crate::bench::{Answer, Bench, START_S};
+use crate::tokens::token;
 use axum::{
     body::Body,
     http::{Request, StatusCode, header},
@@ -12,7 +13,7 @@ use issuer::{
     limit::CLAIM_BURST,
     orders::{AMOUNT_MAX, EXPIRES_IN_MAX_S},
 };
-use ledger::Command;
+use ledger::{Command, Scope, Scopes};
 use serde_json::{Value, json};
 use std::{cell::RefCell, collections::BTreeSet};
 use wire::api::ProblemCode;
@@ -103,6 +104,12 @@ fn strangers(bench: &Bench, met: &Met) {
     for token in ["", "tgt_", "tgt_AAAA", &format!("{}A", bench.sender.token)] {
         met.check(&bench.get("/v1/orders", token), P::Unauthorized);
     }
+    let (_, reads) = token(bench, Scopes::of(&[Scope::OrdersRead]).unwrap(), None);
+    let body = bench.order_body().to_string();
+    met.check(
+        &bench.post("/v1/orders", &reads, "scope", body),
+        P::ScopeMissing,
+    );
     let bare = Request::get("/v1/orders").body(Body::empty());
     met.check(&bench.call(bare.unwrap()), P::Unauthorized);
     let path = format!("/v1/orders/{id}");

@@ -24,6 +24,7 @@ mod pool;
 mod recovery;
 mod restored;
 mod revise;
+mod token;
 mod world;
 
 pub use address::*;
@@ -42,6 +43,7 @@ pub use pool::*;
 pub use recovery::*;
 pub use restored::*;
 pub use revise::*;
+pub use token::*;
 pub use world::{Funded, World};
 
 /// Makes a test of each case.
@@ -117,6 +119,8 @@ macro_rules! contract_tests {
             a_card_whose_books_disagree_is_frozen_alone
             holders_are_found_by_id_and_token
             a_holder_has_own_ids_and_bounded_texts
+            a_token_opens_its_scopes_until_it_ends
+            tokens_are_bounded_and_of_one_holder
             a_card_is_issued_in_two_steps_and_can_resume
             a_card_has_its_own_number_and_chip
             an_address_is_verified_by_its_code_once

@@ -3,14 +3,16 @@
 use crate::db::Connection;
 use audit_log::{Change, digest};
 use ledger::{
-    CARD_VALUE_MAX, Card, CardId, CardStatus, CaseKind, EVIDENCE_LEN_MAX, HolderId, Timestamp,
+    CARD_VALUE_MAX, Card, CardId, CardStatus, CaseKind, EVIDENCE_LEN_MAX, HolderId, Scopes,
+    Timestamp, TokenId,
 };
 
 use crate::error::AdminError;
 use crate::record::{EMAIL_LEN_MAX, NewCard, NewHolder, TEMPLATE_LEN_MAX};
 use crate::sql::apply::set_card_status;
 use crate::sql::fault::Fault;
-use crate::sql::{doubt, journal, rows};
+use crate::sql::{doubt, journal, rows, token};
+use crate::token::NewToken;
 
 /// Longest name of a holder, in characters: what an order carries as the sender's name.
 const NAME_CHARS_MAX: usize = ledger::rules::SENDER_NAME_CHARS_MAX;
@@ -62,19 +64,23 @@ pub(super) fn add_holder(connection: &Connection, holder: &NewHolder) -> Result<
     let id = holder.id.as_bytes();
     rows::add_account(connection, id, rows::KIND_HOLDER, holder.currency)
         .map_err(taken("holder id"))?;
-    let sql = "INSERT INTO holder (id, name, email, language, token_hash, created) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    let token = holder.token.map(|token| token.0);
+    let sql = "INSERT INTO holder (id, name, email, language, created) \
+               VALUES (?1, ?2, ?3, ?4, ?5)";
     let language = holder.language.code();
-    let params = (
-        id,
-        &holder.name,
-        &holder.email,
-        language,
-        token,
-        now.micros(),
-    );
-    rows::write(connection, sql, params, "holder").map_err(taken("holder token"))?;
+    let params = (id, &holder.name, &holder.email, language, now.micros());
+    rows::write(connection, sql, params, "holder")?;
+    if let Some(hash) = holder.token {
+        let first = NewToken {
+            id: TokenId::from_bytes(holder.id.to_bytes()).map_err(|_| Fault::Corrupt("id"))?,
+            holder: holder.id,
+            label: "first".to_owned(),
+            hash,
+            scopes: Scopes::FULL,
+            expires: None,
+            now,
+        };
+        token::insert(connection, &first, now).map_err(taken("holder token"))?;
+    }
     let change = Change::HolderAdded {
         holder: holder.id,
         currency: holder.currency,

@@ -323,6 +323,10 @@ const COVERED: &[(&str, &[&str])] = &[
     ),
     ("officer", &["officer-added", "officer-withdrawn"]),
     ("holder", &["holder-added", "holder-address"]),
+    (
+        "api_token",
+        &["holder-added", "token-added", "token-revoked"],
+    ),
     ("idempotency", &["ordered", "invited", "order-refused"]),
     ("in_flight", &["commit-sent", "proven-absent", "credited"]),
     ("receipt_shown", &["receipt-shown", "card-reread"]),

@@ -9,7 +9,7 @@ use crate::sql::fault::Fault;
 const APPLICATION_ID: i64 = 0x5447_5441;
 
 /// The scripts; the version is the position, counted from 1. A shipped one is never edited.
-const SCRIPTS: [&str; 12] = [
+const SCRIPTS: [&str; 13] = [
     include_str!("../../migrations/sqlite/0001_ledger.sql"),
     include_str!("../../migrations/sqlite/0002_audit_log.sql"),
     include_str!("../../migrations/sqlite/0003_restore.sql"),
@@ -22,10 +22,11 @@ const SCRIPTS: [&str; 12] = [
     include_str!("../../migrations/sqlite/0010_invitation.sql"),
     include_str!("../../migrations/sqlite/0011_officers.sql"),
     include_str!("../../migrations/sqlite/0012_books_disagree.sql"),
+    include_str!("../../migrations/sqlite/0013_token.sql"),
 ];
 
 /// The newest version that this program knows.
-pub(super) const VERSION: i64 = 12;
+pub(super) const VERSION: i64 = 13;
 
 /// Brings an empty or older file to [`VERSION`].
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

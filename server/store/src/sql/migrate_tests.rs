@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ledger::CaseKind;
+use ledger::{CaseKind, Scopes, TokenHash};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -21,7 +21,7 @@ async fn a_file_of_an_older_version_is_brought_up_with_all_its_rows() {
     let leg = |number: u8| format!("x'0192f3a1b2c3{number}fffbfffffffffffff04'");
     let (sender, recipient, card, order) = (id(1), id(2), id(3), id(4));
     let rows = format!(
-        "INSERT INTO holder VALUES ({sender}, 'A', NULL, 'en', NULL, 1), ({recipient}, 'B', 'b@c', 'en', NULL, 1);
+        "INSERT INTO holder VALUES ({sender}, 'A', NULL, 'en', zeroblob(32), 1), ({recipient}, 'B', 'b@c', 'en', NULL, 1);
          INSERT INTO account VALUES ({sender}, 1, 'JPY', 70), ({recipient}, 1, 'JPY', 0), ({card}, 2, 'JPY', 0);
          INSERT INTO card VALUES ({card}, zeroblob(32), 'masked', zeroblob(7), {recipient}, 'active', 'JPY',
              1000, 1, zeroblob(16), 0, 0, 0);
@@ -50,6 +50,14 @@ async fn a_file_of_an_older_version_is_brought_up_with_all_its_rows() {
     assert_eq!(
         found.status,
         ledger::Status::CommitSent { cancel_asked: true }
+    );
+    // the one token of before opens everything, as it did
+    let first = TokenHash([0; 32]);
+    let bearer = world.store.bearer(first, world.at(0)).await.unwrap();
+    let bearer = bearer.unwrap();
+    assert_eq!(
+        (bearer.holder.name.as_str(), bearer.scopes),
+        ("A", Scopes::FULL)
     );
     // what an audit found is told from what a card said
     let cases = world.store.cases(0, 10).await.unwrap();

@@ -38,6 +38,7 @@ mod schema;
 mod store;
 #[cfg(test)]
 mod tests;
+mod token;
 mod writer;
 
 use std::fs::OpenOptions;

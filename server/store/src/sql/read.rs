@@ -3,7 +3,7 @@
 use crate::db::Connection;
 use ledger::{
     Account, Card, CardId, ClaimRef, Holder, HolderId, NumberRef, Remittance, RemittanceId,
-    Timestamp, TokenHash, Uid,
+    Timestamp, Uid,
 };
 use money::{Amount, Currency, Money};
 use planted::Bug;
@@ -50,14 +50,6 @@ pub(super) fn card_by_uid(connection: &Connection, uid: Uid) -> Result<Option<Ca
 pub(super) fn holder(connection: &Connection, id: HolderId) -> Result<Option<Holder>, Fault> {
     let sql = concat!(holder_select!(), " WHERE holder.id = ?1");
     rows::one(connection, sql, [id.as_bytes()], rows::read_holder)
-}
-
-pub(super) fn holder_by_token(
-    connection: &Connection,
-    token: TokenHash,
-) -> Result<Option<Holder>, Fault> {
-    let sql = concat!(holder_select!(), " WHERE token_hash = ?1");
-    rows::one(connection, sql, [token.0], rows::read_holder)
 }
 
 pub(super) fn standing(

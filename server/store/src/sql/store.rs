@@ -6,7 +6,7 @@ use ledger::{
     Account, Approval, AuditReport, BankTask, Card, CardAccounts, CardId, ClaimRef, Command,
     FreezeCase, Holder, HolderId, InFlight, Invitation, InvitationMail, MailId, MailStatus,
     NumberRef, Officer, OfficerName, OutboxMail, Outcome, Refusal, Remittance, RemittanceId,
-    Timestamp, TokenHash, Transfer, TransferId, Uid,
+    Timestamp, Transfer, TransferId, Uid,
 };
 use money::Money;
 use planted::Bug;
@@ -27,7 +27,7 @@ use crate::traits::{LEASES_MAX, PAGE_MAX, Store};
 pub(super) type Answer = Result<Outcome, Refusal>;
 
 impl SqlStore {
-    async fn write<T, F>(&self, write: F) -> Result<T, StoreError>
+    pub(super) async fn write<T, F>(&self, write: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Fn(&crate::db::Connection) -> Result<T, Fault> + Send + 'static,
@@ -163,11 +163,6 @@ impl Store for SqlStore {
 
     async fn holder(&self, id: HolderId) -> Result<Option<Holder>, StoreError> {
         self.look(move |connection| read::holder(connection, id))
-            .await
-    }
-
-    async fn holder_by_token(&self, token: TokenHash) -> Result<Option<Holder>, StoreError> {
-        self.look(move |connection| read::holder_by_token(connection, token))
             .await
     }
 

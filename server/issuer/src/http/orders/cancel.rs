@@ -3,7 +3,7 @@
 use super::read::own;
 use crate::{
     app::App,
-    http::{principal::Principal, problem::Refused},
+    http::{principal::Spender, problem::Refused},
     invitations::Ordered,
     orders,
 };
@@ -20,11 +20,11 @@ use wire::api::OrderView;
 /// order is just being picked up and the card decides, or the bank has to speak first.
 ///
 /// # Errors
-/// `unauthorized`; `order-unknown`, also for an order of somebody else; `not-cancellable` once it
+/// `unauthorized`, `scope-missing`; `order-unknown`, also for an order of somebody else; `not-cancellable` once it
 /// was credited or has expired; `unavailable`.
 pub async fn cancel(
     State(app): State<Arc<App>>,
-    Principal(holder): Principal,
+    Spender(holder): Spender,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<OrderView>), Refused> {
     let before = own(&app, holder.id, &id).await?;

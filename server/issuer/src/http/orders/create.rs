@@ -2,7 +2,7 @@
 
 use crate::{
     app::App,
-    http::{body, principal::Principal, problem::Refused},
+    http::{body, principal::Spender, problem::Refused},
     orders::{self, NewOrder},
 };
 use axum::{
@@ -31,11 +31,11 @@ pub fn admit(app: &App, holder: HolderId) -> Result<(), Refused> {
 /// of the first time.
 ///
 /// # Errors
-/// `unauthorized`; `rate-limited`; `body-too-large`, `body-malformed`, `amount-exponent`;
+/// `unauthorized`, `scope-missing`; `rate-limited`; `body-too-large`, `body-malformed`, `amount-exponent`;
 /// `idempotency-key-missing`; those of [`NewOrder::check`] and of [`orders::place`].
 pub async fn create(
     State(app): State<Arc<App>>,
-    Principal(holder): Principal,
+    Spender(holder): Spender,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<OrderView>), Refused> {

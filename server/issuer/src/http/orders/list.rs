@@ -2,7 +2,7 @@
 
 use crate::{
     app::App,
-    http::{principal::Principal, problem::Refused},
+    http::{principal::Reader, problem::Refused},
     invitations::Ordered,
 };
 use axum::{
@@ -21,10 +21,10 @@ pub const PAGE_LEN: u32 = 50;
 /// in the `Link` header too (RFC 8288).
 ///
 /// # Errors
-/// `unauthorized`; `body-malformed` for a cursor that is not ours; `unavailable`.
+/// `unauthorized`, `scope-missing`; `body-malformed` for a cursor that is not ours; `unavailable`.
 pub async fn list(
     State(app): State<Arc<App>>,
-    Principal(holder): Principal,
+    Reader(holder): Reader,
     RawQuery(query): RawQuery,
 ) -> Result<(HeaderMap, Json<OrderPage>), Refused> {
     let before = cursor(query.as_deref())?;

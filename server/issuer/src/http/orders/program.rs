@@ -5,7 +5,7 @@ use crate::{
     app::App,
     http::{
         claim::post::{PROGRAM_MEDIA_TYPE, file},
-        principal::Principal,
+        principal::Spender,
         problem::Refused,
     },
     orders,
@@ -21,11 +21,11 @@ use std::sync::Arc;
 /// Answers 200 with the program's bytes, the same until the card has paid or the order has ended.
 ///
 /// # Errors
-/// `unauthorized`; `order-unknown`, also for an order of somebody else; `program-unknown` for one that
+/// `unauthorized`, `scope-missing`; `order-unknown`, also for an order of somebody else; `program-unknown` for one that
 /// no card pays for, or not any more; `unavailable`.
 pub async fn program(
     State(app): State<Arc<App>>,
-    Principal(holder): Principal,
+    Spender(holder): Spender,
     Path(id): Path<String>,
 ) -> Result<Response, Refused> {
     download(&app, holder.id, &id).await

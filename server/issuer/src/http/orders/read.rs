@@ -2,7 +2,7 @@
 
 use crate::{
     app::App,
-    http::{principal::Principal, problem::Refused},
+    http::{principal::Reader, problem::Refused},
     invitations::Ordered,
 };
 use axum::{
@@ -16,10 +16,10 @@ use wire::api::{OrderView, ProblemCode};
 /// Answers 200 with the order.
 ///
 /// # Errors
-/// `unauthorized`; `order-unknown`, also for an order of somebody else; `unavailable`.
+/// `unauthorized`, `scope-missing`; `order-unknown`, also for an order of somebody else; `unavailable`.
 pub async fn read(
     State(app): State<Arc<App>>,
-    Principal(holder): Principal,
+    Reader(holder): Reader,
     Path(id): Path<String>,
 ) -> Result<Json<OrderView>, Refused> {
     Ok(Json(own(&app, holder.id, &id).await?.view()))
