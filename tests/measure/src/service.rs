@@ -8,10 +8,11 @@ use crate::{
     seed,
 };
 use anyhow::{Context, Result, ensure};
-use hyper::{Method, StatusCode, header::AUTHORIZATION};
+use hyper::{Method, StatusCode, body::Bytes, header::AUTHORIZATION};
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -119,6 +120,8 @@ fn open(args: &Args, size: u64) -> Result<Place> {
         server.ready.as_millis(),
         "ms",
     );
+    let idle = server.rss_kib()? / 1_024;
+    line(&format!("server_idle_mb{suffix}"), idle, "MB");
     Ok(Place {
         suffix,
         issuer,
@@ -189,39 +192,79 @@ fn redemptions(place: &mut Place, count: usize, told: bool) -> Result<()> {
     Ok(())
 }
 
-/// A sender's list over the API and as a page.
+/// What is read: its figures' name, its address, and whether a browser reads it.
+const READS: [(&str, &str, bool); 6] = [
+    ("list", "/v1/orders", false),
+    ("list_next", "/v1/orders?cursor=", false),
+    ("order", "/v1/orders/", false),
+    ("issuer", "/.well-known/tegata-issuer", false),
+    ("status", "/.well-known/tegata-status", false),
+    ("page", "/orders", true),
+];
+
+/// A sender's reads over the API and as a page: how many a second, what one costs, how long the slowest
+/// of a hundred is waited for while all callers ask.
 fn reads(place: &Place, told: bool) -> Result<()> {
-    const EACH: u64 = 4;
-    for (name, path, page) in [("list", "/v1/orders", false), ("page", "/orders", true)] {
+    const EACH: u64 = 20;
+    let suffix = &place.suffix;
+    for (name, address, page) in READS {
+        let waits = Mutex::new(Vec::new());
         let cpu = place.server.cpu_us()?;
         let begin = Instant::now();
         let parts = place.issuer.senders.chunks(SENDERS.div_ceil(CALLERS));
         let done = all_at_once(place.server.address, parts, |client, senders| {
-            let mut done = 0;
-            for _ in 0..EACH {
-                for sender in senders {
-                    get(client, path, sender, page)?;
-                    done += 1;
+            let mut own = Vec::new();
+            for sender in senders {
+                let Some(path) = address_of(client, address, sender)? else {
+                    continue;
+                };
+                for _ in 0..EACH {
+                    let asked = Instant::now();
+                    get(client, &path, sender, page)?;
+                    own.push(asked.elapsed());
                 }
             }
+            let done = u64::try_from(own.len())?;
+            waits
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend(own);
             Ok(done)
         })?;
         let spent = begin.elapsed().as_micros();
         let cpu = place.server.cpu_us()? - cpu;
-        if told {
-            let suffix = &place.suffix;
-            line(
-                &format!("{name}_per_s{suffix}"),
-                per_second(done, spent),
-                "1/s",
-            );
+        let waits = waits.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let (true, Some(p99)) = (told, slowest_of_100(waits)) {
+            let per_s = per_second(done, spent);
+            line(&format!("{name}_per_s{suffix}"), per_s, "1/s");
             line(&format!("{name}_cpu_us{suffix}"), cpu / done, "us");
+            line(&format!("{name}_p99_us{suffix}"), p99.as_micros(), "us");
         }
     }
     Ok(())
 }
 
-fn get(client: &mut Client, path: &str, sender: &Sender, page: bool) -> Result<()> {
+/// The ninety-ninth of a hundred waits, shortest first.
+fn slowest_of_100(mut waits: Vec<Duration>) -> Option<Duration> {
+    waits.sort_unstable();
+    let at = (waits.len() * 99).div_ceil(100);
+    waits.get(at.checked_sub(1)?).copied()
+}
+
+/// The address with what stands open in it, from the sender's newest page; `None` where he has no such thing.
+fn address_of(client: &mut Client, address: &str, sender: &Sender) -> Result<Option<String>> {
+    let field = match address {
+        "/v1/orders/" => "/items/0/id",
+        "/v1/orders?cursor=" => "/next",
+        whole => return Ok(Some(whole.to_owned())),
+    };
+    let page: serde_json::Value =
+        serde_json::from_slice(&get(client, "/v1/orders", sender, false)?)?;
+    let found = page.pointer(field).and_then(serde_json::Value::as_str);
+    Ok(found.map(|found| format!("{address}{found}")))
+}
+
+fn get(client: &mut Client, path: &str, sender: &Sender, page: bool) -> Result<Bytes> {
     let cookie = format!("tegata={}", sender.token);
     let bearer = format!("Bearer {}", sender.token);
     let known = match page {
@@ -233,7 +276,7 @@ fn get(client: &mut Client, path: &str, sender: &Sender, page: bool) -> Result<(
         status == StatusCode::OK && body.len() > 20,
         "{path}: {status}"
     );
-    Ok(())
+    Ok(body)
 }
 
 /// Orders over HTTP: compiled, signed, paid for and queued for mailing.
