@@ -174,6 +174,8 @@ const HOMES: &[(&str, &str)] = &[
     ("mail-parser", "terminal"),
     ("reqwest", "terminal"),
     ("mailin-embedded", "tests"),
+    ("utoipa", "issuer"),
+    ("utoipa-axum", "issuer"),
 ];
 
 /// Crates without I/O: `no_std`, so that the compiler keeps files, sockets and clocks out.

@@ -214,12 +214,20 @@ macro_rules! problem_codes {
 }
 
 problem_codes! {
+    /// Nothing is at this path.
+    NotFound = "not-found", 404, "Nothing here";
+    /// The path takes other methods; `Allow` names them.
+    MethodNotAllowed = "method-not-allowed", 405, "Method not allowed";
+    /// The request did not arrive, or was not answered, in time.
+    RequestTimeout = "request-timeout", 408, "Request took too long";
     /// No principal, or one who may not do this.
     Unauthorized = "unauthorized", 401, "Sign-in needed";
     /// The token is genuine, and was not given out for this call.
     ScopeMissing = "scope-missing", 403, "The token may not do this";
     /// Too many requests from this principal or address.
     RateLimited = "rate-limited", 429, "Too many requests";
+    /// The body is not of the media type that this call takes.
+    MediaTypeUnsupported = "media-type-unsupported", 415, "Media type not supported";
     /// The body is longer than this call takes.
     BodyTooLarge = "body-too-large", 413, "Request too large";
     /// The body is not the JSON this call takes.

@@ -237,7 +237,7 @@ fn exchanges_that_are_none_are_problems() -> Result<()> {
     let longest = exchange(vec![0x80; 1 << 19], cbor)?;
     assert_problem("half a megabyte", &longest, 413, "body-too-large");
     let plain = exchange(vec![0x80], "application/cbor")?;
-    assert_problem("another type", &plain, 400, "body-malformed");
+    assert_problem("another type", &plain, 415, "media-type-unsupported");
     office.in_escrow(0)
 }
 

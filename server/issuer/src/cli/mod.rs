@@ -19,6 +19,7 @@ pub mod init;
 pub mod keys;
 pub mod log;
 pub mod officer;
+pub mod openapi;
 pub mod order;
 mod output;
 pub mod payable;
@@ -102,6 +103,8 @@ pub enum Command {
     /// Remittances
     #[command(subcommand)]
     Order(order::Order),
+    /// Print the OpenAPI document of the HTTP API
+    Openapi(openapi::Args),
     /// Persons who decide, two by two
     #[command(subcommand)]
     Officer(officer::Officer),
@@ -135,6 +138,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Keys(command) => keys::run(command).await,
         Command::Template(command) => template::run(command).await,
         Command::Order(command) => order::run(command).await,
+        Command::Openapi(args) => openapi::run(&args),
         Command::Officer(command) => officer::run(command).await,
         Command::Payable(command) => payable::run(command).await,
         Command::Reconcile(args) => reconcile::run(args).await,
@@ -185,16 +189,19 @@ mod tests {
         }
     }
 
-    /// Axum lists no routes, so they are read where they are written.
+    /// Axum lists no routes: those of the pages are read where they are written.
     #[test]
     fn the_page_names_every_path() {
-        let written = [
-            include_str!("../http/mod.rs"),
-            include_str!("../pages/mod.rs"),
-        ]
-        .concat();
-        let routes = written.split(".route(").skip(1);
-        let paths: Vec<&str> = routes.filter_map(|rest| rest.split('"').nth(1)).collect();
+        let api = crate::http::openapi::document();
+        let routes = include_str!("../pages/mod.rs").split(".route(").skip(1);
+        let pages = routes.filter_map(|rest| rest.split('"').nth(1));
+        let paths: Vec<&str> = api
+            .paths
+            .paths
+            .keys()
+            .map(String::as_str)
+            .chain(pages)
+            .collect();
         assert!(
             paths.len() > 20 && paths.contains(&"/v1/orders"),
             "{paths:?}"

@@ -56,11 +56,11 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, Refused> {
 /// Reads a JSON body.
 ///
 /// # Errors
-/// As [`read`]; `body-malformed` when it is not declared as JSON or is no `T`.
+/// As [`read`]; `media-type-unsupported` when it is not declared as JSON; `body-malformed` when it is no `T`.
 pub async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Refused> {
     if !is_json(headers) {
         let detail = "send Content-Type: application/json";
-        return Err(Refused::with(ProblemCode::BodyMalformed, detail));
+        return Err(Refused::with(ProblemCode::MediaTypeUnsupported, detail));
     }
     let bytes = read(body, JSON_LEN_MAX).await?;
     serde_json::from_slice(&bytes)

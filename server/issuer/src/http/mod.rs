@@ -5,6 +5,7 @@ pub mod body;
 pub mod claim;
 pub mod exchange;
 pub mod health;
+pub mod openapi;
 pub mod orders;
 pub mod principal;
 pub mod problem;
@@ -17,7 +18,6 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::Response,
-    routing::{get, post},
 };
 use ledger::MailId;
 use std::{sync::Arc, time::Duration};
@@ -25,6 +25,7 @@ use tower_http::{
     catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer,
     timeout::TimeoutLayer,
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::api::ProblemCode;
 
 /// Longest any request may take, its body included; a slow sender is cut off here.
@@ -33,38 +34,41 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The header that carries the request id.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What programs call: each route with its part of the OpenAPI document.
+fn api() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(openapi::frame())
+        .routes(routes!(orders::create::create, orders::list::list))
+        .routes(routes!(orders::read::read))
+        .routes(routes!(orders::cancel::cancel))
+        .routes(routes!(orders::program::program))
+        .routes(routes!(exchange::post::post))
+        .routes(routes!(address::verify::verify))
+        .routes(routes!(claim::post::post))
+        .routes(routes!(openapi::get::openapi))
+        .routes(routes!(well_known::issuer::issuer))
+        .routes(routes!(well_known::status::status))
+        .routes(routes!(well_known::succession::succession))
+        .routes(routes!(health::livez::livez))
+        .routes(routes!(health::readyz::readyz))
+}
+
 /// All routes of the server.
 pub fn router(app: Arc<App>) -> Router {
-    let api = Router::new()
-        .route(
-            "/v1/orders",
-            post(orders::create::create).get(orders::list::list),
-        )
-        .route("/v1/orders/{id}", get(orders::read::read))
-        .route("/v1/orders/{id}/cancel", post(orders::cancel::cancel))
-        .route("/v1/orders/{id}/program", get(orders::program::program))
-        .route("/v1/exchange", post(exchange::post::post))
-        .route("/v1/address/verify", post(address::verify::verify))
-        .route("/v1/claim", post(claim::post::post))
-        .route(
-            "/.well-known/tegata-issuer",
-            get(well_known::issuer::issuer),
-        )
-        .route(
-            "/.well-known/tegata-status",
-            get(well_known::status::status),
-        )
-        .route(
-            "/.well-known/tegata-succession",
-            get(well_known::succession::succession),
-        )
-        .route("/livez", get(health::livez::livez))
-        .route("/readyz", get(health::readyz::readyz));
-    api.layer(DefaultBodyLimit::disable())
+    router_within(app, REQUEST_TIMEOUT)
+}
+
+/// The same with another bound on how long a request may take.
+pub fn router_within(app: Arc<App>, timeout: Duration) -> Router {
+    Router::from(api())
+        .layer(DefaultBodyLimit::disable())
         .merge(pages::router())
+        .fallback(|| async { problem::Refused::from(ProblemCode::NotFound) })
+        .method_not_allowed_fallback(|| async {
+            problem::Refused::from(ProblemCode::MethodNotAllowed)
+        })
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,
-            REQUEST_TIMEOUT,
+            timeout,
         ))
         .layer(CatchPanicLayer::custom(|_| {
             use axum::response::IntoResponse;

@@ -63,7 +63,7 @@ impl IntoResponse for Refused {
                     .headers_mut()
                     .insert(header::WWW_AUTHENTICATE, bearer);
             }
-            ProblemCode::RateLimited | ProblemCode::Unavailable => {
+            code if is_retried(code) => {
                 response
                     .headers_mut()
                     .insert(header::RETRY_AFTER, RETRY_AFTER_S);
@@ -89,16 +89,50 @@ impl From<anyhow::Error> for Refused {
     }
 }
 
+/// Whether the same request may be sent again after a while, which `Retry-After` tells.
+#[must_use]
+pub const fn is_retried(code: ProblemCode) -> bool {
+    matches!(code, ProblemCode::RateLimited | ProblemCode::Unavailable)
+}
+
+/// The problem of an answer that somebody below wrote without a document: the router, an extractor, a
+/// layer.
+const fn undocumented(status: StatusCode) -> Option<ProblemCode> {
+    Some(match status {
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => ProblemCode::BodyMalformed,
+        StatusCode::NOT_FOUND => ProblemCode::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => ProblemCode::MethodNotAllowed,
+        StatusCode::REQUEST_TIMEOUT => ProblemCode::RequestTimeout,
+        StatusCode::PAYLOAD_TOO_LARGE => ProblemCode::BodyTooLarge,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ProblemCode::MediaTypeUnsupported,
+        StatusCode::INTERNAL_SERVER_ERROR => ProblemCode::Unavailable,
+        _ => return None,
+    })
+}
+
+/// Whether a body was meant for people: a page.
+fn is_page(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
+}
+
 fn status(code: ProblemCode) -> StatusCode {
     StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// Gives a refused response its document; any other response passes unchanged.
+/// Gives a refused response its document, also one that was refused below without one; any other
+/// response passes unchanged.
 #[must_use]
 pub fn write_document(mut response: Response, request_id: &str) -> Response {
-    let Some(refused) = response.extensions_mut().remove::<Refused>() else {
+    let refused = response.extensions_mut().remove::<Refused>();
+    let bare = || match undocumented(response.status()) {
+        Some(code) if !is_page(&response) => Some(Refused::from(code)),
+        _ => None,
+    };
+    let Some(refused) = refused.or_else(bare) else {
         return response;
     };
+    *response.status_mut() = status(refused.code);
     let code = refused.code;
     let mut document = Problem::new(code, refused.detail.as_deref().unwrap_or(code.title()));
     document.instance = Some(format!("urn:uuid:{request_id}"));

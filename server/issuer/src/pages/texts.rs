@@ -127,7 +127,16 @@ pub(super) fn problem(code: ProblemCode, language: Language) -> &'static str {
             "Too many tries. Wait a minute.",
             "回数が多すぎます。1分ほどお待ちください。",
         ),
-        ProblemCode::BodyTooLarge | ProblemCode::BodyMalformed => (
+        ProblemCode::NotFound | ProblemCode::MethodNotAllowed => {
+            ("There is no such page.", "このページはありません。")
+        }
+        ProblemCode::RequestTimeout => (
+            "The form took too long to arrive.",
+            "送信に時間がかかりすぎました。",
+        ),
+        ProblemCode::MediaTypeUnsupported
+        | ProblemCode::BodyTooLarge
+        | ProblemCode::BodyMalformed => (
             "The form was not complete.",
             "入力が正しく送られませんでした。",
         ),

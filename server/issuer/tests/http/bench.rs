@@ -157,8 +157,13 @@ impl Bench {
     }
 
     pub(crate) fn call(&self, request: Request<Body>) -> Answer {
+        self.call_of(self.router(), request)
+    }
+
+    /// What this router answers.
+    pub(crate) fn call_of(&self, router: Router, request: Request<Body>) -> Answer {
         self.runtime.block_on(async {
-            let response = self.router().oneshot(request).await.unwrap();
+            let response = router.oneshot(request).await.unwrap();
             let (parts, body) = response.into_parts();
             let body = axum::body::to_bytes(body, usize::MAX)
                 .await

@@ -7,6 +7,7 @@ mod bank;
 mod bench;
 mod debit;
 mod life;
+mod openapi;
 mod problems;
 mod split;
 mod tokens;

@@ -4,18 +4,27 @@ use crate::address::{EMAIL, ask, enter};
 use crate::bench::{Answer, Bench, START_S};
 use crate::tokens::token;
 use axum::{
-    body::Body,
+    body::{Body, Bytes, HttpBody},
     http::{Request, StatusCode, header},
 };
+use hyper::body::Frame;
 use issuer::{
-    http::body::JSON_LEN_MAX,
+    http::{self, body::JSON_LEN_MAX},
     issuing::{self, NewNumber},
     limit::CLAIM_BURST,
     orders::{AMOUNT_MAX, EXPIRES_IN_MAX_S},
 };
 use ledger::{Command, Scope, Scopes};
 use serde_json::{Value, json};
-use std::{cell::RefCell, collections::BTreeSet};
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 use wire::api::ProblemCode;
 
 /// Collects which codes were met.
@@ -69,7 +78,7 @@ fn malformed_requests(bench: &Bench, met: &Met) {
         )
         .header(header::CONTENT_TYPE, "text/plain")
         .body(Body::from("{}"));
-    met.check(&bench.call(plain.unwrap()), P::BodyMalformed);
+    met.check(&bench.call(plain.unwrap()), P::MediaTypeUnsupported);
     met.check(
         &bench.get("/v1/orders?cursor=zz", &bench.sender.token),
         P::BodyMalformed,
@@ -84,7 +93,22 @@ fn malformed_requests(bench: &Bench, met: &Met) {
         P::BodyTooLarge,
     );
     let untyped = Request::post("/v1/exchange").body(Body::from(vec![0x80]));
-    met.check(&bench.call(untyped.unwrap()), P::BodyMalformed);
+    met.check(&bench.call(untyped.unwrap()), P::MediaTypeUnsupported);
+    let nowhere = ["/v1/order", "/v1/orders/", "/nowhere"];
+    for path in nowhere {
+        met.check(&bench.get(path, ""), P::NotFound);
+    }
+    let deleted = bench.call(Request::delete("/v1/orders").body(Body::empty()).unwrap());
+    met.check(&deleted, P::MethodNotAllowed);
+    let allowed = deleted.headers[header::ALLOW].to_str().unwrap();
+    assert!(
+        allowed.contains("GET") && allowed.contains("POST"),
+        "{allowed}"
+    );
+    met.check(
+        &bench.get("/v1/orders/%FF", &bench.sender.token),
+        P::BodyMalformed,
+    );
 
     let body = bench.order_body().to_string();
     met.check(
@@ -96,6 +120,30 @@ fn malformed_requests(bench: &Bench, met: &Met) {
         &bench.post("/v1/orders", &bench.sender.token, &long, body),
         P::IdempotencyKeyMissing,
     );
+}
+
+/// A body that never comes.
+struct Never;
+
+impl HttpBody for Never {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+fn a_body_that_never_comes(bench: &Bench, met: &Met) {
+    let request = Request::post("/v1/exchange")
+        .header(header::CONTENT_TYPE, wire::exchange::MEDIA_TYPE)
+        .body(Body::new(Never));
+    let router = http::router_within(Arc::clone(&bench.app), Duration::ZERO);
+    let answer = bench.call_of(router, request.unwrap());
+    met.check(&answer, ProblemCode::RequestTimeout);
 }
 
 fn strangers(bench: &Bench, met: &Met) {
@@ -295,6 +343,7 @@ pub(crate) fn every_problem_code_is_met_by_its_request() {
     let mut bench = Bench::new();
     let met = Met::default();
     malformed_requests(&bench, &met);
+    a_body_that_never_comes(&bench, &met);
     strangers(&bench, &met);
     orders_that_the_rules_forbid(&bench, &met);
     after_the_end(&mut bench, &met);

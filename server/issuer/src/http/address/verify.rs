@@ -4,7 +4,11 @@
 
 use crate::{
     app::App,
-    http::{body, claim, problem::Refused},
+    http::{
+        body, claim,
+        openapi::{bodies, problems::problems},
+        problem::Refused,
+    },
     limit,
 };
 use axum::{extract::Request, extract::State, http::StatusCode};
@@ -12,11 +16,19 @@ use std::sync::Arc;
 use store::{AdminError, canonical_email};
 use wire::api::{ProblemCode, VerifyAddress};
 
+problems!(Problems: RateLimited, MediaTypeUnsupported, BodyTooLarge, BodyMalformed, AddressCodeWrong, AddressTaken);
+
 /// Answers 204: whoever orders to this address reaches the holder's card from now on.
 ///
 /// # Errors
 /// `rate-limited` after too many tries, claim codes included; `body-too-large`, `body-malformed`;
 /// `address-code-wrong`; `address-taken`; `unavailable`.
+#[utoipa::path(
+    post, path = "/v1/address/verify", operation_id = "verify_address", tag = "programs",
+    summary = "Confirm a mail address by the code of a mail",
+    request_body = bodies::VerifyAddress,
+    responses((status = 204, description = "Whoever orders to this address reaches the holder's card from now on."), Problems),
+)]
 pub async fn verify(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, Refused> {
     let (parts, body) = request.into_parts();
     let caller = limit::caller(&parts.headers, &parts.extensions, app.settings.behind_proxy);

@@ -6,7 +6,11 @@
 
 use crate::{
     app::App,
-    http::{body, problem::Refused},
+    http::{
+        body,
+        openapi::{bodies, problems::problems},
+        problem::Refused,
+    },
     limit, programs,
 };
 use axum::{
@@ -22,11 +26,23 @@ use wire::api::{Claim, ProblemCode};
 pub const PROGRAM_MEDIA_TYPE: HeaderValue =
     HeaderValue::from_static("application/vnd.tegata.program+wasm");
 
+problems!(Problems: RateLimited, MediaTypeUnsupported, BodyTooLarge, BodyMalformed, ClaimUnknown);
+
 /// Answers 200 with the program's bytes.
 ///
 /// # Errors
 /// `rate-limited` after too many tries; `body-too-large`, `body-malformed`; `claim-unknown` for a
 /// code of no order or of one that has ended; `unavailable`.
+#[utoipa::path(
+    post, path = "/v1/claim", operation_id = "claim_program", tag = "programs",
+    summary = "The program of a mail that came without it",
+    request_body = bodies::Claim,
+    responses(
+        (status = 200, description = "The program file, the same bytes until the order ends.",
+            content_type = "application/vnd.tegata.program+wasm", body = bodies::Bytes),
+        Problems,
+    ),
+)]
 pub async fn post(
     State(app): State<Arc<App>>,
     request: Request,

@@ -2,7 +2,11 @@
 
 use crate::{
     app::App,
-    http::{body, problem::Refused},
+    http::{
+        body,
+        openapi::{bodies, problems::problems},
+        problem::Refused,
+    },
     redeem,
 };
 use axum::{
@@ -16,12 +20,26 @@ use wire::{
     exchange::{MEDIA_TYPE, REQUEST_LEN_MAX, Request},
 };
 
+problems!(Problems: MediaTypeUnsupported, BodyTooLarge, BodyMalformed);
+
 /// Answers 200 with step, receipt or refusal; a refusal is an answer of the conversation, not a
 /// failure of HTTP.
 ///
 /// # Errors
 /// `body-too-large`; `body-malformed` for anything that is no request; `unavailable`, after which
 /// the same bytes may be sent again.
+#[utoipa::path(
+    post, path = "/v1/exchange", operation_id = "exchange", tag = "programs",
+    summary = "One step of a program's conversation with its issuer",
+    request_body(content = bodies::Bytes, content_type = "application/vnd.tegata.exchange+cbor",
+        description = "A request as docs/exchange.md describes it, at most 4 KiB."),
+    responses(
+        (status = 200, description = "Step, receipt or refusal: a refusal is an answer of the conversation. The same bytes sent again are \
+            answered so that nothing is credited twice.",
+            content_type = "application/vnd.tegata.exchange+cbor", body = bodies::Bytes),
+        Problems,
+    ),
+)]
 pub async fn post(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -32,7 +50,7 @@ pub async fn post(
         .is_none_or(|v| v.as_bytes() != MEDIA_TYPE.as_bytes())
     {
         let detail = "send Content-Type: application/vnd.tegata.exchange+cbor";
-        return Err(Refused::with(ProblemCode::BodyMalformed, detail));
+        return Err(Refused::with(ProblemCode::MediaTypeUnsupported, detail));
     }
     let bytes = body::read(body, REQUEST_LEN_MAX).await?;
     let request = Request::decode(&bytes).map_err(|_| ProblemCode::BodyMalformed)?;

@@ -2,7 +2,12 @@
 
 use crate::{
     app::App,
-    http::{body, principal::Spender, problem::Refused},
+    http::{
+        body,
+        openapi::{bodies, problems::problems},
+        principal::Spender,
+        problem::Refused,
+    },
     orders::{self, NewOrder},
 };
 use axum::{
@@ -27,12 +32,27 @@ pub fn admit(app: &App, holder: HolderId) -> Result<(), Refused> {
     }
 }
 
+problems!(Problems: Unauthorized, ScopeMissing, RateLimited, MediaTypeUnsupported, BodyTooLarge, BodyMalformed, AmountExponent, IdempotencyKeyMissing, CurrencyUnknown, AmountNotPositive, AmountOverLimit, NoteTooLong, ExpiryOutOfRange, RecipientAmbiguous, CardNumberMalformed, IdempotencyConflict, CardUnknown, CardNotActive, CardBlocked, RecipientUnknown, SelfRemittance, RecipientWithoutAddress, FundingUnavailable, InsufficientFunds);
+
 /// Answers 201 with the order, also when the same key and order come again: then with the order
 /// of the first time.
 ///
 /// # Errors
 /// `unauthorized`, `scope-missing`; `rate-limited`; `body-too-large`, `body-malformed`, `amount-exponent`;
 /// `idempotency-key-missing`; those of [`NewOrder::check`] and of [`orders::place`].
+#[utoipa::path(
+    post, path = "/v1/orders", operation_id = "create_order", tag = "orders",
+    summary = "Order a remittance",
+    params(("Idempotency-Key" = String, Header, description = "Chosen by the caller, 1 to 255 visible ASCII characters: the same key \
+        and order give the same order, however often and whenever they come.", example = "8e03978e-40d5-43e8-bc93-6894a57f9324")),
+    request_body = bodies::CreateOrder,
+    responses(
+        (status = 201, description = "Ordered: now, or the first time that the same key and order came.", body = bodies::OrderView,
+            headers(("Location" = String, description = "Where the order is."))),
+        Problems,
+    ),
+    security(("bearer" = [])),
+)]
 pub async fn create(
     State(app): State<Arc<App>>,
     Spender(holder): Spender,

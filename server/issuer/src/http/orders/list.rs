@@ -2,7 +2,11 @@
 
 use crate::{
     app::App,
-    http::{principal::Reader, problem::Refused},
+    http::{
+        openapi::{bodies, problems::problems},
+        principal::Reader,
+        problem::Refused,
+    },
     invitations::Ordered,
 };
 use axum::{
@@ -17,11 +21,24 @@ use wire::api::{OrderPage, ProblemCode};
 /// Orders on one page.
 pub const PAGE_LEN: u32 = 50;
 
+problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed);
+
 /// Answers 200 with a page; `cursor` is the `next` of the page before. The next page's address is
 /// in the `Link` header too (RFC 8288).
 ///
 /// # Errors
 /// `unauthorized`, `scope-missing`; `body-malformed` for a cursor that is not ours; `unavailable`.
+#[utoipa::path(
+    get, path = "/v1/orders", operation_id = "list_orders", tag = "orders",
+    summary = "The caller's orders, newest first",
+    params(("cursor" = Option<String>, Query, description = "`next` of the page before.")),
+    responses(
+        (status = 200, description = "One page.", body = bodies::OrderPage,
+            headers(("Link" = String, description = "The next page's address, `rel=\"next\"` (RFC 8288), unless this is the last."))),
+        Problems,
+    ),
+    security(("bearer" = [])),
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
     Reader(holder): Reader,

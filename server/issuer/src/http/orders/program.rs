@@ -5,6 +5,7 @@ use crate::{
     app::App,
     http::{
         claim::post::{PROGRAM_MEDIA_TYPE, file},
+        openapi::{bodies, problems::problems},
         principal::Spender,
         problem::Refused,
     },
@@ -18,11 +19,25 @@ use axum::{
 use ledger::HolderId;
 use std::sync::Arc;
 
+problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed, OrderUnknown, ProgramUnknown);
+
 /// Answers 200 with the program's bytes, the same until the card has paid or the order has ended.
 ///
 /// # Errors
 /// `unauthorized`, `scope-missing`; `order-unknown`, also for an order of somebody else; `program-unknown` for one that
 /// no card pays for, or not any more; `unavailable`.
+#[utoipa::path(
+    get, path = "/v1/orders/{id}/program", operation_id = "order_program", tag = "orders",
+    summary = "The program by which the sender's card pays",
+    params(("id" = String, Path, description = "The order's id, a UUID.")),
+    responses(
+        (status = 200, description = "The program file, the same bytes until the card has paid or the order has ended.",
+            content_type = "application/vnd.tegata.program+wasm", body = bodies::Bytes,
+            headers(("Content-Disposition" = String, description = "A name to keep the file under."))),
+        Problems,
+    ),
+    security(("bearer" = [])),
+)]
 pub async fn program(
     State(app): State<Arc<App>>,
     Spender(holder): Spender,

@@ -2,7 +2,11 @@
 
 use crate::{
     app::App,
-    http::{principal::Reader, problem::Refused},
+    http::{
+        openapi::{bodies, problems::problems},
+        principal::Reader,
+        problem::Refused,
+    },
     invitations::Ordered,
 };
 use axum::{
@@ -13,10 +17,19 @@ use ledger::{HolderId, RemittanceId};
 use std::sync::Arc;
 use wire::api::{OrderView, ProblemCode};
 
+problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed, OrderUnknown);
+
 /// Answers 200 with the order.
 ///
 /// # Errors
 /// `unauthorized`, `scope-missing`; `order-unknown`, also for an order of somebody else; `unavailable`.
+#[utoipa::path(
+    get, path = "/v1/orders/{id}", operation_id = "read_order", tag = "orders",
+    summary = "One order of the caller",
+    params(("id" = String, Path, description = "The order's id, a UUID.")),
+    responses((status = 200, description = "The order.", body = bodies::OrderView), Problems),
+    security(("bearer" = [])),
+)]
 pub async fn read(
     State(app): State<Arc<App>>,
     Reader(holder): Reader,

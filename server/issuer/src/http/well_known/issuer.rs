@@ -1,6 +1,13 @@
 //! `GET /.well-known/tegata-issuer`: the issuer's signed descriptor.
 
-use crate::{app::App, clock::unix_seconds, http::problem::Refused};
+use crate::{
+    app::App,
+    clock::unix_seconds,
+    http::{
+        openapi::{bodies, problems::problems},
+        problem::Refused,
+    },
+};
 use anyhow::Context;
 use axum::{
     extract::State,
@@ -8,10 +15,17 @@ use axum::{
 };
 use std::sync::Arc;
 
+problems!(Problems: );
+
 /// Answers 200 with the descriptor as CBOR, signed by the root key.
 ///
 /// # Errors
 /// `unavailable` when there are more keys than a descriptor holds.
+#[utoipa::path(
+    get, path = "/.well-known/tegata-issuer", operation_id = "issuer_descriptor", tag = "issuer",
+    summary = "The issuer and its keys",
+    responses((status = 200, description = "The descriptor, signed by the root key.", content_type = "application/cbor", body = bodies::Bytes), Problems),
+)]
 pub async fn issuer(
     State(app): State<Arc<App>>,
 ) -> Result<([(HeaderName, HeaderValue); 1], Vec<u8>), Refused> {

@@ -1,6 +1,13 @@
 //! `GET /.well-known/tegata-status`: what this issuer has withdrawn.
 
-use crate::{app::App, clock::unix_seconds, http::problem::Refused};
+use crate::{
+    app::App,
+    clock::unix_seconds,
+    http::{
+        openapi::{bodies, problems::problems},
+        problem::Refused,
+    },
+};
 use anyhow::Context;
 use axum::{
     extract::State,
@@ -12,11 +19,18 @@ use wire::{
     status::{PROGRAMS_MAX, Replaced, StatusList},
 };
 
+problems!(Problems: );
+
 /// Answers 200 with the status list as CBOR, made now and signed by the newest status key.
 ///
 /// # Errors
 /// `unavailable` when the store is, when no status key is valid now, or when more templates are
 /// withdrawn than a list holds.
+#[utoipa::path(
+    get, path = "/.well-known/tegata-status", operation_id = "status_list", tag = "issuer",
+    summary = "What this issuer has withdrawn",
+    responses((status = 200, description = "The status list, signed now.", content_type = "application/cbor", body = bodies::Bytes), Problems),
+)]
 pub async fn status(
     State(app): State<Arc<App>>,
 ) -> Result<([(HeaderName, HeaderValue); 1], Vec<u8>), Refused> {
