@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use ledger::{
     CardId, CardStatus, HolderId, MailId, Refusal, RemittanceId, ReturnReason, Timestamp, TokenId,
-    TransferId, UnfundedReason,
+    TransferId, UnfundedReason, WebhookId,
 };
 use money::{Amount, Currency};
 use wire::cbor::{self, DecodeError, EncodeStep, Encoder, Reader};
@@ -483,6 +483,34 @@ changes! {
         holder: HolderId,
         /// Which.
         token: TokenId,
+    }
+    /// An endpoint hears of its holder's orders from this record on.
+    51 "webhook-added" WebhookAdded {
+        /// Which.
+        webhook: WebhookId,
+        /// Whose orders.
+        holder: HolderId,
+        /// SHA-256 of its address.
+        url: [u8; 32],
+    }
+    /// An endpoint was forgotten, with what was on its way to it.
+    52 "webhook-removed" WebhookRemoved {
+        /// Which.
+        webhook: WebhookId,
+    }
+    /// An endpoint got another secret.
+    53 "webhook-secret" WebhookSecret {
+        /// Which.
+        webhook: WebhookId,
+        /// Number of the secret, from 0.
+        secret: u32,
+    }
+    /// An endpoint is not told of events any more, or again.
+    54 "webhook-switched" WebhookSwitched {
+        /// Which.
+        webhook: WebhookId,
+        /// Whether it is.
+        enabled: bool,
     }
 }
 

@@ -7,7 +7,7 @@ use alloc::string::{String, ToString};
 use data_encoding::HEXLOWER;
 use ledger::{
     CardId, CardStatus, HolderId, MailId, Refusal, RemittanceId, ReturnReason, Timestamp, TokenId,
-    TransferId, UnfundedReason,
+    TransferId, UnfundedReason, WebhookId,
 };
 use money::{Amount, Currency};
 use wire::cbor::{DecodeError, EncodeStep, Encoder, Reader};
@@ -51,7 +51,7 @@ macro_rules! ids {
     };
 }
 
-ids!(CardId, HolderId, MailId, RemittanceId, TokenId);
+ids!(CardId, HolderId, MailId, RemittanceId, TokenId, WebhookId);
 
 impl Field for TransferId {
     fn write(&self, e: &mut Encoder) -> EncodeStep {

@@ -4,7 +4,7 @@
 use audit_log::{Change, RECORD_LEN_MAX, Record, Side};
 use ledger::{
     CardId, CardStatus, HolderId, MailId, Refusal, RemittanceId, ReturnReason, Timestamp, TokenId,
-    TransferId, UnfundedReason,
+    TransferId, UnfundedReason, WebhookId,
 };
 use money::{Amount, Currency};
 use std::collections::BTreeSet;
@@ -18,6 +18,7 @@ fn one_of_each() -> Vec<Change> {
     let remittance = RemittanceId::new(ms, random);
     let mail = MailId::new(ms, random);
     let token = TokenId::new(ms, random);
+    let webhook = WebhookId::new(ms, random);
     let currency = Currency::Jpy;
     let amount = Amount::new(9_007_199_254_740_991, currency).unwrap();
     let side = |kind| Side {
@@ -216,6 +217,20 @@ fn one_of_each() -> Vec<Change> {
             scopes: u32::MAX,
         },
         Change::TokenRevoked { holder, token },
+        Change::WebhookAdded {
+            webhook,
+            holder,
+            url: hash,
+        },
+        Change::WebhookRemoved { webhook },
+        Change::WebhookSecret {
+            webhook,
+            secret: u32::MAX,
+        },
+        Change::WebhookSwitched {
+            webhook,
+            enabled: true,
+        },
     ]
 }
 

@@ -181,6 +181,10 @@ id! {
     /// One bearer token of a holder, by which it is listed and revoked; it opens nothing.
     TokenId
 }
+id! {
+    /// One endpoint of a holder to which events are sent.
+    WebhookId
+}
 
 /// A posted transfer: 16 bytes.
 ///

@@ -59,7 +59,7 @@ pub use command::{
 pub use escrow::{Escrow, Event, Posting, Transition};
 pub use flow::{Flow, Source, order_event};
 pub use holder::{Holder, Language, TokenHash};
-pub use id::{CardId, HolderId, IdError, MailId, RemittanceId, TokenId, TransferId};
+pub use id::{CardId, HolderId, IdError, MailId, RemittanceId, TokenId, TransferId, WebhookId};
 pub use invitation::{
     BindFacts, BindInvitation, INVITED_LEN_MAX, Invitation, InvitationEvent, InvitationMail,
     InvitationStatus, Invite, InviteFacts, bind, fits, invite,

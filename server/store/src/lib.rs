@@ -12,6 +12,7 @@ mod error;
 mod record;
 mod token;
 mod traits;
+mod webhook;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
@@ -28,3 +29,8 @@ pub use record::{
 pub use sql::{Access, Gate, Saved, Side, SqlStore};
 pub use token::{Bearer, NewToken, TOKEN_LABEL_CHARS_MAX, TOKENS_MAX, TokenRow, Tokens};
 pub use traits::{COMMANDS_MAX, LEASES_MAX, PAGE_MAX, Store};
+pub use webhook::{
+    Attempt, Changes, DEAD_LETTERS_MAX, DeadLetter, Delivery, Disabled, EventId, EventIdError,
+    NewDelivery, NewWebhook, OrderChange, OrderEvent, SECRET_OVERLAP_S, WEBHOOK_URL_LEN_MAX,
+    WEBHOOKS_MAX, WebhookRow, Webhooks,
+};

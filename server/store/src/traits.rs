@@ -16,6 +16,7 @@ use crate::record::{
     Unsealed,
 };
 use crate::token::Tokens;
+use crate::webhook::Webhooks;
 
 /// Most commands in one [`Store::apply`] and in one shared commit: past it a commit takes so long
 /// that its first caller waits noticeably for its last.
@@ -32,7 +33,7 @@ pub const LEASES_MAX: u32 = 1_000;
 /// Every write below is durable when the call returns. A call whose future is dropped may or may
 /// not happen; ask by id.
 #[async_trait]
-pub trait Store: Tokens + Send + Sync {
+pub trait Store: Tokens + Webhooks + Send + Sync {
     // --- money ---
 
     /// Carries out commands, each wholly or not at all, in the given order.

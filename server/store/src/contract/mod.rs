@@ -25,6 +25,7 @@ mod recovery;
 mod restored;
 mod revise;
 mod token;
+mod webhook;
 mod world;
 
 pub use address::*;
@@ -44,6 +45,7 @@ pub use recovery::*;
 pub use restored::*;
 pub use revise::*;
 pub use token::*;
+pub use webhook::*;
 pub use world::{Funded, World};
 
 /// Makes a test of each case.
@@ -121,6 +123,11 @@ macro_rules! contract_tests {
             a_holder_has_own_ids_and_bounded_texts
             a_token_opens_its_scopes_until_it_ends
             tokens_are_bounded_and_of_one_holder
+            an_endpoint_hears_of_each_change_since_it_was_added_once
+            a_delivery_is_leased_to_one_and_given_up_until_it_is_sent_again
+            endpoints_take_turns
+            an_endpoint_is_disabled_when_it_is_gone_or_full_of_dead_letters
+            webhooks_are_bounded_and_get_new_secrets
             a_card_is_issued_in_two_steps_and_can_resume
             a_card_has_its_own_number_and_chip
             an_address_is_verified_by_its_code_once

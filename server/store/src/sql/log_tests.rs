@@ -369,10 +369,26 @@ const COVERED: &[(&str, &[&str])] = &[
     ("signing_key", &["key-added", "key-revoked"]),
     ("template", &["template-kept", "template-withdrawn"]),
     ("transfer", &["posted"]),
+    (
+        "webhook",
+        &[
+            "webhook-added",
+            "webhook-removed",
+            "webhook-secret",
+            "webhook-switched",
+        ],
+    ),
 ];
 
-/// Tables that hold no state of the issuer: the log itself and its way there.
-const BESIDE: &[&str] = &["event_before_log", "journal", "log_lease", "log_segment"];
+/// Tables that hold no state of the issuer: the log itself, its way there, and what is told of it.
+const BESIDE: &[&str] = &[
+    "event_before_log",
+    "journal",
+    "log_lease",
+    "log_segment",
+    "webhook_cursor",
+    "webhook_delivery",
+];
 
 #[test]
 fn every_table_reaches_the_log_by_some_kind() {

@@ -13,6 +13,7 @@ mod crash;
 mod debit;
 #[cfg(test)]
 mod debit_tests;
+mod delivery;
 mod doubt;
 pub(crate) mod fault;
 mod inline;
@@ -39,6 +40,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod token;
+mod webhook;
 mod writer;
 
 use std::fs::OpenOptions;

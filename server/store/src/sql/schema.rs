@@ -7,7 +7,7 @@ use crate::sql::{migrate, rows};
 
 /// The scripts and the version that each leads to; versions are those of SQLite's schema. A shipped one
 /// is never edited.
-const SCRIPTS: [(i64, &str); 5] = [
+const SCRIPTS: [(i64, &str); 6] = [
     (9, include_str!("../../migrations/postgres/0009_ledger.sql")),
     (
         10,
@@ -22,6 +22,10 @@ const SCRIPTS: [(i64, &str); 5] = [
         include_str!("../../migrations/postgres/0012_books_disagree.sql"),
     ),
     (13, include_str!("../../migrations/postgres/0013_token.sql")),
+    (
+        14,
+        include_str!("../../migrations/postgres/0014_webhook.sql"),
+    ),
 ];
 
 /// Brings an empty or older database to [`migrate::VERSION`].
