@@ -5,13 +5,16 @@
 //! database needs for itself (its schema, how a transaction begins, which errors are a caller's) is
 //! in its own module.
 
+mod gather;
+mod many;
 pub(crate) mod postgres;
+mod shape;
 mod sqlite;
 mod value;
 
 use std::cell::Cell;
 
-pub(crate) use self::value::{FromColumn, Params, Value};
+pub(crate) use self::value::{FromColumn, Held, Params, Value};
 
 use crate::sql::fault::Fault;
 
@@ -53,6 +56,99 @@ impl Connection {
             Self::Sqlite(connection) => sqlite::each(connection, sql, values, &mut each),
             Self::Postgres(session) => session.each(sql, values, &mut each),
         })
+    }
+
+    /// Runs a write that must touch exactly one row.
+    ///
+    /// PostgreSQL may be told of it, and whether it did, only when the transaction commits.
+    ///
+    /// # Errors
+    /// [`Fault::Corrupt`] with `what` where it touches none or several.
+    pub(crate) fn write_one(
+        &self,
+        sql: &str,
+        params: impl Params,
+        what: &'static str,
+    ) -> Result<(), Fault> {
+        params.with(|values| match self {
+            Self::Sqlite(connection) => match sqlite::execute(connection, sql, values)? {
+                1 => Ok(()),
+                _ => Err(Fault::Corrupt(what)),
+            },
+            Self::Postgres(session) => session.write_one(sql, values, what),
+        })
+    }
+
+    /// Runs an insertion that does nothing where the row is there; gives whether it was not. `seen` asks
+    /// for the row by its key.
+    pub(crate) fn write_new(
+        &self,
+        sql: &str,
+        params: impl Params,
+        seen: &str,
+    ) -> Result<bool, Fault> {
+        params.with(|values| match self {
+            Self::Sqlite(connection) => Ok(sqlite::execute(connection, sql, values)? == 1),
+            Self::Postgres(session) => session.write_new(sql, values, seen),
+        })
+    }
+
+    /// Says that a query's answer will be needed: what is known beforehand is asked for together.
+    pub(crate) fn foresee(&self, sql: &str, params: impl Params) {
+        params.with(|values| match self {
+            Self::Sqlite(_) => {}
+            Self::Postgres(session) => session.foresee(sql, values),
+        });
+    }
+
+    /// Begins a transaction that writes, in which commands are [carried out](Self::gather).
+    ///
+    /// On PostgreSQL, `look` carries them out without writing, as often as there is something new to
+    /// read: all that they read is asked for together, before the first is carried out.
+    pub(crate) fn begin_foreseen(
+        &self,
+        look: &mut dyn FnMut(&Self),
+    ) -> Result<Transaction<'_>, Fault> {
+        let Self::Postgres(session) = self else {
+            return self.begin(Mode::Write);
+        };
+        session.begin_foreseen(&mut || look(self))?;
+        let transaction = Transaction {
+            connection: self,
+            ended: false,
+        };
+        session.foresee_all(&mut || look(self))?;
+        Ok(transaction)
+    }
+
+    /// From here on, commands are carried out: what they write may wait for the commit.
+    pub(crate) fn gather(&self) {
+        if let Self::Postgres(session) = self {
+            session.gather();
+        }
+    }
+
+    /// Another command begins.
+    pub(crate) fn next_command(&self) {
+        if let Self::Postgres(session) = self {
+            session.next_command();
+        }
+    }
+
+    /// From here on, each statement is carried out when it is asked for.
+    pub(crate) fn direct(&self) -> Result<(), Fault> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(session) => session.direct(),
+        }
+    }
+
+    /// How often this connection waited for its server since it was last asked.
+    pub(crate) fn round_trips(&self) -> u64 {
+        match self {
+            Self::Sqlite(_) => 0,
+            Self::Postgres(session) => session.round_trips(),
+        }
     }
 
     /// Whether a query finds a row.
@@ -115,6 +211,7 @@ impl Transaction<'_> {
         match self.connection {
             Connection::Sqlite(connection) => sqlite::run(connection, "COMMIT")?,
             Connection::Postgres(session) => {
+                session.flush()?;
                 self.ended = true;
                 session.commit()?;
             }
@@ -151,6 +248,8 @@ impl Drop for Transaction<'_> {
 pub(crate) enum Row<'r> {
     Sqlite(&'r rusqlite::Row<'r>),
     Postgres(&'r tokio_postgres::Row),
+    /// One that was read before.
+    Held(&'r [Held]),
 }
 
 impl Row<'_> {
@@ -167,6 +266,10 @@ impl Row<'_> {
         match self {
             Self::Sqlite(row) => sqlite::value(row, column),
             Self::Postgres(row) => postgres::value(row, column),
+            Self::Held(row) => {
+                let held = row.get(column).ok_or(Fault::Corrupt("column"))?;
+                Ok(held.value())
+            }
         }
     }
 

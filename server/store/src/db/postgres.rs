@@ -3,6 +3,7 @@
 //! One transaction writes at a time, over all processes: it begins by waiting for one advisory lock.
 //! Whoever holds it commits the commands of all its callers at once, so that the wait is for a commit
 //! and not for a caller; and no two writers can meet in a row, so that nothing is ever retried.
+//! The statements of its commands go in a few round trips, whatever their number (`gather`).
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -17,6 +18,8 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut};
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::gather::{Gathered, Phase};
+use super::many::{Call, Said, each_of};
 use super::{Mode, Row, Value};
 use crate::sql::fault::Fault;
 
@@ -35,6 +38,13 @@ const OPTIONS: &str = "-c lock_timeout=10s -c statement_timeout=60s \
 
 /// How long a host may take to answer, and a connection may be silent, before it is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How a query ends that is about a table of one row.
+const ONLY_ROW: &str = "WHERE id = 1";
+
+/// How often more is found to be read before the commands of a commit are carried out: more than any
+/// of them has readings that follow from others.
+const LOOKS_MAX: u32 = 8;
 
 /// Rows of a long reading that are in memory at once.
 const FETCH: usize = 1_000;
@@ -61,7 +71,9 @@ impl core::fmt::Debug for Server {
 pub(crate) struct Session {
     /// None only while dropping.
     runtime: Option<Runtime>,
-    client: Client,
+    pub(super) client: Client,
+    pub(super) gathered: RefCell<Gathered>,
+    round_trips: Cell<u64>,
     statements: RefCell<HashMap<String, Statement>>,
     /// The mark of the transaction that writes, and of the last one that did.
     transaction: RefCell<Option<String>>,
@@ -152,6 +164,8 @@ impl Server {
         Ok(Session {
             runtime: Some(runtime),
             client,
+            gathered: RefCell::default(),
+            round_trips: Cell::new(0),
             statements: RefCell::new(HashMap::new()),
             transaction: RefCell::new(None),
             committed: RefCell::new(None),
@@ -172,10 +186,16 @@ impl Session {
         self.lost.get() || self.client.is_closed()
     }
 
-    fn run<T>(
+    /// How often it waited for the server since this was last asked.
+    pub(super) fn round_trips(&self) -> u64 {
+        self.round_trips.take()
+    }
+
+    pub(super) fn run<T>(
         &self,
         call: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Fault> {
+        self.round_trips.set(self.round_trips.get() + 1);
         let runtime = self.runtime.as_ref();
         let done = runtime.ok_or_else(gone)?.block_on(call);
         if done.as_ref().is_err_and(ends_the_session) {
@@ -184,7 +204,7 @@ impl Session {
         done.map_err(Fault::from)
     }
 
-    fn prepared(&self, sql: &str) -> Result<Statement, Fault> {
+    pub(super) fn prepared(&self, sql: &str) -> Result<Statement, Fault> {
         if let Some(statement) = self.statements.borrow().get(sql) {
             return Ok(statement.clone());
         }
@@ -195,6 +215,7 @@ impl Session {
     }
 
     pub(super) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, Fault> {
+        self.before_alone(sql, values)?;
         let statement = self.prepared(sql)?;
         let count = self.run(self.client.execute_raw(&statement, values.iter()))?;
         usize::try_from(count).map_err(|_| Fault::Corrupt("count"))
@@ -206,7 +227,10 @@ impl Session {
         values: &[Value<'_>],
         each: &mut dyn FnMut(&Row<'_>) -> Result<bool, Fault>,
     ) -> Result<(), Fault> {
-        if values.is_empty() && sql.starts_with("SELECT") {
+        if let Some(rows) = self.known(sql, values)? {
+            return each_of(&rows, each);
+        }
+        if values.is_empty() && sql.starts_with("SELECT") && !sql.ends_with(ONLY_ROW) {
             return self.scan(sql, each);
         }
         for row in self.rows(sql, values)? {
@@ -217,7 +241,11 @@ impl Session {
         Ok(())
     }
 
-    fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<tokio_postgres::Row>, Fault> {
+    pub(super) fn rows(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<tokio_postgres::Row>, Fault> {
         let statement = self.prepared(sql)?;
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|v| v as _).collect();
         self.run(self.client.query(&statement, &values))
@@ -266,6 +294,29 @@ impl Session {
         }
     }
 
+    /// See [`super::Connection::begin_foreseen`]; what is read first comes with the lock.
+    pub(super) fn begin_foreseen(&self, look: &mut dyn FnMut()) -> Result<(), Fault> {
+        self.gathered.borrow_mut().phase = Phase::Foresee;
+        look();
+        self.begin(Mode::Write)
+    }
+
+    /// Looks on until there is nothing new to read.
+    pub(super) fn foresee_all(&self, look: &mut dyn FnMut()) -> Result<(), Fault> {
+        for _ in 0..LOOKS_MAX {
+            look();
+            if !self.fetch()? {
+                break;
+            }
+        }
+        self.gather();
+        Ok(())
+    }
+
+    pub(super) fn next_command(&self) {
+        self.gathered.borrow_mut().next();
+    }
+
     fn begin_to_write(&self, mode: Mode) -> Result<(), Fault> {
         let mark = match mode {
             Mode::Write => MARK,
@@ -274,7 +325,14 @@ impl Session {
         let begin = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({WRITER_LOCK}){mark}"
         );
-        let said = self.run(self.client.simple_query(&begin))?;
+        let wanted = self.gathered.borrow_mut().wanted();
+        let call: Call<'_> = Box::pin(async {
+            let said = self.client.simple_query(&begin).await;
+            said.map(Said::Messages)
+        });
+        let Some(Said::Messages(said)) = self.ask(&wanted, Some(call))? else {
+            return Err(Fault::Corrupt("answer"));
+        };
         let mark = said.iter().rev().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => row.try_get("mark").ok().flatten().map(str::to_owned),
             _ => None,
@@ -284,6 +342,7 @@ impl Session {
     }
 
     pub(super) fn commit(&self) -> Result<(), Fault> {
+        self.gathered.borrow_mut().end();
         let mark = self.transaction.take();
         match (self.run(self.client.batch_execute("COMMIT")), mark) {
             (Err(_), Some(mark)) if self.is_lost() => Err(Fault::CommitUnknown(mark)),
@@ -301,6 +360,7 @@ impl Session {
     }
 
     pub(super) fn rollback(&self) -> Result<(), Fault> {
+        self.gathered.borrow_mut().end();
         self.transaction.take();
         self.run(self.client.batch_execute("ROLLBACK"))
     }

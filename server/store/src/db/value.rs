@@ -12,6 +12,38 @@ pub(crate) enum Value<'a> {
     Blob(&'a [u8]),
 }
 
+/// One value of its own. PostgreSQL keeps truth values as numbers, as SQLite does.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Held {
+    Null,
+    Int(i64),
+    Text(Box<str>),
+    Blob(Box<[u8]>),
+}
+
+impl Held {
+    pub(super) fn value(&self) -> Value<'_> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Int(int) => Value::Int(*int),
+            Self::Text(text) => Value::Text(text),
+            Self::Blob(blob) => Value::Blob(blob),
+        }
+    }
+}
+
+impl From<&Value<'_>> for Held {
+    fn from(value: &Value<'_>) -> Self {
+        match *value {
+            Value::Null => Self::Null,
+            Value::Int(int) => Self::Int(int),
+            Value::Bool(bool) => Self::Int(bool.into()),
+            Value::Text(text) => Self::Text(text.into()),
+            Value::Blob(blob) => Self::Blob(blob.into()),
+        }
+    }
+}
+
 /// Something that a statement takes.
 pub(crate) trait ToValue {
     fn to_value(&self) -> Value<'_>;

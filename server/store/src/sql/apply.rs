@@ -96,7 +96,10 @@ fn move_funds(
     from: AccountRef,
     to: AccountRef,
 ) -> Result<Answer, Fault> {
-    let (from, to) = (side(connection, from)?, side(connection, to)?);
+    rows::foresee(connection, transfer.id);
+    // both are asked for before the first is looked at
+    let (from, to) = (side(connection, from), side(connection, to));
+    let (from, to) = (from?, to?);
     let plan = match rules::transfer(from, to, transfer.amount.money()) {
         Ok(plan) => plan,
         // a repeat has the answer of its first time, whatever the accounts hold by now

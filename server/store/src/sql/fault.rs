@@ -16,6 +16,8 @@ pub(crate) enum Fault {
     Unreachable(String),
     /// The connection was lost while PostgreSQL committed the transaction with this mark.
     CommitUnknown(String),
+    /// A command was carried out without writing and met what was not read yet; nobody hears of it.
+    Unforeseen,
     /// A stored value that this program does not write.
     Corrupt(&'static str),
 }
@@ -34,7 +36,7 @@ impl Fault {
             Self::Postgres(error) => error.code().is_some_and(|code| {
                 ["22", "23"].contains(&code.code().get(..2).unwrap_or_default()) || *code == RAISED
             }),
-            Self::Unreachable(_) | Self::CommitUnknown(_) => false,
+            Self::Unreachable(_) | Self::CommitUnknown(_) | Self::Unforeseen => false,
         }
     }
 
@@ -47,9 +49,11 @@ impl Fault {
                     | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY
             ),
             Self::Postgres(error) => error.code() == Some(&SqlState::UNIQUE_VIOLATION),
-            Self::Sqlite(_) | Self::Unreachable(_) | Self::CommitUnknown(_) | Self::Corrupt(_) => {
-                false
-            }
+            Self::Sqlite(_)
+            | Self::Unreachable(_)
+            | Self::CommitUnknown(_)
+            | Self::Unforeseen
+            | Self::Corrupt(_) => false,
         }
     }
 }
@@ -84,6 +88,7 @@ impl From<Fault> for StoreError {
                 None => error.to_string(),
             },
             Fault::Unreachable(reason) => reason,
+            Fault::Unforeseen => "a command was not carried out".to_owned(),
             Fault::CommitUnknown(_) => {
                 "the connection was lost during a commit: ask by id whether it happened".to_owned()
             }

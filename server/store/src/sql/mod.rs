@@ -186,6 +186,12 @@ impl SqlStore {
         self.writer.commits()
     }
 
+    /// How often the writer waited for PostgreSQL since the database was opened; never for a file.
+    #[must_use]
+    pub fn round_trips(&self) -> u64 {
+        self.writer.round_trips()
+    }
+
     /// Runs one read on a connection of its own; all of it sees one instant.
     ///
     /// The permit belongs to the read and not to whoever waits for it: a read goes on when its

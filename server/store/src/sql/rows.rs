@@ -58,10 +58,7 @@ pub(super) fn write(
     params: impl Params,
     what: &'static str,
 ) -> Result<(), Fault> {
-    match connection.execute(sql, params)? {
-        1 => Ok(()),
-        _ => Err(Fault::Corrupt(what)),
-    }
+    connection.write_one(sql, params, what)
 }
 
 /// Reads an id; `make` is the id's own `from_bytes`.
@@ -236,6 +233,14 @@ pub(super) fn insert(connection: &Connection, transfer: &Transfer) -> Result<(),
     }
 }
 
+/// Whether a transfer was posted.
+const POSTED: &str = "SELECT 1 FROM transfer WHERE id = ?1";
+
+/// Says that a transfer is about to be posted.
+pub(super) fn foresee(connection: &Connection, transfer: TransferId) {
+    connection.foresee(POSTED, [transfer.as_bytes()]);
+}
+
 /// The same, unless its id was posted before; whether it was not.
 pub(super) fn insert_new(connection: &Connection, transfer: &Transfer) -> Result<bool, Fault> {
     let sql = "INSERT INTO transfer \
@@ -255,7 +260,7 @@ pub(super) fn insert_new(connection: &Connection, transfer: &Transfer) -> Result
         code,
         transfer.at.micros(),
     );
-    let new = connection.execute(sql, params)? == 1;
+    let new = connection.write_new(sql, params, POSTED)?;
     if new {
         journal::posted(transfer.id);
     }

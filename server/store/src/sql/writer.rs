@@ -10,7 +10,7 @@ use planted::Bug;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::db::{Connection, Mode};
+use crate::db::Connection;
 use crate::error::StoreError;
 use crate::sql::apply;
 use crate::sql::crash::{self, Moment};
@@ -36,6 +36,12 @@ trait Job: Send {
     /// How many commands it counts for.
     fn len(&self) -> usize;
 
+    /// Whether these are commands; they are carried out before other writes.
+    fn is_commands(&self) -> bool;
+
+    /// Carries out its commands without writing, to find out what they read.
+    fn foresee(&self, dry: &Connection);
+
     /// Does its part. It may be asked again, after the transaction of the first time was rolled
     /// back. `now`: the ledger's time, to be raised by the caller's clock.
     fn run(&mut self, connection: &Connection, now: &mut Timestamp) -> Result<(), Fault>;
@@ -54,8 +60,15 @@ pub(super) struct Writer {
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
     inline: Option<Arc<Inline>>,
-    commits: Arc<AtomicU64>,
+    counts: Arc<Counts>,
     astray: Arc<AtomicBool>,
+}
+
+/// What the writer has done so far.
+#[derive(Debug, Default)]
+struct Counts {
+    commits: AtomicU64,
+    round_trips: AtomicU64,
 }
 
 impl Writer {
@@ -69,8 +82,8 @@ impl Writer {
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let line = Line::new(connection, origin)?;
         let astray = line.astray();
-        let commits = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&commits);
+        let counts = Arc::new(Counts::default());
+        let counter = Arc::clone(&counts);
         let thread = std::thread::Builder::new()
             .name("ledger-writer".to_owned())
             .spawn(move || serve(line, jobs, &counter))
@@ -81,7 +94,7 @@ impl Writer {
             queue: Some(queue),
             thread: Some(thread),
             inline: None,
-            commits,
+            counts,
             astray,
         })
     }
@@ -92,14 +105,19 @@ impl Writer {
             queue: None,
             thread: None,
             inline: Some(inline),
-            commits: Arc::new(AtomicU64::new(0)),
+            counts: Arc::default(),
             astray: Arc::default(),
         }
     }
 
     /// Transactions committed so far.
     pub(super) fn commits(&self) -> u64 {
-        self.commits.load(Ordering::Relaxed)
+        self.counts.commits.load(Ordering::Relaxed)
+    }
+
+    /// How often it waited for a server so far.
+    pub(super) fn round_trips(&self) -> u64 {
+        self.counts.round_trips.load(Ordering::Relaxed)
     }
 
     /// Calls that wait for the writer.
@@ -154,7 +172,7 @@ impl Writer {
 
     async fn send(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
         if let Some(inline) = &self.inline {
-            commit(&inline.connection(), vec![job], &self.commits);
+            commit(&inline.connection(), vec![job], &self.counts);
             return Ok(());
         }
         let queue = self.queue.as_ref().ok_or_else(gone)?;
@@ -184,9 +202,21 @@ impl Job for Apply {
         self.commands.len()
     }
 
+    fn is_commands(&self) -> bool {
+        true
+    }
+
+    fn foresee(&self, dry: &Connection) {
+        for command in &self.commands {
+            // whatever it says, it is asked again when all is known
+            let _ = apply::apply(dry, command, command.now());
+        }
+    }
+
     fn run(&mut self, connection: &Connection, now: &mut Timestamp) -> Result<(), Fault> {
         self.done = Vec::with_capacity(self.commands.len());
         for command in &self.commands {
+            connection.next_command();
             *now = if planted::on(Bug::TimeBackwards) {
                 command.now()
             } else {
@@ -227,7 +257,14 @@ where
         1
     }
 
+    fn is_commands(&self) -> bool {
+        false
+    }
+
+    fn foresee(&self, _: &Connection) {}
+
     fn run(&mut self, connection: &Connection, now: &mut Timestamp) -> Result<(), Fault> {
+        connection.direct()?;
         // writes that are no commands read and raise the stored floor themselves
         rows::raise_time_floor(connection, *now)?;
         connection.execute("SAVEPOINT job", [])?;
@@ -257,7 +294,7 @@ where
     }
 }
 
-fn serve(mut line: Line, mut queue: mpsc::Receiver<Box<dyn Job>>, commits: &AtomicU64) {
+fn serve(mut line: Line, mut queue: mpsc::Receiver<Box<dyn Job>>, counts: &Counts) {
     let mut next = queue.blocking_recv();
     let mut last = 0;
     while let Some(first) = next.take() {
@@ -266,7 +303,7 @@ fn serve(mut line: Line, mut queue: mpsc::Receiver<Box<dyn Job>>, commits: &Atom
         // A defect in one call must not end the writer: its unwinding rolled the batch back, and its
         // callers hear that nothing is known. Without this the process would live on and refuse
         // every order, proof and return until somebody restarts it.
-        let whole = AssertUnwindSafe(|| commit_on(&mut line, jobs, commits));
+        let whole = AssertUnwindSafe(|| commit_on(&mut line, jobs, counts));
         if catch_unwind(whole).is_err() {
             tracing::error!("a call met a broken invariant: its batch was rolled back");
         }
@@ -302,22 +339,24 @@ fn gather(
 }
 
 /// As [`commit`], on a line that may break.
-fn commit_on(line: &mut Line, mut jobs: Jobs, commits: &AtomicU64) {
+fn commit_on(line: &mut Line, mut jobs: Jobs, counts: &Counts) {
     let done = line.carry_out(|connection| batch(connection, &mut jobs));
-    finish(line.connection(), done, jobs, commits);
+    finish(line.connection(), done, jobs, counts);
 }
 
 /// Carries out all jobs in one commit and answers them after it.
-fn commit(connection: &Connection, mut jobs: Jobs, commits: &AtomicU64) {
+fn commit(connection: &Connection, mut jobs: Jobs, counts: &Counts) {
     let done = batch(connection, &mut jobs);
-    finish(connection, done, jobs, commits);
+    finish(connection, done, jobs, counts);
 }
 
 /// Answers all jobs of a commit.
-fn finish(connection: &Connection, done: Result<(), Fault>, jobs: Jobs, commits: &AtomicU64) {
+fn finish(connection: &Connection, done: Result<(), Fault>, jobs: Jobs, counts: &Counts) {
+    let waits = connection.round_trips();
+    counts.round_trips.fetch_add(waits, Ordering::Relaxed);
     match done {
         Ok(()) => {
-            commits.fetch_add(1, Ordering::Relaxed);
+            counts.commits.fetch_add(1, Ordering::Relaxed);
             jobs.iter().for_each(|job| job.reach(Moment::AfterCommit));
             jobs.into_iter().for_each(|job| job.answer(Ok(())));
         }
@@ -327,7 +366,7 @@ fn finish(connection: &Connection, done: Result<(), Fault>, jobs: Jobs, commits:
                 "a command broke its batch: committing each call alone"
             );
             for job in jobs {
-                commit(connection, vec![job], commits);
+                commit(connection, vec![job], counts);
             }
         }
         Err(fault) => {
@@ -341,13 +380,19 @@ fn finish(connection: &Connection, done: Result<(), Fault>, jobs: Jobs, commits:
 }
 
 fn batch(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
-    let transaction = connection.begin(Mode::Write)?;
+    // together they are carried out in a few round trips to a server
+    jobs.sort_by_key(|job| !job.is_commands());
+    let transaction = connection.begin_foreseen(&mut |dry| {
+        let _ = rows::time_floor(dry);
+        jobs.iter().for_each(|job| job.foresee(dry));
+    })?;
     journal::begin();
     let floor = rows::time_floor(&transaction)?;
     let mut now = floor;
     for job in jobs.iter_mut() {
         job.run(&transaction, &mut now)?;
     }
+    transaction.gather();
     if now > floor || planted::on(Bug::TimeBackwards) {
         rows::raise_time_floor(&transaction, now)?;
     }

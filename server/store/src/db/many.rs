@@ -1,0 +1,329 @@
+//! A commit of many commands in a few round trips: `gather` says what belongs together, and this sends it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{SimpleQueryMessage, Statement};
+
+use super::gather::{Phase, Told, Values, Wanted, key};
+use super::postgres::{Session, value};
+use super::shape::{Read, Shape};
+use super::value::Held;
+use super::{Row, Value};
+use crate::sql::fault::Fault;
+
+/// What one of several calls that go together gives.
+pub(super) enum Said {
+    Messages(Vec<SimpleQueryMessage>),
+    Rows(Vec<tokio_postgres::Row>),
+    Count(u64),
+}
+
+/// A call that goes together with others.
+pub(super) type Call<'a> =
+    Pin<Box<dyn Future<Output = Result<Said, tokio_postgres::Error>> + 'a>>;
+
+impl Session {
+    /// One round trip: all of them are sent, in order, before the first is answered.
+    pub(super) fn together(&self, mut calls: Vec<Call<'_>>) -> Result<Vec<Said>, Fault> {
+        let mut said: Vec<_> = calls.iter().map(|_| None).collect();
+        let all = core::future::poll_fn(move |context| {
+            for (call, said) in calls.iter_mut().zip(&mut said) {
+                if said.is_none()
+                    && let Poll::Ready(done) = call.as_mut().poll(context)
+                {
+                    *said = Some(done);
+                }
+            }
+            if said.iter().any(Option::is_none) {
+                return Poll::Pending;
+            }
+            Poll::Ready(core::mem::take(&mut said).into_iter().flatten().collect())
+        });
+        self.run(all)
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.gathered.borrow().phase
+    }
+
+    /// From here on, commands are carried out; what they write waits.
+    pub(super) fn gather(&self) {
+        self.gathered.borrow_mut().phase = Phase::Gather;
+    }
+
+    /// From here on, each statement is carried out when it is asked for.
+    pub(super) fn direct(&self) -> Result<(), Fault> {
+        self.flush()?;
+        let mut gathered = self.gathered.borrow_mut();
+        gathered.phase = Phase::Direct;
+        gathered.forget();
+        Ok(())
+    }
+
+    fn told(&self, sql: &str) -> Arc<Told> {
+        self.gathered.borrow_mut().told(sql)
+    }
+
+    /// The statement for many, known to the server.
+    fn many(&self, told: &Told) -> Result<Statement, Fault> {
+        if let Some(statement) = told.many.get() {
+            return Ok(statement.clone());
+        }
+        let one = self.prepared(&told.sql)?;
+        let sql = match &told.shape {
+            Shape::Read(_) => Some(Read::for_many(&told.sql, one.params())),
+            Shape::Write(write) => write.for_many(&told.sql, one.params()),
+            Shape::Alone => None,
+        };
+        let statement = self.prepared(&sql.ok_or(Fault::Corrupt("statement"))?)?;
+        Ok(told.many.get_or_init(|| statement).clone())
+    }
+
+    /// Takes in what is wanted, or nothing where nothing is; gives whether there was anything.
+    pub(super) fn fetch(&self) -> Result<bool, Fault> {
+        let wanted = self.gathered.borrow_mut().wanted();
+        if wanted.is_empty() {
+            return Ok(false);
+        }
+        self.ask(&wanted, None)?;
+        Ok(true)
+    }
+
+    /// The same together with what comes `first`, whose answer is given.
+    pub(super) fn ask<'a>(
+        &'a self,
+        wanted: &[Wanted],
+        first: Option<Call<'a>>,
+    ) -> Result<Option<Said>, Fault> {
+        let mut asked = Vec::new();
+        for (told, keys) in wanted {
+            asked.push((self.many(told)?, Arrays::of(keys)));
+        }
+        let with_first = first.is_some();
+        let mut calls: Vec<Call<'_>> = first.into_iter().collect();
+        for (statement, arrays) in &asked {
+            calls.push(Box::pin(async move {
+                let rows = self.client.query(statement, &arrays.params()).await;
+                rows.map(Said::Rows)
+            }));
+        }
+        let mut said = self.together(calls)?.into_iter();
+        let first = if with_first { said.next() } else { None };
+        for ((told, keys), said) in wanted.iter().zip(said) {
+            let Said::Rows(rows) = said else {
+                return Err(Fault::Corrupt("answer"));
+            };
+            self.keep(told, keys, &rows)?;
+        }
+        Ok(first)
+    }
+
+    fn keep(
+        &self,
+        told: &Told,
+        keys: &[Values],
+        rows: &[tokio_postgres::Row],
+    ) -> Result<(), Fault> {
+        let mut found: Vec<Vec<Values>> = keys.iter().map(|_| Vec::new()).collect();
+        for row in rows {
+            let mut values = held(row)?;
+            let Some(Held::Int(number)) = values.pop() else {
+                return Err(Fault::Corrupt("number"));
+            };
+            let at = usize::try_from(number - 1).ok();
+            let of = at.and_then(|at| found.get_mut(at));
+            of.ok_or(Fault::Corrupt("number"))?.push(values);
+        }
+        let mut gathered = self.gathered.borrow_mut();
+        for (key, rows) in keys.iter().zip(found) {
+            gathered.keep(told, key.clone(), rows.into());
+        }
+        Ok(())
+    }
+
+    /// Sends what waits to be written.
+    ///
+    /// # Errors
+    /// [`Fault::Corrupt`] where a row is not as its command took it to be.
+    pub(super) fn flush(&self) -> Result<(), Fault> {
+        let groups = self.gathered.borrow_mut().take();
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let mut sent = Vec::new();
+        for group in &groups {
+            sent.push((self.many(&group.told)?, Arrays::of(&group.rows)));
+        }
+        let calls = sent.iter().map(|(statement, arrays)| -> Call<'_> {
+            Box::pin(async move {
+                let count = self.client.execute(statement, &arrays.params()).await;
+                count.map(Said::Count)
+            })
+        });
+        let said = self.together(calls.collect())?;
+        for (group, said) in groups.iter().zip(said) {
+            match said {
+                Said::Count(count) if usize::try_from(count) == Ok(group.rows.len()) => {}
+                Said::Count(_) | Said::Rows(_) | Said::Messages(_) => {
+                    return Err(Fault::Corrupt(group.what));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes exactly one row.
+    pub(super) fn write_one(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+        what: &'static str,
+    ) -> Result<(), Fault> {
+        match self.phase() {
+            Phase::Foresee => return Ok(()),
+            Phase::Direct => {}
+            Phase::Gather => {
+                let told = self.told(sql);
+                if let Shape::Write(write) = &told.shape {
+                    let row = values.iter().map(Held::from).collect();
+                    self.gathered.borrow_mut().add(&told, write, row, what);
+                    return Ok(());
+                }
+            }
+        }
+        match self.execute(sql, values)? {
+            1 => Ok(()),
+            _ => Err(Fault::Corrupt(what)),
+        }
+    }
+
+    /// Writes one row unless it is there, which `seen` asks for by its key; gives whether it was not.
+    pub(super) fn write_new(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+        seen: &str,
+    ) -> Result<bool, Fault> {
+        match self.phase() {
+            Phase::Foresee => return Ok(true),
+            Phase::Direct => {}
+            Phase::Gather => {
+                let told = self.told(sql);
+                if let Shape::Write(write) = &told.shape {
+                    let row: Values = values.iter().map(Held::from).collect();
+                    let seen = self.told(seen);
+                    let mut gathered = self.gathered.borrow_mut();
+                    let known = gathered.known(&seen, &key(write, &row));
+                    if known.is_some_and(|rows| rows.is_empty()) {
+                        gathered.add(&told, write, row, write.table);
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        Ok(self.execute(sql, values)? == 1)
+    }
+
+    /// Makes room for a statement that goes alone; `Err` where nothing may be written yet.
+    pub(super) fn before_alone(&self, sql: &str, values: &[Value<'_>]) -> Result<(), Fault> {
+        match self.phase() {
+            Phase::Direct => Ok(()),
+            Phase::Foresee => Err(Fault::Unforeseen),
+            Phase::Gather => {
+                self.flush()?;
+                let told = self.told(sql);
+                let mut gathered = self.gathered.borrow_mut();
+                match &told.shape {
+                    Shape::Write(write) => {
+                        let row = values.iter().map(Held::from).collect();
+                        gathered.correct(write, &key(write, &row), &row);
+                    }
+                    Shape::Read(_) | Shape::Alone => gathered.forget(),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Notes a query whose answer will be needed, where such notes are taken.
+    pub(super) fn foresee(&self, sql: &str, values: &[Value<'_>]) {
+        if self.phase() == Phase::Foresee {
+            let _ = self.known(sql, values);
+        }
+    }
+
+    /// The rows of a query from what is known; none where it has to be asked alone.
+    pub(super) fn known(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+    ) -> Result<Option<Arc<[Values]>>, Fault> {
+        let phase = self.phase();
+        if phase == Phase::Direct {
+            return Ok(None);
+        }
+        let told = self.told(sql);
+        let Shape::Read(_) = &told.shape else {
+            return match phase {
+                Phase::Foresee => Err(Fault::Unforeseen),
+                Phase::Gather | Phase::Direct => self.flush().map(|()| None),
+            };
+        };
+        let key: Values = values.iter().map(Held::from).collect();
+        let mut gathered = self.gathered.borrow_mut();
+        if let Some(rows) = gathered.known(&told, &key) {
+            return Ok(Some(rows));
+        }
+        if phase == Phase::Foresee {
+            gathered.want(&told, key);
+            return Err(Fault::Unforeseen);
+        }
+        let pending = gathered.is_pending_on(&told);
+        drop(gathered);
+        if pending {
+            self.flush()?;
+        }
+        let rows = self.rows(sql, values)?;
+        let rows: Arc<[Values]> = rows.iter().map(held).collect::<Result<_, _>>()?;
+        let mut gathered = self.gathered.borrow_mut();
+        gathered.keep(&told, key, Arc::clone(&rows));
+        Ok(Some(rows))
+    }
+}
+
+/// Gives `each` rows that are known.
+pub(super) fn each_of(
+    rows: &[Values],
+    each: &mut dyn FnMut(&Row<'_>) -> Result<bool, Fault>,
+) -> Result<(), Fault> {
+    for row in rows {
+        if !each(&Row::Held(row))? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn held(row: &tokio_postgres::Row) -> Result<Values, Fault> {
+    (0..row.len())
+        .map(|column| Ok(Held::from(&value(row, column)?)))
+        .collect()
+}
+
+/// Sets of parameters, one array for each parameter.
+struct Arrays<'a>(Vec<Vec<Value<'a>>>);
+
+impl<'a> Arrays<'a> {
+    fn of(rows: &'a [Values]) -> Self {
+        let width = rows.first().map_or(0, Vec::len);
+        let column = |at: usize| rows.iter().map(|row| row[at].value()).collect();
+        Self((0..width).map(column).collect())
+    }
+
+    fn params(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.0.iter().map(|array| array as _).collect()
+    }
+}
