@@ -86,7 +86,10 @@ impl Gathered {
         });
         if let Shape::Read(read) = &told.shape {
             for (table, _) in &read.tables {
-                self.readers.entry(table).or_default().push(Arc::clone(&told));
+                self.readers
+                    .entry(table)
+                    .or_default()
+                    .push(Arc::clone(&told));
             }
         }
         self.statements.insert(sql.to_owned(), Arc::clone(&told));
@@ -189,7 +192,9 @@ impl Gathered {
             }
         }
         // of two changes of one row, the second needs to see the first
-        let changed = matches!(write.form, Form::Change).then_some(before).flatten();
+        let changed = matches!(write.form, Form::Change)
+            .then_some(before)
+            .flatten();
         let found = (first..self.groups.len())
             .find(|at| self.groups[*at].told.number == told.number && changed != Some(*at));
         let at = found.unwrap_or_else(|| {
@@ -213,8 +218,7 @@ impl Gathered {
     /// Brings what is known in step with a write to one row.
     pub(super) fn correct(&mut self, write: &Write, key: &Values, row: &Values) {
         for told in self.readers.get(write.table).into_iter().flatten() {
-            let (Shape::Read(read), Some(known)) =
-                (&told.shape, self.known.get_mut(&told.number))
+            let (Shape::Read(read), Some(known)) = (&told.shape, self.known.get_mut(&told.number))
             else {
                 continue;
             };

@@ -22,8 +22,7 @@ pub(super) enum Said {
 }
 
 /// A call that goes together with others.
-pub(super) type Call<'a> =
-    Pin<Box<dyn Future<Output = Result<Said, tokio_postgres::Error>> + 'a>>;
+pub(super) type Call<'a> = Pin<Box<dyn Future<Output = Result<Said, tokio_postgres::Error>> + 'a>>;
 
 impl Session {
     /// One round trip: all of them are sent, in order, before the first is answered.
@@ -207,22 +206,23 @@ impl Session {
         values: &[Value<'_>],
         seen: &str,
     ) -> Result<bool, Fault> {
-        match self.phase() {
-            Phase::Foresee => return Ok(true),
-            Phase::Direct => {}
-            Phase::Gather => {
-                let told = self.told(sql);
-                if let Shape::Write(write) = &told.shape {
-                    let row: Values = values.iter().map(Held::from).collect();
-                    let seen = self.told(seen);
-                    let mut gathered = self.gathered.borrow_mut();
-                    let known = gathered.known(&seen, &key(write, &row));
-                    if known.is_some_and(|rows| rows.is_empty()) {
-                        gathered.add(&told, write, row, write.table);
-                        return Ok(true);
-                    }
+        let phase = self.phase();
+        let told = self.told(sql);
+        if let (Phase::Foresee | Phase::Gather, Shape::Write(write)) = (phase, &told.shape) {
+            let row: Values = values.iter().map(Held::from).collect();
+            let (seen, key) = (self.told(seen), key(write, &row));
+            let mut gathered = self.gathered.borrow_mut();
+            match (phase, gathered.known(&seen, &key)) {
+                (Phase::Foresee, None) => gathered.want(&seen, key),
+                (Phase::Gather, Some(rows)) if rows.is_empty() => {
+                    gathered.add(&told, write, row, write.table);
+                    return Ok(true);
                 }
+                (Phase::Direct | Phase::Foresee | Phase::Gather, _) => {}
             }
+        }
+        if phase == Phase::Foresee {
+            return Ok(true);
         }
         Ok(self.execute(sql, values)? == 1)
     }

@@ -39,6 +39,10 @@ const OPTIONS: &str = "-c lock_timeout=10s -c statement_timeout=60s \
 /// How long a host may take to answer, and a connection may be silent, before it is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Plans of statements for many: they go through an index for each row. Planned while a table was small,
+/// they would read all of it, and go on so while it grows, until its statistics are taken.
+const PLANS: &str = "SET enable_hashjoin = off; SET enable_mergejoin = off";
+
 /// How a query ends that is about a table of one row.
 const ONLY_ROW: &str = "WHERE id = 1";
 
@@ -74,6 +78,8 @@ pub(crate) struct Session {
     pub(super) client: Client,
     pub(super) gathered: RefCell<Gathered>,
     round_trips: Cell<u64>,
+    /// Whether its plans are those of a writer.
+    planned: Cell<bool>,
     statements: RefCell<HashMap<String, Statement>>,
     /// The mark of the transaction that writes, and of the last one that did.
     transaction: RefCell<Option<String>>,
@@ -166,6 +172,7 @@ impl Server {
             client,
             gathered: RefCell::default(),
             round_trips: Cell::new(0),
+            planned: Cell::new(false),
             statements: RefCell::new(HashMap::new()),
             transaction: RefCell::new(None),
             committed: RefCell::new(None),
@@ -296,6 +303,9 @@ impl Session {
 
     /// See [`super::Connection::begin_foreseen`]; what is read first comes with the lock.
     pub(super) fn begin_foreseen(&self, look: &mut dyn FnMut()) -> Result<(), Fault> {
+        if !self.planned.replace(true) {
+            self.run_script(PLANS)?;
+        }
         self.gathered.borrow_mut().phase = Phase::Foresee;
         look();
         self.begin(Mode::Write)

@@ -242,7 +242,9 @@ fn unnested(types: &[Type]) -> String {
         .zip(types)
         .map(|(number, kind)| format!("${number}::{}[]", kind.name()))
         .collect();
-    let names: Vec<_> = (1..=types.len()).map(|number| format!("p{number}")).collect();
+    let names: Vec<_> = (1..=types.len())
+        .map(|number| format!("p{number}"))
+        .collect();
     let (arrays, names) = (arrays.join(", "), names.join(", "));
     format!("unnest({arrays}) WITH ORDINALITY AS k({names}, n)")
 }
@@ -365,7 +367,10 @@ mod tests {
             panic!("a deletion");
         };
         let many = write.for_many("DELETE FROM in_flight WHERE card = ?1", &[Type::BYTEA]);
-        assert!(many.unwrap().starts_with("DELETE FROM in_flight USING unnest"));
+        assert!(
+            many.unwrap()
+                .starts_with("DELETE FROM in_flight USING unnest")
+        );
         let epoch = "UPDATE card SET epoch = ?2 WHERE id = ?1 AND epoch = ?3";
         let Shape::Write(write) = Shape::of(epoch) else {
             panic!("{epoch}");

@@ -171,16 +171,20 @@ fn end(
 }
 
 fn decide(connection: &Connection, step: &Decide, now: Timestamp) -> Result<Answer, Fault> {
-    let Some(card) = rows::card(connection, step.card)? else {
-        return Ok(Err(Refusal::CardUnknown));
-    };
-    let in_flight = rows::in_flight(connection, step.card)?;
     let escrow_of = |remittance: Option<RemittanceId>| match remittance {
         Some(remittance) => rows::escrow(connection, remittance),
         None => Ok(None),
     };
+    // asked for before the first is looked at
+    let card = rows::card(connection, step.card);
+    let in_flight = rows::in_flight(connection, step.card);
+    let commit_escrow = escrow_of(step.commit.as_ref().map(|commit| commit.remittance));
+    let Some(card) = card? else {
+        return Ok(Err(Refusal::CardUnknown));
+    };
+    let in_flight = in_flight?;
     let in_flight_escrow = escrow_of(in_flight.as_ref().map(|sent| sent.remittance))?;
-    let commit_escrow = escrow_of(step.commit.as_ref().map(|commit| commit.remittance))?;
+    let commit_escrow = commit_escrow?;
     let recovering = if card.reread {
         recovery::recovering(connection, card.id)?
     } else {
@@ -348,8 +352,9 @@ fn freeze(
 }
 
 fn settle(connection: &Connection, proof: &Settle, now: Timestamp) -> Result<Answer, Fault> {
-    let escrow = rows::escrow(connection, proof.remittance)?;
-    let in_flight = rows::in_flight(connection, proof.card)?;
+    let escrow = rows::escrow(connection, proof.remittance);
+    let in_flight = rows::in_flight(connection, proof.card);
+    let (escrow, in_flight) = (escrow?, in_flight?);
     let facts = rules::SettleFacts {
         escrow: escrow.as_ref(),
         in_flight: in_flight.as_ref(),
@@ -546,6 +551,7 @@ fn post_leg(
             Flow::Credit(_) | Flow::Debit { .. },
         ) => return Err(Fault::Corrupt("flow")),
     };
+    rows::foresee(connection, leg.transfer_of(escrow.remittance));
     match to {
         Account::Card(_) | Account::Holder(_) if planted::on(Bug::PostingForgotten) => {}
         Account::Card(card) => add_to(connection, card.as_bytes(), escrow.amount)?,

@@ -26,7 +26,15 @@ pub(super) fn place_order(
     order: &PlaceOrder,
     now: Timestamp,
 ) -> Result<Answer, Fault> {
-    if let Some((content, answer)) = recorded(connection, &order.scope)?
+    // all are asked for before the first is looked at: a server then answers them at once
+    let recorded = recorded(connection, &order.scope);
+    let found = recipient(connection, order);
+    let taken = is_taken(connection, order.remittance);
+    let sender = match rows::account_columns(&account_of(order)) {
+        (_, Some(id)) => rows::balance(connection, &id),
+        (_, None) => Ok(None),
+    };
+    if let Some((content, answer)) = recorded?
         && !planted::on(Bug::KeyIgnored)
     {
         let same = content == order.content;
@@ -36,7 +44,7 @@ pub(super) fn place_order(
             Err(Refusal::IdempotencyConflict)
         });
     }
-    let found = recipient(connection, order)?;
+    let found = found?;
     let bank_account = match order.payment {
         Payment::Bank => bank::account(connection, order.sender)?,
         Payment::Account | Payment::Payable | Payment::Card(_) => None,
@@ -48,13 +56,9 @@ pub(super) fn place_order(
         ),
         Payment::Account | Payment::Payable | Payment::Bank => (None, false),
     };
-    let taken = is_taken(connection, order.remittance)?;
     let facts = rules::OrderFacts {
-        remittance_taken: taken || debit_taken,
-        sender: match rows::account_columns(&account_of(order)) {
-            (_, Some(id)) => rows::balance(connection, &id)?,
-            (_, None) => None,
-        },
+        remittance_taken: taken? || debit_taken,
+        sender: sender?,
         bank_account: bank_account.is_some(),
         payer: payer.as_ref().map(debit::Payer::facts),
         recipient: found.as_ref().map(|found| found.facts),

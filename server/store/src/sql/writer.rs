@@ -17,7 +17,7 @@ use crate::sql::crash::{self, Moment};
 use crate::sql::fault::{Fault, gone};
 use crate::sql::inline::{Access, Inline, Side};
 use crate::sql::line::Line;
-use crate::sql::{Origin, journal, rows};
+use crate::sql::{Origin, journal, pool, rows};
 use crate::traits::COMMANDS_MAX;
 
 /// Calls that may wait for the writer; further callers wait for a place.
@@ -383,7 +383,7 @@ fn batch(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault
     // together they are carried out in a few round trips to a server
     jobs.sort_by_key(|job| !job.is_commands());
     let transaction = connection.begin_foreseen(&mut |dry| {
-        let _ = rows::time_floor(dry);
+        let _ = (rows::time_floor(dry), pool::setting(dry));
         jobs.iter().for_each(|job| job.foresee(dry));
     })?;
     journal::begin();
