@@ -166,6 +166,7 @@ const HOMES: &[(&str, &str)] = &[
     ("axum", "issuer"),
     ("rusqlite", "store"),
     ("tokio-postgres", "store"),
+    ("tokio-rustls", "issuer"),
     ("lettre", "mailer"),
     ("rpassword", "issuer"),
     ("pcsc", "card-reader"),

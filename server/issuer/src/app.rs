@@ -6,6 +6,7 @@ use crate::{
     config::Config,
     keys::{Keys, Signer},
     limit::{ClaimLimit, OrderLimit},
+    webhooks::address::Reach,
 };
 use anyhow::Context;
 use crashpoint::reach;
@@ -206,6 +207,8 @@ pub struct Settings {
     pub bank: bool,
     /// Whether it is only ready while another database server has what this one commits.
     pub require_standby: bool,
+    /// Which endpoints it speaks to.
+    pub webhooks: Reach,
 }
 
 /// A serving issuer.

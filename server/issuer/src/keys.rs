@@ -15,7 +15,7 @@ use card::{
 use data_encoding::{BASE32_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 use ed25519_dalek::SigningKey;
 use hmac::{Hmac, KeyInit, Mac};
-use ledger::{CardNumber, CardNumberError, MailId, RemittanceId};
+use ledger::{CardNumber, CardNumberError, MailId, RemittanceId, WebhookId};
 use redemption::SealKey;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -342,6 +342,14 @@ impl Keys {
             &[request.as_bytes()],
         );
         grouped(&tag)
+    }
+
+    /// A secret of an endpoint. It follows from the endpoint's id and its number, so that the database
+    /// holds none, and whoever has a copy of it can sign nothing.
+    #[must_use]
+    pub fn webhook_secret(&self, webhook: WebhookId, number: u32) -> Zeroizing<[u8; 32]> {
+        let parts: [&[u8]; 2] = [webhook.as_bytes(), &number.to_be_bytes()];
+        Zeroizing::new(hmac(&self.claim, b"tegata-webhook-secret-v1", &parts))
     }
 
     /// The keyed hash of a typed address code; nothing when it is no code. Read as a claim code is.

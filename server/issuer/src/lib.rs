@@ -25,3 +25,4 @@ pub mod programs;
 pub mod redeem;
 pub mod roots;
 pub mod shown;
+pub mod webhooks;

@@ -144,6 +144,87 @@ impl core::fmt::Debug for VerifyAddress {
     }
 }
 
+/// Body of `POST /v1/webhooks`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateWebhook {
+    /// Where events are sent, by https; at most 500 bytes.
+    pub url: String,
+}
+
+/// The secret of an endpoint, shown once.
+///
+/// `Debug` does not print it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookSecret {
+    /// Id of the endpoint, a UUID.
+    pub id: String,
+    /// `whsec_` and 32 bytes in base64.
+    pub secret: String,
+    /// Until when the secret before signs too, RFC 3339, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_until: Option<String>,
+}
+
+impl core::fmt::Debug for WebhookSecret {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("WebhookSecret")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An endpoint to which events are sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookView {
+    /// Id of the endpoint, a UUID.
+    pub id: String,
+    /// Where events are sent.
+    pub url: String,
+    /// Since when, RFC 3339, UTC.
+    pub created_at: String,
+    /// Why nothing is queued for it, if nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<String>,
+    /// Events that wait for an attempt.
+    pub queued: u64,
+    /// Events that were given up.
+    pub dead: u64,
+}
+
+/// All endpoints of a holder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookList {
+    /// The endpoints.
+    pub items: Vec<WebhookView>,
+}
+
+/// An event that was given up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetterView {
+    /// Id of the event, as in `webhook-id`.
+    pub event: String,
+    /// What happened.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// When it happened, RFC 3339, UTC.
+    pub at: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What was heard last.
+    pub error: String,
+}
+
+/// One page of dead letters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetterPage {
+    /// The dead letters of this page.
+    pub items: Vec<DeadLetterView>,
+    /// Cursor of the next page, absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
 /// The body of every answer that is not a success.
 ///
 /// Media type `application/problem+json`. Source: RFC 9457 section 3.1.
@@ -274,6 +355,18 @@ problem_codes! {
     ProgramUnknown = "program-unknown", 404, "No program for the sender";
     /// The order is credited, returned or already asked to be cancelled.
     NotCancellable = "not-cancellable", 409, "Order cannot be cancelled";
+    /// The address of an endpoint is no https address at a public host.
+    WebhookUrlRefused = "webhook-url-refused", 422, "Address of the webhook refused";
+    /// The holder has registered this address.
+    WebhookTaken = "webhook-taken", 409, "Webhook registered already";
+    /// The holder has as many endpoints as one may have.
+    WebhooksFull = "webhooks-full", 422, "Too many webhooks";
+    /// No endpoint of this id that this principal may see.
+    WebhookUnknown = "webhook-unknown", 404, "Webhook unknown";
+    /// The endpoint has no dead letter of this id.
+    DeadLetterUnknown = "dead-letter-unknown", 404, "Dead letter unknown";
+    /// The endpoint is disabled: enable it first.
+    WebhookDisabled = "webhook-disabled", 409, "Webhook disabled";
     /// No program for this claim code.
     ClaimUnknown = "claim-unknown", 404, "Claim code unknown";
     /// No verification waits for this code.

@@ -108,6 +108,7 @@ impl Desk {
             mail_from: format!("no-reply@{ISSUER}"),
             bank: true,
             require_standby: false,
+            webhooks: issuer::webhooks::address::Reach::Public,
         };
         let app = runtime
             .block_on(App::new(office, settings))

@@ -79,6 +79,7 @@ impl Issuer {
             mail_from: "no-reply@bench.tegata.example".to_owned(),
             bank: false,
             require_standby: false,
+            webhooks: issuer::webhooks::address::Reach::Public,
         };
         let app = Arc::new(runtime.block_on(App::new(office, settings))?);
         let mut issuer = Self {

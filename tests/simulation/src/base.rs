@@ -230,6 +230,7 @@ impl Base {
             mail_from: format!("no-reply@{ISSUER}"),
             bank: true,
             require_standby: false,
+            webhooks: issuer::webhooks::address::Reach::Public,
         };
         now(App::new(office, settings))
     }

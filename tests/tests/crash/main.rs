@@ -9,6 +9,7 @@ mod office;
 mod plain;
 mod redeem;
 mod restore;
+mod webhooks;
 
 use anyhow::{Context, Result, ensure};
 use std::{collections::BTreeSet, fs, path::Path, process::Stdio};
@@ -46,6 +47,10 @@ enum Story {
     Holder(usize),
     /// `holder token add` or `holder token revoke` dies.
     Token,
+    /// `webhook add` dies.
+    Register,
+    /// The server dies while an endpoint is told: it hears of it so many times, under one id.
+    Webhook(usize),
     /// The server dies before it serves.
     Start,
     /// `keys rotate` dies; this many keys are new afterwards.
@@ -186,6 +191,18 @@ const POINTS: &[(&str, Story)] = &[
     ("store::add-token::after-commit", Story::Token),
     ("store::revoke-token::before-commit", Story::Token),
     ("store::revoke-token::after-commit", Story::Token),
+    ("store::add-webhook::before-commit", Story::Register),
+    ("store::add-webhook::after-commit", Story::Register),
+    ("store::queue-deliveries::before-commit", Story::Webhook(1)),
+    ("store::queue-deliveries::after-commit", Story::Webhook(1)),
+    ("store::lease-deliveries::before-commit", Story::Webhook(1)),
+    ("store::lease-deliveries::after-commit", Story::Webhook(1)),
+    ("issuer::webhook::sent", Story::Webhook(2)),
+    (
+        "store::delivery-attempted::before-commit",
+        Story::Webhook(2),
+    ),
+    ("store::delivery-attempted::after-commit", Story::Webhook(1)),
     ("store::begin-issue::before-commit", Story::Issue),
     ("store::begin-issue::after-commit", Story::Issue),
     ("store::finish-issue::before-commit", Story::Issue),
@@ -223,6 +240,7 @@ enum Told {
     Bank,
     Log,
     Asked,
+    Webhook,
 }
 
 fn told(point: &str, story: Story) -> Told {
@@ -247,6 +265,7 @@ fn told(point: &str, story: Story) -> Told {
         Story::Bank => Told::Bank,
         Story::Seal => Told::Log,
         Story::Asked => Told::Asked,
+        Story::Register | Story::Webhook(_) => Told::Webhook,
         Story::Invite | Story::InvitationMail | Story::CodeMail | Story::Bind => Told::Address,
     }
 }

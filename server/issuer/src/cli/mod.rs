@@ -27,6 +27,7 @@ pub mod reconcile;
 pub mod serve;
 pub mod template;
 pub mod token;
+pub mod webhook;
 
 use crate::{
     app::Office,
@@ -86,6 +87,9 @@ pub enum Command {
     /// People and offices that hold money
     #[command(subcommand)]
     Holder(holder::Holder),
+    /// Where holders' programs are told what happens to their orders
+    #[command(subcommand)]
+    Webhook(webhook::Webhook),
     /// Money of the holders
     #[command(subcommand)]
     Account(account::Account),
@@ -132,6 +136,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Core(args) => serve::core(args).await,
         Command::Front(args) => front::run(args).await,
         Command::Holder(command) => holder::run(command).await,
+        Command::Webhook(command) => webhook::run(command).await,
         Command::Account(command) => account::run(command).await,
         Command::Accounts(args) => accounts::run(args).await,
         Command::Card(command) => card::run(command).await,

@@ -121,6 +121,7 @@ async fn send(args: Send) -> anyhow::Result<()> {
         mail_from: String::new(),
         bank: false,
         require_standby: false,
+        webhooks: crate::webhooks::address::Reach::Public,
     };
     let app = App::new(office, settings).await?;
     let order = CreateOrder {

@@ -7,6 +7,7 @@ use crate::{
     config::Config,
     connections::{self, Limits},
     files, http, jobs,
+    webhooks::{address::Reach, send::Sender},
 };
 use anyhow::{Context, bail, ensure};
 use mailer::{SmtpConfig, SmtpTls, Transport};
@@ -70,6 +71,10 @@ pub struct Args {
     /// Be ready (GET /readyz) only while a synchronous standby of PostgreSQL has what is committed
     #[arg(long)]
     require_standby: bool,
+    /// Tell webhooks at private addresses too, and at loopback without TLS: whoever registers one then
+    /// chooses whom this server speaks to in its own network
+    #[arg(long)]
+    private_webhooks: bool,
     /// File that gets the base URL once requests are answered
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
@@ -180,7 +185,13 @@ pub(super) async fn run(args: Args, socket: Option<&Path>) -> anyhow::Result<Exi
             .unwrap_or_else(|| format!("no-reply@{}", office.config.issuer)),
         bank: args.bank.is_some(),
         require_standby: args.require_standby,
+        webhooks: if args.private_webhooks {
+            Reach::Everywhere
+        } else {
+            Reach::Public
+        },
     };
+    let sender = Sender::new(settings.webhooks)?;
     let app = Arc::new(App::new(office, settings).await?);
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
@@ -194,6 +205,11 @@ pub(super) async fn run(args: Args, socket: Option<&Path>) -> anyhow::Result<Exi
         tasks.spawn(jobs::bank::run(Arc::clone(&app), bank, stopped.clone()));
     }
     tasks.spawn(jobs::sealer::run(Arc::clone(&app), stopped.clone()));
+    tasks.spawn(jobs::webhooks::run(
+        Arc::clone(&app),
+        sender,
+        stopped.clone(),
+    ));
     tracing::info!(http.address = %address, http.origin = %app.settings.public_origin, "listening");
     if let Some(path) = &args.ready_file {
         write_ready(path, &address)?;

@@ -9,6 +9,7 @@ pub mod openapi;
 pub mod orders;
 pub mod principal;
 pub mod problem;
+pub mod webhooks;
 pub mod well_known;
 
 use crate::{app::App, clock::id_parts, pages};
@@ -41,6 +42,12 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(orders::read::read))
         .routes(routes!(orders::cancel::cancel))
         .routes(routes!(orders::program::program))
+        .routes(routes!(webhooks::create::create, webhooks::list::list))
+        .routes(routes!(webhooks::list::read, webhooks::remove::remove))
+        .routes(routes!(webhooks::secret::next))
+        .routes(routes!(webhooks::enable::enable))
+        .routes(routes!(webhooks::dead::dead))
+        .routes(routes!(webhooks::again::again))
         .routes(routes!(exchange::post::post))
         .routes(routes!(address::verify::verify))
         .routes(routes!(claim::post::post))

@@ -1,5 +1,5 @@
 //! Work that nobody asks for: what expired goes back, mails go out, the bank is asked, the audit log is
-//! sealed.
+//! sealed, endpoints are told.
 
 pub mod addresses;
 pub mod bank;
@@ -7,6 +7,7 @@ pub mod expiry;
 pub mod invitations;
 pub mod outbox;
 pub mod sealer;
+pub mod webhooks;
 
 use std::time::Duration;
 use tokio::sync::watch;

@@ -216,6 +216,16 @@ pub(super) fn problem(code: ProblemCode, language: Language) -> &'static str {
             "It can no longer be cancelled.",
             "この送金はもう取り消せません。",
         ),
+        // of no page
+        ProblemCode::WebhookUrlRefused
+        | ProblemCode::WebhookTaken
+        | ProblemCode::WebhooksFull
+        | ProblemCode::WebhookUnknown
+        | ProblemCode::DeadLetterUnknown
+        | ProblemCode::WebhookDisabled => (
+            "The webhook cannot be changed like this.",
+            "このWebhookは変更できません。",
+        ),
         ProblemCode::ClaimUnknown => (
             "This code is not known, or its remittance has ended.",
             "コードが違うか、送金が終了しています。",

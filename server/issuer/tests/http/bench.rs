@@ -312,6 +312,7 @@ fn open(runtime: &Runtime, dir: &TempDir, clock: &Arc<TestClock>) -> Arc<App> {
         mail_from: "no-reply@money.example".to_owned(),
         bank: true,
         require_standby: false,
+        webhooks: issuer::webhooks::address::Reach::Public,
     };
     Arc::new(runtime.block_on(App::new(office, settings)).unwrap())
 }

@@ -11,3 +11,4 @@ mod openapi;
 mod problems;
 mod split;
 mod tokens;
+mod webhooks;

@@ -158,6 +158,7 @@ fn strangers(bench: &Bench, met: &Met) {
         &bench.post("/v1/orders", &reads, "scope", body),
         P::ScopeMissing,
     );
+    webhooks(bench, met);
     let bare = Request::get("/v1/orders").body(Body::empty());
     met.check(&bench.call(bare.unwrap()), P::Unauthorized);
     let path = format!("/v1/orders/{id}");
@@ -179,6 +180,51 @@ fn strangers(bench: &Bench, met: &Met) {
         &bench.get(&program, &bench.recipient.token),
         P::OrderUnknown,
     );
+}
+
+fn webhooks(bench: &Bench, met: &Met) {
+    use ProblemCode as P;
+    let token = &bench.sender.token;
+    let add = |url: &str| {
+        let body = json!({ "url": url }).to_string();
+        bench.post("/v1/webhooks", token, "", body)
+    };
+    met.check(&add("http://shop.example/"), P::WebhookUrlRefused);
+    let mut id = add("https://a/0").json()["id"].clone();
+    met.check(&add("https://a/0"), P::WebhookTaken);
+    for number in 1..store::WEBHOOKS_MAX {
+        id = add(&format!("https://a/{number}")).json()["id"].clone();
+    }
+    met.check(&add("https://a/8"), P::WebhooksFull);
+    met.check(&bench.get("/v1/webhooks/1", token), P::WebhookUnknown);
+    let path = format!("/v1/webhooks/{}", id.as_str().unwrap());
+    let event = store::EventId([7; 16]);
+    let again = format!("{path}/dead/{event}");
+    let again = || bench.post(&again, token, "", String::new());
+    met.check(&again(), P::DeadLetterUnknown);
+    let (webhook, at) = (
+        id.as_str().unwrap().parse().unwrap(),
+        bench.app.office.clock.now(),
+    );
+    let office = &bench.app.office;
+    let dead = async {
+        issuer::jobs::sealer::seal(office, [1; 16]).await.unwrap();
+        let of = office.store.order_changes().await.unwrap().unwrap();
+        let what = store::OrderEvent::Opened;
+        let body = Vec::new();
+        let new = store::NewDelivery {
+            webhook,
+            event,
+            what,
+            body,
+            at,
+        };
+        office.store.queue_deliveries(of, vec![new]).await.unwrap();
+        let gone = store::Attempt::Gone;
+        office.store.attempted(webhook, event, gone).await.unwrap();
+    };
+    bench.runtime.block_on(dead);
+    met.check(&again(), P::WebhookDisabled);
 }
 
 fn orders_that_the_rules_forbid(bench: &Bench, met: &Met) {

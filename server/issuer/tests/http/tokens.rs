@@ -1,6 +1,7 @@
 //! Which token opens which endpoint, and for how long.
 
 use crate::bench::{Answer, Bench, START_S};
+use crate::webhooks;
 use axum::http::StatusCode;
 use issuer::{
     app::{DAY_S, new_token},
@@ -61,6 +62,50 @@ const CALLS: &[(&str, Scope, u16, Call)] = &[
             String::new(),
         )
     }),
+    ("webhooks", Scope::WebhooksManage, 200, |bench, token| {
+        bench.get("/v1/webhooks", token)
+    }),
+    ("webhook", Scope::WebhooksManage, 404, |bench, token| {
+        bench.get(&format!("/v1/webhooks/{NOBODYS}"), token)
+    }),
+    ("register", Scope::WebhooksManage, 422, |bench, token| {
+        bench.post(
+            "/v1/webhooks",
+            token,
+            "",
+            json!({ "url": "http://a" }).to_string(),
+        )
+    }),
+    ("forget", Scope::WebhooksManage, 404, |bench, token| {
+        webhooks::delete(bench, &format!("/v1/webhooks/{NOBODYS}"), token)
+    }),
+    ("secret", Scope::WebhooksManage, 404, |bench, token| {
+        bench.post(
+            &format!("/v1/webhooks/{NOBODYS}/secret"),
+            token,
+            "",
+            String::new(),
+        )
+    }),
+    ("enable", Scope::WebhooksManage, 404, |bench, token| {
+        bench.post(
+            &format!("/v1/webhooks/{NOBODYS}/enable"),
+            token,
+            "",
+            String::new(),
+        )
+    }),
+    ("dead", Scope::WebhooksManage, 404, |bench, token| {
+        bench.get(&format!("/v1/webhooks/{NOBODYS}/dead"), token)
+    }),
+    ("again", Scope::WebhooksManage, 404, |bench, token| {
+        bench.post(
+            &format!("/v1/webhooks/{NOBODYS}/dead/evt_0"),
+            token,
+            "",
+            String::new(),
+        )
+    }),
 ];
 
 #[test]
@@ -81,6 +126,11 @@ pub(crate) fn each_endpoint_asks_for_its_own_scope() {
             assert!(detail.ends_with(needs.code()), "{detail}");
         }
     }
+    let document = serde_json::to_value(issuer::http::openapi::document()).unwrap();
+    let paths = document["paths"].as_object().unwrap().values();
+    let operations = paths.flat_map(|item| item.as_object().unwrap().values());
+    let closed = operations.filter(|operation| operation["security"].is_array());
+    assert_eq!(closed.count(), CALLS.len(), "each endpoint has a line");
     // all of them, and what a holder begins with
     let (_, all) = token(&bench, Scopes::of(&Scope::ALL).unwrap(), None);
     for token in [&all, &bench.sender.token] {

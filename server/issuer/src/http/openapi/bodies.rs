@@ -113,6 +113,84 @@ pub struct VerifyAddress {
     pub code: String,
 }
 
+/// Body of `POST /v1/webhooks`. Unknown members are refused.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateWebhook {
+    /// Where events are sent, by https.
+    #[schema(max_length = 500, example = "https://shop.example/tegata")]
+    pub url: String,
+}
+
+/// The secret of an endpoint, shown once.
+#[derive(Debug, ToSchema)]
+pub struct WebhookSecret {
+    /// Id of the endpoint.
+    #[schema(format = "uuid")]
+    pub id: String,
+    /// `whsec_` and 32 bytes in base64.
+    #[schema(example = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")]
+    pub secret: String,
+    /// Until when the secret before signs too.
+    #[schema(nullable = false, format = DateTime)]
+    pub before_until: Option<String>,
+}
+
+/// An endpoint.
+#[derive(Debug, ToSchema)]
+pub struct WebhookView {
+    /// Id of the endpoint.
+    #[schema(format = "uuid")]
+    pub id: String,
+    /// Where events are sent.
+    pub url: String,
+    /// Since when.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// Why nothing is queued for it, if nothing is: `gone` or `dead-letters`.
+    #[schema(nullable = false)]
+    pub disabled: Option<String>,
+    /// Events that wait for an attempt.
+    pub queued: u64,
+    /// Events that were given up.
+    pub dead: u64,
+}
+
+/// All endpoints of a holder.
+#[derive(Debug, ToSchema)]
+pub struct WebhookList {
+    /// The endpoints.
+    pub items: Vec<WebhookView>,
+}
+
+/// An event that was given up.
+#[derive(Debug, ToSchema)]
+pub struct DeadLetterView {
+    /// Id of the event, as in `webhook-id`.
+    #[schema(example = "evt_3b6a27bcceb6a42d62a3a8d02a6f0d73")]
+    pub event: String,
+    /// What happened.
+    #[schema(rename = "type", example = "order.credited")]
+    pub kind: String,
+    /// When it happened.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What was heard last.
+    pub error: String,
+}
+
+/// One page of dead letters.
+#[derive(Debug, ToSchema)]
+pub struct DeadLetterPage {
+    /// The dead letters of this page.
+    pub items: Vec<DeadLetterView>,
+    /// Cursor of the next page, absent on the last.
+    #[schema(nullable = false)]
+    pub next: Option<String>,
+}
+
 /// The body of every answer that is not a success (RFC 9457).
 #[derive(Debug, ToSchema)]
 pub struct Problem {

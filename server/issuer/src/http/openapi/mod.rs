@@ -46,6 +46,7 @@ pub fn frame() -> OpenApi {
         .components(Some(components))
         .tags(Some([
             tag("orders", "What a sender orders and watches."),
+            tag("webhooks", "Who is told what happens to orders."),
             tag(
                 "programs",
                 "What a program, its terminal and its reader ask.",
