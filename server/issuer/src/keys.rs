@@ -352,6 +352,12 @@ impl Keys {
         Zeroizing::new(hmac(&self.claim, b"tegata-webhook-secret-v1", &parts))
     }
 
+    /// HMAC-SHA-256 by a secret of an endpoint.
+    #[must_use]
+    pub fn webhook_mac(&self, webhook: WebhookId, number: u32, parts: &[&[u8]]) -> [u8; 32] {
+        hmac(&self.webhook_secret(webhook, number), b"", parts)
+    }
+
     /// The keyed hash of a typed address code; nothing when it is no code. Read as a claim code is.
     #[must_use]
     pub fn address_code_ref(&self, typed: &str) -> Option<[u8; 32]> {
