@@ -25,9 +25,9 @@ guests:  ## rebuild the guest templates under guest-programs/prebuilt
 	@guest-programs/build.sh
 	@guest-programs/hostile/build.sh
 
-simulate: ## histories in which everything goes wrong: SEEDS=n FROM=n, or SEED=n for one, told in full
+simulate: ## histories in which everything goes wrong: SEEDS=n FROM=n, or SEED=n for one, told in full; DATABASE=postgres
 	@.ci/setup build
-	@cargo run --locked --release -q -p simulation --bin simulate -- $(if $(SEED),--seed $(SEED),--from $(or $(FROM),0) --seeds $(or $(SEEDS),20000))
+	@cargo run --locked --release -q -p simulation --bin simulate -- $(if $(SEED),--seed $(SEED),--from $(or $(FROM),0) --seeds $(or $(SEEDS),20000)) $(if $(DATABASE),--database $(DATABASE))
 
 bench:   ## measure against the named references, into target/bench.json; ONLY=name for one part
 	@.ci/setup bench

@@ -94,6 +94,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "ledger",
             "mailer",
             "money",
+            "postgres-server",
             "program",
             "redemption",
             "relay",

@@ -64,6 +64,8 @@ pub struct Base {
     pub(crate) cards: Vec<Made>,
     /// Without it the time limits of the jobs can not even be set.
     pub(crate) runtime: Runtime,
+    /// Where databases come from; none for memory.
+    databases: Option<fn() -> String>,
     idle: Mutex<Vec<Machine>>,
 }
 
@@ -75,11 +77,14 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    fn new() -> Result<Self> {
+    fn new(databases: Option<fn() -> String>) -> Result<Self> {
         let gate = Arc::new(SimGate::default());
         gate.set_open(true);
         let gated: Arc<dyn store::Gate> = Arc::clone(&gate) as Arc<dyn store::Gate>;
-        let store = Arc::new(SqlStore::in_memory(gated)?);
+        let store = Arc::new(match databases {
+            None => SqlStore::in_memory(gated)?,
+            Some(new) => SqlStore::on_server(&new(), gated)?,
+        });
         Ok(Self { gate, store })
     }
 }
@@ -109,6 +114,18 @@ impl Base {
     /// # Errors
     /// No room for the temporary key files, or a defect in personalisation.
     pub fn new() -> Result<Self> {
+        Self::with(None)
+    }
+
+    /// The same with each ledger in a new database of PostgreSQL.
+    ///
+    /// # Errors
+    /// As [`Base::new`].
+    pub fn on_servers(databases: fn() -> String) -> Result<Self> {
+        Self::with(Some(databases))
+    }
+
+    fn with(databases: Option<fn() -> String>) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let random = SimRandom::new(Dice::new(1));
         Keys::create(&dir.path().join("keys"), KEYS_FROM_S, &random)?;
@@ -119,9 +136,10 @@ impl Base {
             descriptor,
             cards: Vec::new(),
             runtime: Builder::new_current_thread().enable_time().build()?,
+            databases,
             idle: Mutex::new(Vec::new()),
         };
-        let machine = Machine::new()?;
+        let machine = Machine::new(None)?;
         let app = base.app(
             Arc::clone(&machine.store),
             Arc::new(SimClock::new(START)),
@@ -142,7 +160,7 @@ impl Base {
         let machine = match idle {
             Some(machine) => machine,
             None => {
-                let machine = Machine::new()?;
+                let machine = Machine::new(self.databases)?;
                 self.people(&machine.store)?;
                 let clock = Arc::new(SimClock::new(START));
                 let store = Arc::clone(&machine.store);

@@ -16,6 +16,7 @@ const TRACE_LINES: usize = 60;
   simulate --seeds 5000                 the first five thousand histories
   simulate --from 5000 --seeds 100000   the next ones: ranges can be resumed
   simulate --seed 4711                  one history, told step by step
+  simulate --database postgres --seeds 100  the same histories with the ledger in PostgreSQL
 
 Exit codes: 0 nothing broke; 1 a history broke, or in 5,000 or more a fault never hit a step it should.")]
 struct Args {
@@ -31,6 +32,18 @@ struct Args {
     /// Threads; 0 for one per core.
     #[arg(long, default_value_t = 0)]
     threads: usize,
+    /// Where the ledgers are.
+    #[arg(long, value_enum, default_value_t = Place::Memory)]
+    database: Place,
+}
+
+/// Where the ledgers of a simulation are.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Place {
+    /// SQLite in memory
+    Memory,
+    /// PostgreSQL, on a server of its own
+    Postgres,
 }
 
 #[expect(
@@ -40,7 +53,10 @@ struct Args {
 )]
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
-    let base = Base::new()?;
+    let base = match args.database {
+        Place::Memory => Base::new()?,
+        Place::Postgres => Base::on_servers(postgres_server::database)?,
+    };
     if let Some(seed) = args.seed {
         let outcome = run(&base, seed, true);
         for line in &outcome.trace {

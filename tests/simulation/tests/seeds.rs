@@ -20,6 +20,24 @@ fn in_five_thousand_histories_nothing_breaks_and_every_fault_hits_every_step() {
     assert!(sum.stats.receipts > SEEDS, "{:?}", sum.stats);
 }
 
+/// Histories of the suite with the ledger in PostgreSQL.
+const SEEDS_ON_POSTGRES: u64 = 60;
+
+#[test]
+fn on_postgresql_the_same_histories_hold() {
+    let threads = std::thread::available_parallelism().expect("cores").get();
+    let servers = Base::on_servers(postgres_server::database).expect("keys and cards");
+    let found = many(&servers, 0..SEEDS_ON_POSTGRES, threads);
+    assert_eq!(
+        found.broken,
+        [],
+        "again, in full: make simulate SEED=n DATABASE=postgres"
+    );
+    // the decisions are the same, not only as good
+    let memory = many(&base(), 0..SEEDS_ON_POSTGRES, threads);
+    assert_eq!(found.stats, memory.stats);
+}
+
 #[test]
 fn one_seed_is_one_history() {
     let base = base();

@@ -1,7 +1,8 @@
-//! A ledger in memory on the caller's thread, with a gate before and behind every access.
+//! A ledger on the caller's thread, with a gate before and behind every access: in memory, or in a
+//! database of PostgreSQL.
 //!
-//! For the simulation: the statements, transactions and rules are those of the file; what is absent
-//! is the disk, the writer thread and the readers' threads, so that one seed gives one history.
+//! For the simulation: the statements, transactions and rules are those of the file and the server; what
+//! is absent is the disk, the writer thread and the readers' threads, so that one seed gives one history.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,13 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use rusqlite::OpenFlags;
-use rusqlite::config::DbConfig;
 
 use crate::db::Connection;
+use crate::db::postgres::Server;
 use crate::error::StoreError;
+use crate::sql::copier::Copier;
 use crate::sql::fault::Fault;
 use crate::sql::writer::Writer;
-use crate::sql::{Reading, SqlStore, migrate, prepare};
+use crate::sql::{Reading, SqlStore, migrate, prepare, schema};
 
 /// What is about to happen, or has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub trait Gate: core::fmt::Debug + Send + Sync {
     fn pass(&self, access: Access, side: Side) -> Poll<Result<(), StoreError>>;
 }
 
-/// What a ledger in memory can be put back to, as a file is by copying it.
+/// What such a ledger can be put back to, as a file is by copying it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Saved {
     /// The state that every history begins with.
@@ -56,10 +58,10 @@ pub enum Saved {
 }
 
 impl Saved {
-    const ALL: [Self; 2] = [Self::Beginning, Self::Backup];
+    pub(super) const ALL: [Self; 2] = [Self::Beginning, Self::Backup];
 
     /// The database beside the ledger that it lies in.
-    const fn schema(self) -> &'static str {
+    pub(super) const fn schema(self) -> &'static str {
         match self {
             Self::Beginning => "beginning",
             Self::Backup => "backup",
@@ -75,53 +77,8 @@ pub(super) struct Inline {
     copier: Mutex<Copier>,
 }
 
-/// A second connection to the same pages, for which neither triggers nor references count: it puts
-/// whole tables aside and back. The ledger's connection keeps its schema and its compiled statements
-/// meanwhile, which take longer to make than a history takes to run.
-#[derive(Debug)]
-struct Copier {
-    connection: rusqlite::Connection,
-    tables: Vec<String>,
-}
-
-impl Copier {
-    fn new(name: &str) -> Result<Self, Fault> {
-        let connection = rusqlite::Connection::open_with_flags(name, flags())?;
-        connection.pragma_update(None, "foreign_keys", false)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-        connection.set_prepared_statement_cache_capacity(super::STATEMENTS_MAX * 2);
-        let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
-        let tables = connection
-            .prepare(sql)?
-            .query_map([], |row| row.get(0))?
-            .collect::<Result<Vec<String>, _>>()?;
-        for copy in Saved::ALL {
-            let schema = copy.schema();
-            connection.execute_batch(&format!("ATTACH ':memory:' AS {schema}"))?;
-            for table in &tables {
-                let sql = format!("CREATE TABLE {schema}.{table} AS SELECT * FROM main.{table}");
-                connection.execute_batch(&sql)?;
-            }
-        }
-        Ok(Self { connection, tables })
-    }
-
-    fn copy(&self, from: &str, to: &str) -> Result<(), Fault> {
-        let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([]);
-        run("BEGIN IMMEDIATE")?;
-        for table in &self.tables {
-            run(&format!("DELETE FROM {to}.{table}"))?;
-            run(&format!(
-                "INSERT INTO {to}.{table} SELECT * FROM {from}.{table}"
-            ))?;
-        }
-        run("COMMIT")?;
-        Ok(())
-    }
-}
-
 /// Pages that both connections see; each is used by one thread at a time.
-fn flags() -> OpenFlags {
+pub(super) fn flags() -> OpenFlags {
     OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_URI
@@ -155,7 +112,7 @@ impl SqlStore {
         let inline = Arc::new(Inline {
             connection: Mutex::new(Connection::Sqlite(connection)),
             gate,
-            copier: Mutex::new(Copier::new(&name)?),
+            copier: Mutex::new(Copier::of_pages(&name)?),
         });
         Ok(Self {
             writer: Writer::inline(Arc::clone(&inline)),
@@ -163,12 +120,33 @@ impl SqlStore {
         })
     }
 
-    /// Copies the whole ledger in memory, in the place of what was copied there before. Passes no gate.
+    /// As [`SqlStore::in_memory`], in an empty database of PostgreSQL, of which the role is a superuser.
+    /// The thread must be one that may wait.
+    ///
+    /// # Errors
+    /// As [`SqlStore::connect`].
+    pub fn on_server(url: &str, gate: Arc<dyn Gate>) -> Result<Self, StoreError> {
+        let server = Server::new(url).map_err(|reason| StoreError::Unavailable { reason })?;
+        let connection = Connection::Postgres(Box::new(server.connect()?));
+        schema::migrate(&connection)?;
+        let copier = Connection::Postgres(Box::new(server.connect()?));
+        let inline = Arc::new(Inline {
+            connection: Mutex::new(connection),
+            gate,
+            copier: Mutex::new(Copier::of_server(copier)?),
+        });
+        Ok(Self {
+            writer: Writer::inline(Arc::clone(&inline)),
+            readers: Reading::Inline(inline),
+        })
+    }
+
+    /// Copies the whole ledger, in the place of what was copied there before. Passes no gate.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when there is no memory, and for a ledger in a file.
     pub fn save(&self, to: Saved) -> Result<(), StoreError> {
-        self.copier(|copier| copier.copy("main", to.schema()))
+        self.copier(|copier| copier.save(to))
     }
 
     /// Puts a copy in the place of the whole ledger. Passes no gate.
@@ -176,7 +154,7 @@ impl SqlStore {
     /// # Errors
     /// As [`SqlStore::save`].
     pub fn go_back(&self, to: Saved) -> Result<(), StoreError> {
-        self.copier(|copier| copier.copy(to.schema(), "main"))
+        self.copier(|copier| copier.go_back(to))
     }
 
     fn copier(&self, run: impl FnOnce(&Copier) -> Result<(), Fault>) -> Result<(), StoreError> {
@@ -196,6 +174,7 @@ impl SqlStore {
 mod tests {
     use super::{Access, Gate, Saved, Side};
     use crate::error::StoreError;
+    use crate::sql::Reading;
     use crate::{SqlStore, Store as _};
     use std::sync::{Arc, Mutex};
     use std::task::Poll;
@@ -229,18 +208,21 @@ mod tests {
             assert_eq!(passed.last(), Some(&(Access::Read, Side::After)));
         }
     }
-    #[tokio::test]
-    async fn a_copy_takes_the_whole_ledger_back_and_can_be_used_again() {
-        let gate = Arc::new(FailOn(Side::Before, Mutex::new(Vec::new())));
-        let store = SqlStore::in_memory(gate).unwrap();
+    #[test]
+    fn a_copy_takes_the_whole_ledger_back_and_can_be_used_again() {
+        let gate = || Arc::new(FailOn(Side::Before, Mutex::new(Vec::new())));
+        copied(&SqlStore::in_memory(gate()).unwrap());
+        copied(&SqlStore::on_server(&postgres_server::database(), gate()).unwrap());
+    }
+
+    fn copied(store: &SqlStore) {
         let life = |store: &SqlStore| store.life().unwrap();
         let begin = |life: u8| {
-            let inline = store.copier(|copier| {
-                let sql = "UPDATE main.meta SET incarnation = ?1";
-                copier.connection.execute(sql, [[life; 16]])?;
-                Ok(())
-            });
-            inline.unwrap();
+            let Reading::Inline(inline) = &store.readers else {
+                unreachable!("it is in memory");
+            };
+            let sql = "UPDATE meta SET incarnation = ?1";
+            inline.connection().execute(sql, [[life; 16]]).unwrap();
         };
         begin(1);
         store.save(Saved::Beginning).unwrap();
@@ -254,9 +236,8 @@ mod tests {
             (Saved::Backup, 2),
         ] {
             store.go_back(copy).unwrap();
-            assert_eq!(life(&store), Some([was; 16]));
+            assert_eq!(life(store), Some([was; 16]));
             begin(4);
         }
-        assert!(store.audit().await.unwrap().is_balanced());
     }
 }

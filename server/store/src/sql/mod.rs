@@ -8,6 +8,7 @@ mod admin;
 mod apply;
 mod audit;
 mod bank;
+mod copier;
 mod copy;
 mod crash;
 mod debit;
