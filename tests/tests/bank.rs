@@ -56,7 +56,7 @@ impl Banked {
         let token = &self.world.alice.token;
         Ok(self
             .world
-            .post(&self.server, token, &path, "c", "{}")?
+            .post(&self.server, token, &path, id, "{}")?
             .status)
     }
 

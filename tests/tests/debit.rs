@@ -95,7 +95,7 @@ impl Story {
 
     fn cancel(&self, id: &str) -> Result<u16> {
         Ok(self
-            .post(&format!("/v1/orders/{id}/cancel"), "", &Value::Null)?
+            .post(&format!("/v1/orders/{id}/cancel"), id, &Value::Null)?
             .0)
     }
 

@@ -153,7 +153,7 @@ fn a_card_that_knows_more_than_the_backup_brings_the_books_up_to_date() -> Resul
     // the sender wants one back: noted, and done once the card was read
     let cancel = format!("/v1/orders/{third}/cancel");
     let token = &drill.world.alice.token;
-    let noted = drill.world.post(drill.server()?, token, &cancel, "", "")?;
+    let noted = drill.world.post(drill.server()?, token, &cancel, "c", "")?;
     assert_eq!(
         (noted.status, &noted.body["status"]),
         (202, &"recovering".into())

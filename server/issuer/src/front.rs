@@ -43,8 +43,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// to a slow request comes first.
 const CORE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Most bytes of an answer of the core. The longest are a program, at most 64 KiB, and a list of 50
-/// orders, each far below 4 KiB.
+/// Most bytes of an answer of the core. The longest are a program, at most 64 KiB, and a list of 100
+/// orders, each far below 2 KiB.
 const ANSWER_LEN_MAX: usize = 256 * 1024;
 
 /// Headers between two hops, which are never handed on, like those that `Connection` names (RFC 9110

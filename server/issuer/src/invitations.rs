@@ -9,8 +9,9 @@ use crate::{
     programs::program_for,
 };
 use ledger::{
-    BindInvitation, Card, Command, Flow, Holder, HolderId, Invitation, Invite, InviteFacts, MailId,
-    NewMail, Outcome, PlaceOrder, Refusal, Remittance, RemittanceId, Timestamp,
+    BindInvitation, Card, Command, Flow, Holder, HolderId, Invitation, InvitationStatus, Invite,
+    InviteFacts, MailId, MailStatus, NewMail, Outcome, PlaceOrder, Refusal, Remittance,
+    RemittanceId, Timestamp,
 };
 use money::Amount;
 use program::{Kind, Order};
@@ -24,6 +25,23 @@ pub enum Ordered {
     Remittance(Box<Remittance>),
     /// Held until its address stands for a card.
     Invitation(Box<Invitation>),
+}
+
+/// An invitation as its sender sees it.
+fn view(held: &Invitation) -> OrderView {
+    OrderView {
+        id: held.id.to_string(),
+        status: held.status.code().to_owned(),
+        fund_from: FundFrom::Account,
+        amount_minor: held.amount.minor(),
+        currency: held.amount.currency().code().to_owned(),
+        recipient_masked: held.email.clone(),
+        created_at: rfc3339(held.created),
+        expires_at: rfc3339(held.expires),
+        note: (!held.note.is_empty()).then(|| held.note.clone()),
+        mail: held.mail.code().to_owned(),
+        program: None,
+    }
 }
 
 impl Ordered {
@@ -122,20 +140,29 @@ impl Ordered {
     pub fn view(&self) -> OrderView {
         match self {
             Self::Remittance(remittance) => orders::view(remittance),
-            Self::Invitation(held) => OrderView {
-                id: held.id.to_string(),
-                status: held.status.code().to_owned(),
-                fund_from: FundFrom::Account,
-                amount_minor: held.amount.minor(),
-                currency: held.amount.currency().code().to_owned(),
-                recipient_masked: held.email.clone(),
-                created_at: rfc3339(held.created),
-                expires_at: rfc3339(held.expires),
-                note: (!held.note.is_empty()).then(|| held.note.clone()),
-                mail: held.mail.code().to_owned(),
-                program: None,
-            },
+            Self::Invitation(held) => view(held),
         }
+    }
+
+    /// What its sender was told when it was placed: the same for ever, whatever has become of it.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn as_placed(&self, office: &Office) -> Result<OrderView, StoreError> {
+        let invited = |held: &Invitation| {
+            view(&Invitation {
+                status: InvitationStatus::Invited,
+                mail: MailStatus::Queued,
+                ..held.clone()
+            })
+        };
+        Ok(match self {
+            Self::Invitation(held) => invited(held),
+            Self::Remittance(remittance) => match office.store.invitation(remittance.id).await? {
+                Some(held) => invited(&held),
+                None => orders::as_placed(remittance),
+            },
+        })
     }
 }
 

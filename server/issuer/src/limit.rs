@@ -4,7 +4,7 @@ use axum::{
     extract::ConnectInfo,
     http::{Extensions, HeaderMap},
 };
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use ledger::HolderId;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -42,7 +42,15 @@ impl ClaimLimit {
     /// Counts one try; whether it is within the limit.
     #[must_use]
     pub fn admits(&self, caller: IpAddr) -> bool {
-        self.0.check_key(&network_of(caller)).is_ok()
+        self.check(caller).is_ok()
+    }
+
+    /// Counts one try within the limit.
+    ///
+    /// # Errors
+    /// It is beyond: after how many seconds the next one is not.
+    pub fn check(&self, caller: IpAddr) -> Result<(), u64> {
+        waiting(&self.0, &network_of(caller))
     }
 
     /// Forgets callers who have been quiet, so that memory stays bounded.
@@ -84,13 +92,33 @@ impl OrderLimit {
     /// Counts one order or preview; whether it is within the limit.
     #[must_use]
     pub fn admits(&self, holder: HolderId) -> bool {
-        self.0.check_key(&holder).is_ok()
+        self.check(holder).is_ok()
+    }
+
+    /// Counts one order or preview within the limit.
+    ///
+    /// # Errors
+    /// It is beyond: after how many seconds the next one is not.
+    pub fn check(&self, holder: HolderId) -> Result<(), u64> {
+        waiting(&self.0, &holder)
     }
 
     /// Forgets holders who have been quiet, so that memory stays bounded.
     pub fn forget_quiet_holders(&self) {
         self.0.retain_recent();
     }
+}
+
+/// Counts one for `key`; beyond the limit, the whole seconds until there is room, at least one.
+fn waiting<K: Clone + Eq + std::hash::Hash>(
+    limit: &DefaultKeyedRateLimiter<K>,
+    key: &K,
+) -> Result<(), u64> {
+    limit.check_key(key).map_err(|until| {
+        let wait = until.wait_time_from(limit.clock().now());
+        let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1);
+        u64::try_from(seconds).unwrap_or(u64::MAX)
+    })
 }
 
 fn quota(per_minute: u32, burst: u32) -> Quota {
@@ -161,6 +189,12 @@ mod tests {
         assert!(limit.admits("2001:db8:0:1::1".parse().unwrap()));
         limit.forget_quiet_callers();
         assert!(!limit.admits(first));
+        // one comes back each six seconds, and some of them may have passed
+        let wait = limit.check(first).unwrap_err();
+        assert!(
+            (1..=60 / u64::from(CLAIMS_PER_MINUTE)).contains(&wait),
+            "{wait}"
+        );
     }
 
     #[test]

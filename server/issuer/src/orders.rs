@@ -12,8 +12,8 @@ use crate::{
 use anyhow::Context;
 use ledger::{
     Account, CARD_VALUE_MAX, CardNumber, Command, ContentHash, Flow, Holder, HolderId,
-    IdempotencyKey, NumberRef, Outcome, Payment, Refusal, Remittance, RemittanceId, Source, Status,
-    Timestamp,
+    IdempotencyKey, MailStatus, NumberRef, Outcome, Payment, Refusal, Remittance, RemittanceId,
+    Source, Status, Timestamp,
     rules::{self, OrderFacts, Payer, Recipient},
 };
 use money::{Amount, Currency};
@@ -82,6 +82,10 @@ pub(crate) enum Paid {
     Card(CardNumber),
 }
 
+fn malformed(pointer: &'static str) -> Refused {
+    Refused::from(ProblemCode::CardNumberMalformed).at(pointer)
+}
+
 impl NewOrder {
     /// Checks what can be checked without the ledger.
     ///
@@ -96,7 +100,8 @@ impl NewOrder {
             return Err(Refused::with(
                 ProblemCode::BodyMalformed,
                 "from_card names the card that pays; it goes with fund_from card and with nothing else",
-            ));
+            )
+            .at("#/from_card"));
         }
         let currency = Currency::from_code(&order.currency)
             .ok()
@@ -113,16 +118,16 @@ impl NewOrder {
         }
         if note.chars().any(is_deceiving) {
             let detail = "the note holds line breaks, or characters that hide or turn text";
-            return Err(Refused::with(ProblemCode::BodyMalformed, detail));
+            return Err(Refused::with(ProblemCode::BodyMalformed, detail).at("#/note"));
         }
         let expires_in_s = order.expires_in_s.unwrap_or(EXPIRES_IN_DEFAULT_S);
         if !(EXPIRES_IN_MIN_S..=EXPIRES_IN_MAX_S).contains(&expires_in_s) {
             return Err(ProblemCode::ExpiryOutOfRange.into());
         }
         let recipient = match (order.recipient_card, order.recipient_email) {
-            (Some(number), None) => Named::Card(
-                CardNumber::parse(&number).map_err(|_| ProblemCode::CardNumberMalformed)?,
-            ),
+            (Some(number), None) => {
+                Named::Card(CardNumber::parse(&number).map_err(|_| malformed("#/recipient_card"))?)
+            }
             (None, Some(email)) => {
                 Named::Email(canonical_email(&email).ok_or(ProblemCode::RecipientUnknown)?)
             }
@@ -131,9 +136,7 @@ impl NewOrder {
             }
         };
         let own = order.from_card.as_deref().map(CardNumber::parse);
-        let own = own
-            .transpose()
-            .map_err(|_| ProblemCode::CardNumberMalformed)?;
+        let own = own.transpose().map_err(|_| malformed("#/from_card"))?;
         if order.fund_from == FundFrom::Bank && !app.settings.bank {
             return Err(Refused::with(
                 ProblemCode::FundingUnavailable,
@@ -436,6 +439,20 @@ pub fn view(remittance: &Remittance) -> OrderView {
         program: waits_for_its_card(remittance)
             .then(|| format!("/v1/orders/{}/program", remittance.id)),
     }
+}
+
+/// An order as its sender was told of it when it was placed.
+#[must_use]
+pub fn as_placed(remittance: &Remittance) -> OrderView {
+    let status = match remittance.flow {
+        Flow::Credit(Source::Account | Source::Payable) | Flow::Debit { .. } => Status::Open,
+        Flow::Credit(Source::Bank | Source::Card) => Status::Ordered,
+    };
+    view(&Remittance {
+        status,
+        mail: MailStatus::Queued,
+        ..remittance.clone()
+    })
 }
 
 /// Whether the sender's card has still to pay for it.

@@ -65,6 +65,8 @@ pub enum Operation {
     PlaceOrder,
     /// [`Command::PlaceOrder`] with [`Payment::Payable`], by an administrator.
     SendPayable,
+    /// [`Command::Cancel`], by its sender over the API.
+    CancelOrder,
 }
 
 impl Operation {
@@ -74,6 +76,7 @@ impl Operation {
         match self {
             Self::PlaceOrder => "place-order",
             Self::SendPayable => "send-payable",
+            Self::CancelOrder => "cancel-order",
         }
     }
 }

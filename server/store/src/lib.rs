@@ -9,6 +9,7 @@
 mod database;
 mod db;
 mod error;
+mod key;
 mod record;
 mod token;
 mod traits;
@@ -20,6 +21,7 @@ pub mod sql;
 
 pub use database::{Database, DatabaseError};
 pub use error::{AdminError, ApplyError, StoreError};
+pub use key::{KeyStands, KeyUse, Keys};
 pub use record::{
     ADDRESS_TRIES, ADDRESSES_MAX, AddressEvent, AddressMail, AddressRequest, AnsweredPage,
     CODE_LIFETIME_S, Decision, DoubtRow, EMAIL_LEN_MAX, INVITATION_MAILS_MAX, Incarnated, LogKey,

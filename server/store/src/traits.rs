@@ -10,6 +10,7 @@ use ledger::{
 use money::Money;
 
 use crate::error::{AdminError, ApplyError, StoreError};
+use crate::key::Keys;
 use crate::record::{
     AddressEvent, AddressMail, AddressRequest, AnsweredPage, Decision, DoubtRow, Incarnated,
     LogKey, LogSegment, NewCard, NewHolder, OfficerRow, OrderPage, Payable, Seal, Standing,
@@ -33,7 +34,7 @@ pub const LEASES_MAX: u32 = 1_000;
 /// Every write below is durable when the call returns. A call whose future is dropped may or may
 /// not happen; ask by id.
 #[async_trait]
-pub trait Store: Tokens + Webhooks + Send + Sync {
+pub trait Store: Keys + Tokens + Webhooks + Send + Sync {
     // --- money ---
 
     /// Carries out commands, each wholly or not at all, in the given order.

@@ -241,7 +241,10 @@ pub struct Problem {
     pub detail: String,
     /// The stable code for programs.
     pub code: String,
-    /// The path of the request.
+    /// The member of the body that is wrong, if it is one: a JSON pointer as a fragment (RFC 6901 section 6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// The id of the request, a URN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
 }
@@ -256,6 +259,7 @@ impl Problem {
             status: code.status(),
             detail: detail.to_owned(),
             code: code.code().to_owned(),
+            pointer: None,
             instance: None,
         }
     }
@@ -316,7 +320,7 @@ problem_codes! {
     /// A call that moves money came without `Idempotency-Key`.
     IdempotencyKeyMissing = "idempotency-key-missing", 400, "Idempotency key missing";
     /// The idempotency key was used for another request.
-    IdempotencyConflict = "idempotency-conflict", 409, "Idempotency key used for another request";
+    IdempotencyConflict = "idempotency-conflict", 422, "Idempotency key used for another request";
     /// The currency is not one of this issuer's.
     CurrencyUnknown = "currency-unknown", 422, "Currency not supported";
     /// The amount is zero or negative.
@@ -353,6 +357,8 @@ problem_codes! {
     OrderUnknown = "order-unknown", 404, "Order unknown";
     /// No card pays for the order, or it has paid, or the order has ended.
     ProgramUnknown = "program-unknown", 404, "No program for the sender";
+    /// The order is not what the caller has seen any more.
+    PreconditionFailed = "precondition-failed", 412, "Changed meanwhile";
     /// The order is credited, returned or already asked to be cancelled.
     NotCancellable = "not-cancellable", 409, "Order cannot be cancelled";
     /// The address of an endpoint is no https address at a public host.

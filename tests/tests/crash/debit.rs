@@ -207,7 +207,7 @@ fn cancelled(story: &mut Paying, point: &str) -> Result<()> {
     let path = format!("/v1/orders/{id}/cancel");
     story.desk.killed(point, |desk, server| {
         let token = &desk.world.hanako.token;
-        let lost = desk.world.post(server, token, &path, "c", "{}");
+        let lost = desk.world.post(server, token, &path, point, "{}");
         ensure!(lost.is_err(), "{point}: answered {lost:?}");
         Ok(())
     })?;
@@ -216,7 +216,7 @@ fn cancelled(story: &mut Paying, point: &str) -> Result<()> {
     let answer = story
         .desk
         .world
-        .post(story.desk.server()?, token, &path, "c", "{}")?;
+        .post(story.desk.server()?, token, &path, point, "{}")?;
     assert_eq!(answer.status, 200, "{point}: {answer:?}");
     assert_eq!(story.status(&id)?, "cancelled-unfunded", "{point}");
     ended(story, &mail, "E_CANCELLED", point)

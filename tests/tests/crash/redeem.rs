@@ -139,13 +139,13 @@ fn cancelled(desk: &mut Desk, point: &str, order: &Value, mails: usize) -> Resul
     let path = format!("/v1/orders/{}/cancel", text(order, "id")?);
     desk.killed(point, |desk, server| {
         let token = &desk.world.alice.token;
-        let lost = desk.world.post(server, token, &path, "c", "{}");
+        let lost = desk.world.post(server, token, &path, point, "{}");
         ensure!(lost.is_err(), "{point}: answered {lost:?}");
         Ok(())
     })?;
     desk.restart()?;
     let token = &desk.world.alice.token;
-    let answer = desk.world.post(desk.server()?, token, &path, "c", "{}")?;
+    let answer = desk.world.post(desk.server()?, token, &path, point, "{}")?;
     assert_eq!(answer.status, 200, "{point}: {answer:?}");
     desk.escrow -= 1;
     desk.adds_up(point)?;

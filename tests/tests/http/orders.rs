@@ -174,7 +174,7 @@ fn a_key_stands_for_one_order_for_ever() -> Result<()> {
     let mut other = order.clone();
     other["amount_minor"] = json!(AMOUNT + 1);
     let conflict = office.place("key", other.to_string())?;
-    assert_problem("other body", &conflict, 409, "idempotency-conflict");
+    assert_problem("other body", &conflict, 422, "idempotency-conflict");
     // Another holder's key of the same name is another key.
     let hers = office
         .post("/v1/orders")

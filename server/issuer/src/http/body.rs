@@ -56,24 +56,51 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, Refused> {
 /// Reads a JSON body.
 ///
 /// # Errors
-/// As [`read`]; `media-type-unsupported` when it is not declared as JSON; `body-malformed` when it is no `T`.
+/// As [`json_bytes`] and [`parse`].
 pub async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Refused> {
+    parse(&json_bytes(headers, body).await?)
+}
+
+/// Reads a body that is declared as JSON.
+///
+/// # Errors
+/// As [`read`]; `media-type-unsupported` when it is not declared as JSON.
+pub async fn json_bytes(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refused> {
     if !is_json(headers) {
         let detail = "send Content-Type: application/json";
         return Err(Refused::with(ProblemCode::MediaTypeUnsupported, detail));
     }
-    let bytes = read(body, JSON_LEN_MAX).await?;
-    serde_json::from_slice(&bytes)
+    read(body, JSON_LEN_MAX).await
+}
+
+/// Reads JSON as a `T`.
+///
+/// # Errors
+/// `body-malformed` when it is none.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
+    serde_json::from_slice(bytes)
         .map_err(|e| Refused::with(ProblemCode::BodyMalformed, &position(&e)))
 }
 
-/// Where the body went wrong, never what it holds.
+/// Where the body went wrong, and by which member; never what it holds.
 fn position(error: &serde_json::Error) -> String {
-    format!(
-        "not the expected document, at line {} column {}",
-        error.line(),
-        error.column()
-    )
+    let (line, column) = (error.line(), error.column());
+    let place = format!("not the expected document, at line {line} column {column}");
+    match member(&error.to_string()) {
+        Some(said) => format!("{place}: {said}"),
+        None => place,
+    }
+}
+
+/// What the parser says of a member that is unknown, missing or there twice. What it says of a value would
+/// repeat the value.
+fn member(said: &str) -> Option<String> {
+    /// Longer names are no names of ours.
+    const SAID_CHARS_MAX: usize = 60;
+    let kinds = ["unknown field `", "missing field `", "duplicate field `"];
+    let kind = kinds.iter().find(|kind| said.starts_with(**kind))?;
+    let (name, _) = said.strip_prefix(kind)?.split_once('`')?;
+    (name.chars().count() <= SAID_CHARS_MAX).then(|| format!("{kind}{name}`"))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -82,4 +109,41 @@ fn is_json(headers: &HeaderMap) -> bool {
         .and_then(|v| v.to_str().ok())
         .and_then(|v| v.split(';').next())
         .is_some_and(|v| v.trim().eq_ignore_ascii_case("application/json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::api::CreateOrder;
+
+    fn said(body: &str) -> String {
+        let refused = parse::<CreateOrder>(body.as_bytes()).unwrap_err();
+        refused.detail.unwrap()
+    }
+
+    #[test]
+    fn the_member_is_named_and_no_value_is_repeated() {
+        for (body, expected) in [
+            (r#"{"nota":1}"#, "column 7: unknown field `nota`"),
+            (
+                r#"{"amount_minor":1}"#,
+                "column 18: missing field `currency`",
+            ),
+            (
+                r#"{"note":"a","note":"b"}"#,
+                "column 18: duplicate field `note`",
+            ),
+            (r#"{"amount_minor":"secret"}"#, "line 1 column 24"),
+            (
+                r#"{"amount_minor":"unknown field `x`"}"#,
+                "line 1 column 35",
+            ),
+            ("{", "line 1 column 1"),
+        ] {
+            let text = said(body);
+            assert!(text.ends_with(expected), "{body}: {text}");
+        }
+        let long = format!("{{\"{}\":1}}", "n".repeat(61));
+        assert!(!said(&long).contains('n') || !said(&long).contains("nnn"));
+    }
 }

@@ -3,8 +3,10 @@
 pub mod address;
 pub mod body;
 pub mod claim;
+pub mod etag;
 pub mod exchange;
 pub mod health;
+pub mod idempotency;
 pub mod openapi;
 pub mod orders;
 pub mod principal;

@@ -14,8 +14,8 @@ use wire::api::{Problem, ProblemCode};
 /// Media type of a problem document (RFC 9457 section 6.1).
 pub const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// Seconds after which a refused caller may try again.
-const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("5");
+/// Seconds after which a refused caller may try again, where nobody knows better.
+const RETRY_AFTER_S: u64 = 5;
 
 /// A request that is answered by a problem.
 #[derive(Clone, Debug)]
@@ -24,11 +24,20 @@ pub struct Refused {
     pub code: ProblemCode,
     /// What is wrong, for people; no secrets, no internals.
     pub detail: Option<String>,
+    /// The member of the body that is wrong, as a fragment.
+    pub pointer: Option<&'static str>,
+    /// Seconds after which the caller may try again, where that is known.
+    pub retry_after_s: Option<u64>,
 }
 
 impl From<ProblemCode> for Refused {
     fn from(code: ProblemCode) -> Self {
-        Self { code, detail: None }
+        Self {
+            code,
+            detail: None,
+            pointer: pointer(code),
+            retry_after_s: None,
+        }
     }
 }
 
@@ -37,8 +46,26 @@ impl Refused {
     #[must_use]
     pub fn with(code: ProblemCode, detail: &str) -> Self {
         Self {
-            code,
             detail: Some(detail.to_owned()),
+            ..Self::from(code)
+        }
+    }
+
+    /// The same, of this member of the body.
+    #[must_use]
+    pub fn at(self, pointer: &'static str) -> Self {
+        Self {
+            pointer: Some(pointer),
+            ..self
+        }
+    }
+
+    /// A caller who has to wait for this many seconds.
+    #[must_use]
+    pub fn later(seconds: u64) -> Self {
+        Self {
+            retry_after_s: Some(seconds),
+            ..Self::from(ProblemCode::RateLimited)
         }
     }
 }
@@ -64,9 +91,10 @@ impl IntoResponse for Refused {
                     .insert(header::WWW_AUTHENTICATE, bearer);
             }
             code if is_retried(code) => {
+                let seconds = self.retry_after_s.unwrap_or(RETRY_AFTER_S);
                 response
                     .headers_mut()
-                    .insert(header::RETRY_AFTER, RETRY_AFTER_S);
+                    .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
             _ => {}
         }
@@ -86,6 +114,30 @@ impl From<anyhow::Error> for Refused {
     fn from(error: anyhow::Error) -> Self {
         tracing::error!(error = %format!("{error:#}"), "a request could not be served");
         ProblemCode::Unavailable.into()
+    }
+}
+
+/// The member of the body that a kind of problem is about, where it is always the same one.
+const fn pointer(code: ProblemCode) -> Option<&'static str> {
+    match code {
+        ProblemCode::CurrencyUnknown => Some("#/currency"),
+        ProblemCode::AmountNotPositive
+        | ProblemCode::AmountExponent
+        | ProblemCode::AmountOverLimit
+        | ProblemCode::InsufficientFunds => Some("#/amount_minor"),
+        ProblemCode::NoteTooLong => Some("#/note"),
+        ProblemCode::ExpiryOutOfRange => Some("#/expires_in_s"),
+        ProblemCode::CardUnknown
+        | ProblemCode::CardBlocked
+        | ProblemCode::CardNotActive
+        | ProblemCode::SelfRemittance
+        | ProblemCode::RecipientWithoutAddress => Some("#/recipient_card"),
+        ProblemCode::RecipientUnknown => Some("#/recipient_email"),
+        ProblemCode::FundingUnavailable => Some("#/fund_from"),
+        ProblemCode::ClaimUnknown => Some("#/claim_code"),
+        ProblemCode::AddressCodeWrong => Some("#/code"),
+        ProblemCode::AddressTaken => Some("#/email"),
+        _ => None,
     }
 }
 
@@ -135,6 +187,7 @@ pub fn write_document(mut response: Response, request_id: &str) -> Response {
     *response.status_mut() = status(refused.code);
     let code = refused.code;
     let mut document = Problem::new(code, refused.detail.as_deref().unwrap_or(code.title()));
+    document.pointer = refused.pointer.map(str::to_owned);
     document.instance = Some(format!("urn:uuid:{request_id}"));
     let (parts, body) = Json(document).into_response().into_parts();
     response.headers_mut().extend(parts.headers);

@@ -13,7 +13,7 @@ use crate::{
     clock,
     http::{
         orders::cancel as api_cancel, orders::create::admit, orders::list::PAGE_LEN,
-        orders::program as api_program, orders::read::own, principal::Spender, problem::Refused,
+        orders::program as api_program, orders::read::own, problem::Refused,
     },
     invitations::Ordered,
     orders::{self, NewOrder},
@@ -476,7 +476,11 @@ pub(super) async fn cancel(
         Err(redirect) => return redirect.into_response(),
     };
     let back = Redirect::to(&format!("/orders/{id}"));
-    match api_cancel::cancel(State(Arc::clone(&app)), Spender(holder), Path(id)).await {
+    let taken_back = match own(&app, holder.id, &id).await {
+        Ok(order) => api_cancel::take_back(&app, holder.id, &order).await,
+        Err(refused) => Err(refused),
+    };
+    match taken_back {
         Ok(_) => back.into_response(),
         Err(refused) => notice(refused.code, &visitor, &app),
     }

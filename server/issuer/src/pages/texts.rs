@@ -212,6 +212,10 @@ pub(super) fn problem(code: ProblemCode, language: Language) -> &'static str {
             "There is no payment file: no card pays for this remittance, it has paid, or the remittance has ended.",
             "支払いファイルはありません。カード払いでないか、支払い済みか、送金が終了しています。",
         ),
+        ProblemCode::PreconditionFailed => (
+            "The remittance has changed meanwhile. Look at it again.",
+            "送金の状態が変わりました。もう一度ご確認ください。",
+        ),
         ProblemCode::NotCancellable => (
             "It can no longer be cancelled.",
             "この送金はもう取り消せません。",

@@ -182,6 +182,26 @@ impl Bench {
         self.call(request.body(Body::empty()).unwrap())
     }
 
+    /// A call of the sender with these headers.
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Answer {
+        let token = format!("Bearer {}", self.sender.token);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, token)
+            .header(header::CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.call(request.body(Body::from(body)).unwrap())
+    }
+
     pub(crate) fn post(&self, path: &str, token: &str, key: &str, body: String) -> Answer {
         let mut request = Request::post(path)
             .header(header::AUTHORIZATION, format!("Bearer {token}"))

@@ -173,7 +173,7 @@ pub(crate) fn an_order_of_a_card_is_cancelled_by_what_its_card_says() {
         assert_eq!(story.read(&id)["status"], "funding-unknown");
         let cancel = format!("/v1/orders/{id}/cancel");
         let token = story.ben().token.clone();
-        let noted = story.bench.post(&cancel, &token, "", String::new());
+        let noted = story.bench.post(&cancel, &token, "c", String::new());
         assert_eq!(noted.status, StatusCode::ACCEPTED);
         // the program is there as long as the card has to speak
         assert_eq!(story.program(&id, &token).status, StatusCode::OK);

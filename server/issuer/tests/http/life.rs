@@ -129,7 +129,7 @@ pub(crate) fn a_cancelled_order_is_returned_and_can_not_be_redeemed() {
     let id = bench.order("a");
     let cancel = format!("/v1/orders/{id}/cancel");
     for _ in 0..2 {
-        let answer = bench.post(&cancel, &bench.sender.token, "", String::new());
+        let answer = bench.post(&cancel, &bench.sender.token, "c", String::new());
         assert_eq!(answer.status, StatusCode::OK);
         assert_eq!(answer.json()["status"], "cancelled");
     }
@@ -146,7 +146,7 @@ pub(crate) fn a_cancel_in_flight_is_noted_and_the_card_decides() {
     bench.chip.stop_before_commit();
     assert!(bench.run(&id).is_err());
     let cancel = format!("/v1/orders/{id}/cancel");
-    let answer = bench.post(&cancel, &bench.sender.token, "", String::new());
+    let answer = bench.post(&cancel, &bench.sender.token, "c", String::new());
     assert_eq!(answer.status, StatusCode::ACCEPTED);
     assert_eq!(bench.run(&id), Err(Failure::Refused));
     assert_eq!(bench.status_of(&id), "cancelled");
@@ -244,7 +244,7 @@ pub(crate) fn the_mail_of_a_cancelled_order_is_not_sent() {
     bench.post(
         &format!("/v1/orders/{id}/cancel"),
         &bench.sender.token,
-        "",
+        "c",
         String::new(),
     );
     let transport = Transport::directory(&bench.dir.path().join("mails")).unwrap();

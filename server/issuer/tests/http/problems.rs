@@ -169,7 +169,7 @@ fn strangers(bench: &Bench, met: &Met) {
     );
     let cancel = format!("{path}/cancel");
     met.check(
-        &bench.post(&cancel, &bench.recipient.token, "", String::new()),
+        &bench.post(&cancel, &bench.recipient.token, "c", String::new()),
         P::OrderUnknown,
     );
     assert_eq!(bench.status_of(&id), "open");
@@ -262,10 +262,14 @@ fn orders_that_the_rules_forbid(bench: &Bench, met: &Met) {
         ),
     ];
     for (at, (member, value, code)) in cases.into_iter().enumerate() {
-        met.check(
-            &order_with(bench, &format!("rule-{at}"), member, &value),
-            code,
-        );
+        let answer = order_with(bench, &format!("rule-{at}"), member, &value);
+        met.check(&answer, code);
+        let about = match (code, member) {
+            (P::RecipientAmbiguous, _) => Value::Null,
+            (P::BodyMalformed, "fund_from") => json!("#/from_card"),
+            (_, member) => json!(format!("#/{member}")),
+        };
+        assert_eq!(answer.json()["pointer"], about, "{member}");
     }
     let own = bench.order_body().to_string();
     met.check(
@@ -362,7 +366,11 @@ fn guesses_at_claim_codes(bench: &Bench, met: &Met) {
         };
         met.check(&claim(code), P::ClaimUnknown);
     }
-    met.check(&claim("ABCD-EFGH-IJKL-MNOP"), P::RateLimited);
+    let refused = claim("ABCD-EFGH-IJKL-MNOP");
+    met.check(&refused, P::RateLimited);
+    // ten a minute: there is room for one within six seconds
+    let wait = refused.headers[header::RETRY_AFTER].to_str().unwrap();
+    assert!((1..=6).contains(&wait.parse::<u32>().unwrap()), "{wait}");
 }
 
 fn after_the_end(bench: &mut Bench, met: &Met) {
@@ -370,8 +378,12 @@ fn after_the_end(bench: &mut Bench, met: &Met) {
     let id = bench.order("credited");
     bench.run(&id).unwrap();
     let cancel = format!("/v1/orders/{id}/cancel");
-    let answer = bench.post(&cancel, &bench.sender.token, "", String::new());
+    let answer = bench.post(&cancel, &bench.sender.token, "c", String::new());
     met.check(&answer, P::NotCancellable);
+    let path = format!("/v1/orders/{id}/cancel");
+    let headers = [("idempotency-key", "stale"), ("if-match", "\"AAAA\"")];
+    let stale = bench.send("POST", &path, &headers, String::new());
+    met.check(&stale, P::PreconditionFailed);
 }
 
 fn without_a_valid_key(bench: &Bench, met: &Met) {

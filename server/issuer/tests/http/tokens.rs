@@ -58,7 +58,7 @@ const CALLS: &[(&str, Scope, u16, Call)] = &[
         bench.post(
             &format!("/v1/orders/{NOBODYS}/cancel"),
             token,
-            "",
+            "c",
             String::new(),
         )
     }),

@@ -69,6 +69,7 @@ macro_rules! contract_tests {
             an_order_up_to_the_limit_is_accepted_and_not_past_it
             an_idempotency_key_gets_its_first_answer_for_ever
             equal_keys_in_one_batch_collapse
+            the_key_of_a_cancel_stands_for_one_order
             a_key_belongs_to_its_principal
             a_remittance_id_is_used_once
             parts_of_a_command_beyond_their_limit_are_refused

@@ -327,7 +327,17 @@ const COVERED: &[(&str, &[&str])] = &[
         "api_token",
         &["holder-added", "token-added", "token-revoked"],
     ),
-    ("idempotency", &["ordered", "invited", "order-refused"]),
+    // the key of a cancel beside what the cancel does
+    (
+        "idempotency",
+        &[
+            "ordered",
+            "invited",
+            "order-refused",
+            "cancel-asked",
+            "returned",
+        ],
+    ),
     ("in_flight", &["commit-sent", "proven-absent", "credited"]),
     ("receipt_shown", &["receipt-shown", "card-reread"]),
     ("pool_entry", &["posted", "accounts-switched"]),

@@ -20,6 +20,7 @@ pub(crate) mod fault;
 mod inline;
 mod invitation;
 mod journal;
+mod key;
 mod line;
 mod log;
 #[cfg(test)]

@@ -61,11 +61,7 @@ pub async fn post(
 /// # Errors
 /// `rate-limited`.
 pub fn admit(app: &App, caller: IpAddr) -> Result<(), Refused> {
-    if app.claim_limit.admits(caller) {
-        Ok(())
-    } else {
-        Err(ProblemCode::RateLimited.into())
-    }
+    app.claim_limit.check(caller).map_err(Refused::later)
 }
 
 /// The file name and the bytes of the program that this code stands for.

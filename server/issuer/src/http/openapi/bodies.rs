@@ -211,6 +211,9 @@ pub struct Problem {
     /// The stable code for programs.
     #[schema(example = "order-unknown")]
     pub code: String,
+    /// The member of the body that is wrong, if it is one: a JSON pointer as a fragment.
+    #[schema(nullable = false, example = "#/amount_minor")]
+    pub pointer: Option<String>,
     /// The id of the request, as in the header `X-Request-Id`.
     #[schema(nullable = false, format = "uri")]
     pub instance: Option<String>,

@@ -4,6 +4,8 @@ use super::read::own;
 use crate::{
     app::App,
     http::{
+        etag::Tagged,
+        idempotency,
         openapi::{bodies, problems::problems},
         principal::Spender,
         problem::Refused,
@@ -12,26 +14,37 @@ use crate::{
     orders,
 };
 use axum::{
-    Json,
     extract::{Path, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
+    response::Response,
 };
-use ledger::Status;
+use ledger::{
+    ContentHash, Holder, HolderId, IdempotencyKey, IdempotencyScope, Operation, RemittanceId,
+    Status,
+};
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use wire::api::OrderView;
+use store::{KeyStands, KeyUse};
+use wire::api::ProblemCode;
 
-problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed, OrderUnknown, NotCancellable);
+problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed, IdempotencyKeyMissing, OrderUnknown, IdempotencyConflict, PreconditionFailed, NotCancellable);
 
 /// Answers 200 when the money is back, also when it was before, and 202 when the wish is noted: the
 /// order is just being picked up and the card decides, or the bank has to speak first.
 ///
 /// # Errors
-/// `unauthorized`, `scope-missing`; `order-unknown`, also for an order of somebody else; `not-cancellable` once it
-/// was credited or has expired; `unavailable`.
+/// `unauthorized`, `scope-missing`; `idempotency-key-missing`; `order-unknown`, also for an order of somebody else;
+/// `idempotency-conflict` for a key that took back another; `precondition-failed` where `If-Match` names what it is no
+/// more; `not-cancellable` once it was credited or has expired; `unavailable`.
 #[utoipa::path(
     post, path = "/v1/orders/{id}/cancel", operation_id = "cancel_order", tag = "orders",
     summary = "Take an order back",
-    params(("id" = String, Path, description = "The order's id, a UUID.")),
+    params(
+        ("id" = String, Path, description = "The order's id, a UUID."),
+        ("Idempotency-Key" = String, Header, description = "Chosen by the caller, 1 to 255 visible ASCII characters, quoted or bare.",
+            example = "4d2b36f0-8e0c-4f0e-9d38-2a9a0a1f7b11"),
+        ("If-Match" = Option<String>, Header, description = "Tags of the order as the caller has seen it: taken back only if it is still so."),
+    ),
     responses(
         (status = 200, description = "The money is back, also when it was before.", body = bodies::OrderView),
         (status = 202, description = "Noted: it is just being picked up and the card decides, or the bank has to speak first.",
@@ -44,10 +57,22 @@ pub async fn cancel(
     State(app): State<Arc<App>>,
     Spender(holder): Spender,
     Path(id): Path<String>,
-) -> Result<(StatusCode, Json<OrderView>), Refused> {
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let key = idempotency::key(&headers)?;
     let before = own(&app, holder.id, &id).await?;
-    orders::cancel(&app, holder.id, before.id()).await?;
-    let after = own(&app, holder.id, &id).await?;
+    let asked = asked(&app, &holder, key, before.id());
+    match app.office.store.key_stands(asked.clone()).await? {
+        KeyStands::ForNothing => Tagged::new(&before.view())?.is_expected(&headers)?,
+        // asked before: what that has changed is no reason to refuse
+        KeyStands::ForThis => {}
+        KeyStands::ForAnother => return Err(ProblemCode::IdempotencyConflict.into()),
+    }
+    match app.office.store.bind_key(asked).await? {
+        KeyStands::ForNothing | KeyStands::ForThis => {}
+        KeyStands::ForAnother => return Err(ProblemCode::IdempotencyConflict.into()),
+    }
+    let after = take_back(&app, holder.id, &before).await?;
     let noted = match &after {
         Ordered::Invitation(held) => held.status.holds(),
         Ordered::Remittance(remittance) => is_noted(remittance.status),
@@ -57,7 +82,34 @@ pub async fn cancel(
     } else {
         StatusCode::OK
     };
-    Ok((status, Json(after.view())))
+    Ok(Tagged::new(&after.view())?.answer(status))
+}
+
+/// What is asked for under a key: this order back.
+fn asked(app: &App, holder: &Holder, key: IdempotencyKey, order: RemittanceId) -> KeyUse {
+    KeyUse {
+        scope: IdempotencyScope {
+            principal: holder.id,
+            operation: Operation::CancelOrder,
+            key,
+        },
+        content: ContentHash(Sha256::digest(order.to_bytes()).into()),
+        remittance: order,
+        now: app.office.clock.now(),
+    }
+}
+
+/// Takes an order back that was found to be this sender's; gives it as it is then.
+///
+/// # Errors
+/// `not-cancellable`; `order-unknown`; `unavailable`.
+pub(crate) async fn take_back(
+    app: &App,
+    sender: HolderId,
+    order: &Ordered,
+) -> Result<Ordered, Refused> {
+    orders::cancel(app, sender, order.id()).await?;
+    own(app, sender, &order.id().to_string()).await
 }
 
 /// Whether the money is not back yet.

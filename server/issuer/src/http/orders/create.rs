@@ -3,7 +3,7 @@
 use crate::{
     app::App,
     http::{
-        body,
+        body, idempotency,
         openapi::{bodies, problems::problems},
         principal::Spender,
         problem::Refused,
@@ -16,7 +16,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, StatusCode, header},
 };
-use ledger::{HolderId, IdempotencyKey};
+use ledger::HolderId;
 use std::sync::Arc;
 use wire::api::{CreateOrder, OrderView, ProblemCode};
 
@@ -25,17 +25,13 @@ use wire::api::{CreateOrder, OrderView, ProblemCode};
 /// # Errors
 /// `rate-limited`; nothing is stored under the key.
 pub fn admit(app: &App, holder: HolderId) -> Result<(), Refused> {
-    if app.order_limit.admits(holder) {
-        Ok(())
-    } else {
-        Err(ProblemCode::RateLimited.into())
-    }
+    app.order_limit.check(holder).map_err(Refused::later)
 }
 
 problems!(Problems: Unauthorized, ScopeMissing, RateLimited, MediaTypeUnsupported, BodyTooLarge, BodyMalformed, AmountExponent, IdempotencyKeyMissing, CurrencyUnknown, AmountNotPositive, AmountOverLimit, NoteTooLong, ExpiryOutOfRange, RecipientAmbiguous, CardNumberMalformed, IdempotencyConflict, CardUnknown, CardNotActive, CardBlocked, RecipientUnknown, SelfRemittance, RecipientWithoutAddress, FundingUnavailable, InsufficientFunds);
 
-/// Answers 201 with the order, also when the same key and order come again: then with the order
-/// of the first time.
+/// Answers 201 with the order as it was placed, also when the same key and order come again: the same
+/// answer for ever, whatever has become of the order.
 ///
 /// # Errors
 /// `unauthorized`, `scope-missing`; `rate-limited`; `body-too-large`, `body-malformed`, `amount-exponent`;
@@ -43,8 +39,9 @@ problems!(Problems: Unauthorized, ScopeMissing, RateLimited, MediaTypeUnsupporte
 #[utoipa::path(
     post, path = "/v1/orders", operation_id = "create_order", tag = "orders",
     summary = "Order a remittance",
-    params(("Idempotency-Key" = String, Header, description = "Chosen by the caller, 1 to 255 visible ASCII characters: the same key \
-        and order give the same order, however often and whenever they come.", example = "8e03978e-40d5-43e8-bc93-6894a57f9324")),
+    params(("Idempotency-Key" = String, Header, description = "Chosen by the caller, 1 to 255 visible ASCII characters, quoted or bare: \
+        the same key and order give the same answer, however often and whenever they come.",
+        example = "8e03978e-40d5-43e8-bc93-6894a57f9324")),
     request_body = bodies::CreateOrder,
     responses(
         (status = 201, description = "Ordered: now, or the first time that the same key and order came.", body = bodies::OrderView,
@@ -62,29 +59,26 @@ pub async fn create(
     // Counted before the body is read: a malformed order is an order.
     admit(&app, holder.id)?;
     let body: CreateOrder = read(&headers, body).await?;
-    let key = headers
-        .get("idempotency-key")
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| IdempotencyKey::new(value).ok())
-        .ok_or(ProblemCode::IdempotencyKeyMissing)?;
+    let key = idempotency::key(&headers)?;
     let order = NewOrder::check(&app, body)?;
     let ordered = orders::place(&app, &holder, key, order).await?;
     let location = format!("/v1/orders/{}", ordered.id());
     let headers = [(header::LOCATION, location)];
-    Ok((StatusCode::CREATED, headers, Json(ordered.view())))
+    let view = ordered.as_placed(&app.office).await?;
+    Ok((StatusCode::CREATED, headers, Json(view)))
 }
 
 /// Reads the body; an amount with decimals has its own problem, since that is how a caller who
 /// thinks in major units goes wrong.
 async fn read(headers: &HeaderMap, body: Body) -> Result<CreateOrder, Refused> {
-    let body: serde_json::Value = body::json(headers, body).await?;
-    let amount = body.get("amount_minor");
+    let bytes = body::json_bytes(headers, body).await?;
+    let value: serde_json::Value = body::parse(&bytes)?;
+    let amount = value.get("amount_minor");
     if amount.is_some_and(|amount| amount.is_f64()) {
         return Err(Refused::with(
             ProblemCode::AmountExponent,
             "amount_minor is a whole number of minor units",
         ));
     }
-    serde_json::from_value(body)
-        .map_err(|_| Refused::with(ProblemCode::BodyMalformed, "not an order document"))
+    body::parse(&bytes)
 }

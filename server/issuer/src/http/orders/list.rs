@@ -3,6 +3,7 @@
 use crate::{
     app::App,
     http::{
+        etag::Tagged,
         openapi::{bodies, problems::problems},
         principal::Reader,
         problem::Refused,
@@ -10,16 +11,20 @@ use crate::{
     invitations::Ordered,
 };
 use axum::{
-    Json,
-    extract::{RawQuery, State},
+    extract::{Query, State, rejection::QueryRejection},
     http::{HeaderMap, HeaderValue, header},
+    response::Response,
 };
 use ledger::RemittanceId;
+use serde::Deserialize;
 use std::sync::Arc;
 use wire::api::{OrderPage, ProblemCode};
 
-/// Orders on one page.
+/// Orders on one page where the caller names no number.
 pub const PAGE_LEN: u32 = 50;
+
+/// Most orders on one page: each is far below 2 KiB, and a front takes answers of 256 KiB.
+pub const PAGE_LEN_MAX: u32 = 100;
 
 problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed);
 
@@ -31,10 +36,17 @@ problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed);
 #[utoipa::path(
     get, path = "/v1/orders", operation_id = "list_orders", tag = "orders",
     summary = "The caller's orders, newest first",
-    params(("cursor" = Option<String>, Query, description = "`next` of the page before.")),
+    params(
+        ("cursor" = Option<String>, Query, description = "`next` of the page before, as it came."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Orders on the page; 50 without it."),
+        ("If-None-Match" = Option<String>, Header, description = "Tags that the caller has seen."),
+    ),
     responses(
         (status = 200, description = "One page.", body = bodies::OrderPage,
-            headers(("Link" = String, description = "The next page's address, `rel=\"next\"` (RFC 8288), unless this is the last."))),
+            headers(("ETag" = String, description = "Strong: another one with each change of the page, and the same without."),
+                ("Link" = String, description = "The next page's address, `rel=\"next\"` (RFC 8288), unless this is the last."))),
+        (status = 304, description = "It is as it was: `If-None-Match` names its tag.",
+            headers(("ETag" = String, description = "The tag."))),
         Problems,
     ),
     security(("bearer" = [])),
@@ -42,29 +54,56 @@ problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed);
 pub async fn list(
     State(app): State<Arc<App>>,
     Reader(holder): Reader,
-    RawQuery(query): RawQuery,
-) -> Result<(HeaderMap, Json<OrderPage>), Refused> {
-    let before = cursor(query.as_deref())?;
-    let (items, next) = Ordered::list(&app.office, holder.id, before, PAGE_LEN).await?;
+    asked: Result<Query<Asked>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let asked = Asked::check(asked)?;
+    let (limit, before) = (asked.limit.unwrap_or(PAGE_LEN), asked.before()?);
+    let (items, next) = Ordered::list(&app.office, holder.id, before, limit).await?;
     let next = next.map(|id| id.to_string());
-    let mut headers = HeaderMap::new();
-    if let Some(next) = &next {
-        let link = format!("</v1/orders?cursor={next}>; rel=\"next\"");
-        if let Ok(link) = HeaderValue::from_str(&link) {
-            headers.insert(header::LINK, link);
-        }
-    }
     let items = items.iter().map(Ordered::view).collect();
-    Ok((headers, Json(OrderPage { items, next })))
+    let link = next.as_ref().map(|next| {
+        let limit = asked
+            .limit
+            .map_or(String::new(), |limit| format!("&limit={limit}"));
+        format!("</v1/orders?cursor={next}{limit}>; rel=\"next\"")
+    });
+    let mut response = Tagged::new(&OrderPage { items, next })?.answer_to(&headers);
+    if let Some(Ok(link)) = link.as_deref().map(HeaderValue::from_str) {
+        response.headers_mut().insert(header::LINK, link);
+    }
+    Ok(response)
 }
 
-fn cursor(query: Option<&str>) -> Result<Option<RemittanceId>, Refused> {
-    let malformed = || Refused::with(ProblemCode::BodyMalformed, "the cursor is not one of ours");
-    match query {
-        None | Some("") => Ok(None),
-        Some(query) => {
-            let id = query.strip_prefix("cursor=").ok_or_else(malformed)?;
-            id.parse().map(Some).map_err(|_| malformed())
-        }
+/// Which page.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+impl Asked {
+    fn check(asked: Result<Query<Self>, QueryRejection>) -> Result<Self, Refused> {
+        let in_bounds = |asked: &Self| {
+            let limit = asked.limit.unwrap_or(PAGE_LEN);
+            (1..=PAGE_LEN_MAX).contains(&limit)
+        };
+        let asked = asked.ok().map(|Query(asked)| asked).filter(in_bounds);
+        asked.ok_or_else(|| {
+            let detail =
+                "the query takes cursor, the `next` of the page before, and limit, 1 to 100";
+            Refused::with(ProblemCode::BodyMalformed, detail)
+        })
+    }
+
+    /// The cursor: callers take it as it is, here it is the last order of the page before. The next page
+    /// begins below it, so what is ordered meanwhile moves nothing from one page to another.
+    fn before(&self) -> Result<Option<RemittanceId>, Refused> {
+        let cursor = self.cursor.as_deref();
+        cursor
+            .map(str::parse)
+            .transpose()
+            .map_err(|_| Refused::with(ProblemCode::BodyMalformed, "the cursor is not one of ours"))
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     app::App,
     http::{
+        etag::Tagged,
         openapi::{bodies, problems::problems},
         principal::Reader,
         problem::Refused,
@@ -10,32 +11,44 @@ use crate::{
     invitations::Ordered,
 };
 use axum::{
-    Json,
     extract::{Path, State},
+    http::HeaderMap,
+    response::Response,
 };
 use ledger::{HolderId, RemittanceId};
 use std::sync::Arc;
-use wire::api::{OrderView, ProblemCode};
+use wire::api::ProblemCode;
 
 problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed, OrderUnknown);
 
-/// Answers 200 with the order.
+/// Answers 200 with the order, or 304 where `If-None-Match` has its tag.
 ///
 /// # Errors
 /// `unauthorized`, `scope-missing`; `order-unknown`, also for an order of somebody else; `unavailable`.
 #[utoipa::path(
     get, path = "/v1/orders/{id}", operation_id = "read_order", tag = "orders",
     summary = "One order of the caller",
-    params(("id" = String, Path, description = "The order's id, a UUID.")),
-    responses((status = 200, description = "The order.", body = bodies::OrderView), Problems),
+    params(
+        ("id" = String, Path, description = "The order's id, a UUID."),
+        ("If-None-Match" = Option<String>, Header, description = "Tags that the caller has seen."),
+    ),
+    responses(
+        (status = 200, description = "The order.", body = bodies::OrderView,
+            headers(("ETag" = String, description = "Strong: another one with each change of the body, and the same without."))),
+        (status = 304, description = "It is as it was: `If-None-Match` names its tag.",
+            headers(("ETag" = String, description = "The tag."))),
+        Problems,
+    ),
     security(("bearer" = [])),
 )]
 pub async fn read(
     State(app): State<Arc<App>>,
     Reader(holder): Reader,
     Path(id): Path<String>,
-) -> Result<Json<OrderView>, Refused> {
-    Ok(Json(own(&app, holder.id, &id).await?.view()))
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let order = own(&app, holder.id, &id).await?;
+    Ok(Tagged::new(&order.view())?.answer_to(&headers))
 }
 
 /// The order of this id, if it is this sender's.

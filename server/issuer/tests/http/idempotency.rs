@@ -1,0 +1,174 @@
+//! The same key and the same request: the same answer, however often, at once, and after a restart.
+
+use crate::bench::{Answer, Bench, FUNDS};
+use axum::http::{StatusCode, header};
+use issuer::jobs::outbox;
+use mailer::Transport;
+use serde_json::json;
+
+fn place(bench: &Bench, key: &str, amount: i64) -> Answer {
+    let mut body = bench.order_body();
+    body["amount_minor"] = json!(amount);
+    let headers = [("idempotency-key", key)];
+    bench.send("POST", "/v1/orders", &headers, body.to_string())
+}
+
+fn cancel(bench: &Bench, id: &str, headers: &[(&str, &str)]) -> Answer {
+    let path = format!("/v1/orders/{id}/cancel");
+    bench.send("POST", &path, headers, String::new())
+}
+
+fn read(bench: &Bench, id: &str) -> Answer {
+    bench.get(&format!("/v1/orders/{id}"), &bench.sender.token)
+}
+
+fn tag(answer: &Answer) -> String {
+    answer.headers[header::ETAG].to_str().unwrap().to_owned()
+}
+
+fn same(one: &Answer, other: &Answer) {
+    assert_eq!(one.status, other.status);
+    assert_eq!(one.body, other.body);
+    assert_eq!(
+        one.headers.get(header::LOCATION),
+        other.headers.get(header::LOCATION)
+    );
+}
+
+#[test]
+pub(crate) fn an_order_asked_for_again_gets_its_first_answer_to_the_byte() {
+    let mut bench = Bench::new();
+    let first = place(&bench, "key", 2_500);
+    assert_eq!(first.status, StatusCode::CREATED);
+    let id = first.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(first.headers[header::LOCATION], format!("/v1/orders/{id}"));
+    // what it says is what is so, at first
+    assert_eq!(read(&bench, &id).body, first.body);
+    same(&place(&bench, "key", 2_500), &first);
+    same(&place(&bench, "\"key\"", 2_500), &first);
+    let transport = Transport::directory(&bench.dir.path().join("mails")).unwrap();
+    let sent = bench
+        .runtime
+        .block_on(outbox::drain(&bench.app, &transport));
+    assert_eq!(sent.unwrap(), 1);
+    bench.run(&id).unwrap();
+    bench.restart();
+    let now = read(&bench, &id).json();
+    assert_eq!(
+        (&now["status"], &now["mail"]),
+        (&json!("credited"), &json!("sent"))
+    );
+    same(&place(&bench, "key", 2_500), &first);
+    assert_eq!(bench.balance(bench.sender.id), FUNDS - 2_500);
+}
+
+#[test]
+pub(crate) fn a_refusal_stays_and_another_request_is_refused() {
+    let mut bench = Bench::new();
+    let refused = place(&bench, "poor", FUNDS + 1).json();
+    assert_eq!(refused["code"], "insufficient-funds");
+    bench.restart();
+    let again = place(&bench, "poor", FUNDS + 1).json();
+    assert_eq!(
+        (&again["code"], &again["detail"]),
+        (&refused["code"], &refused["detail"])
+    );
+    let other = place(&bench, "poor", 1);
+    assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(other.json()["code"], "idempotency-conflict");
+    // what was malformed has used no key
+    let malformed = place(&bench, "free", -1);
+    assert_eq!(malformed.json()["code"], "amount-not-positive");
+    assert_eq!(place(&bench, "free", 1).status, StatusCode::CREATED);
+}
+
+#[test]
+pub(crate) fn two_at_once_are_one_order_or_one_refusal() {
+    let bench = Bench::new();
+    let post = |key: &str, amount: i64| {
+        let mut body = bench.order_body();
+        body["amount_minor"] = json!(amount);
+        let request = axum::http::Request::post("/v1/orders")
+            .header(
+                header::AUTHORIZATION,
+                format!("Bearer {}", bench.sender.token),
+            )
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("idempotency-key", key)
+            .body(axum::body::Body::from(body.to_string()));
+        tower::ServiceExt::oneshot(bench.router(), request.unwrap())
+    };
+    let statuses = |one: i64, other: i64, key: &str| {
+        let both = async { tokio::join!(post(key, one), post(key, other)) };
+        let (one, other) = bench.runtime.block_on(both);
+        let mut statuses = [
+            one.unwrap().status().as_u16(),
+            other.unwrap().status().as_u16(),
+        ];
+        statuses.sort_unstable();
+        statuses
+    };
+    assert_eq!(statuses(100, 100, "equal"), [201, 201]);
+    assert_eq!(bench.balance(bench.sender.id), FUNDS - 100);
+    assert_eq!(statuses(200, 200, "other"), [201, 201]);
+    assert_eq!(bench.balance(bench.sender.id), FUNDS - 300);
+    assert_eq!(statuses(1, 1_000, "unequal"), [201, 422]);
+    bench.assert_balanced();
+}
+
+#[test]
+pub(crate) fn a_cancel_needs_a_key_of_its_own() {
+    let mut bench = Bench::new();
+    let [one, other] = ["one", "other"].map(|key| bench.order(key));
+    let keyless = cancel(&bench, &one, &[]);
+    assert_eq!(keyless.json()["code"], "idempotency-key-missing");
+    assert_eq!(bench.status_of(&one), "open");
+    let key = [("idempotency-key", "c")];
+    let first = cancel(&bench, &one, &key);
+    assert_eq!(first.status, StatusCode::OK);
+    assert_eq!(tag(&first), tag(&read(&bench, &one)));
+    same(&cancel(&bench, &one, &key), &first);
+    let conflict = cancel(&bench, &other, &key);
+    assert_eq!(conflict.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(conflict.json()["code"], "idempotency-conflict");
+    bench.restart();
+    same(&cancel(&bench, &one, &key), &first);
+    assert_eq!(
+        cancel(&bench, &other, &key).status,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
+    assert_eq!(bench.status_of(&other), "open");
+    // a key of an order is no key of a cancel
+    assert_eq!(
+        cancel(&bench, &other, &[("idempotency-key", "other")]).status,
+        StatusCode::OK
+    );
+    assert_eq!(bench.balance(bench.sender.id), FUNDS);
+    bench.assert_balanced();
+}
+
+#[test]
+pub(crate) fn an_order_that_has_changed_is_not_taken_back_unseen() {
+    let bench = Bench::new();
+    let id = bench.order("one");
+    let seen = tag(&read(&bench, &id));
+    let transport = Transport::directory(&bench.dir.path().join("mails")).unwrap();
+    let sent = bench
+        .runtime
+        .block_on(outbox::drain(&bench.app, &transport));
+    assert_eq!(sent.unwrap(), 1);
+    let stale = [("idempotency-key", "c"), ("if-match", seen.as_str())];
+    let refused = cancel(&bench, &id, &stale);
+    assert_eq!(refused.status, StatusCode::PRECONDITION_FAILED);
+    assert_eq!(refused.json()["code"], "precondition-failed");
+    assert_eq!(bench.status_of(&id), "open");
+    // the key is as free as before
+    let now = tag(&read(&bench, &id));
+    assert_ne!(now, seen);
+    let fresh = [("idempotency-key", "c"), ("if-match", now.as_str())];
+    let first = cancel(&bench, &id, &fresh);
+    assert_eq!(first.status, StatusCode::OK);
+    // its own doing is no change that it has not seen
+    same(&cancel(&bench, &id, &fresh), &first);
+    assert_eq!(bench.balance(bench.sender.id), FUNDS);
+}
