@@ -6,7 +6,10 @@
 
 mod address;
 mod claim;
+mod docs;
 mod orders;
+mod problem_texts;
+mod problems;
 mod session;
 mod texts;
 
@@ -44,6 +47,9 @@ pub fn router() -> Router<Arc<App>> {
         .route("/orders/{id}/program", get(orders::program))
         .route("/claim", get(claim::form).post(claim::fetch))
         .route("/address", get(address::form).post(address::verify))
+        .route("/docs", get(docs::docs))
+        .route("/problems", get(problems::list))
+        .route("/problems/{code}", get(problems::one))
         .route("/static/style.css", get(style))
         .layer(DefaultBodyLimit::max(JSON_LEN_MAX))
         .layer(CsrfLayer::new())

@@ -6,6 +6,7 @@ mod address;
 mod bank;
 mod bench;
 mod debit;
+mod explained;
 mod fuzz;
 mod idempotency;
 mod life;
