@@ -137,6 +137,7 @@ const fn pointer(code: ProblemCode) -> Option<&'static str> {
         ProblemCode::ClaimUnknown => Some("#/claim_code"),
         ProblemCode::AddressCodeWrong => Some("#/code"),
         ProblemCode::AddressTaken => Some("#/email"),
+        ProblemCode::WebhookUrlRefused | ProblemCode::WebhookTaken => Some("#/url"),
         _ => None,
     }
 }

@@ -186,6 +186,36 @@ explanations! {
         "すでに受け取られたか、期限切れで返金されています。",
         "Read the order; a sender who wants credited money back asks the recipient.",
         "送金の状態をご確認ください。受取済みの金額は受取人にご相談ください。";
+    WebhookUrlRefused: "通知先として使えません",
+        "The address is not https, or its host is not a public one.",
+        "https でないか、公開されたホストではありません。",
+        "Read detail, and register an https address that anyone can reach.",
+        "detail を確認し、外部から到達できる https のアドレスを登録してください。";
+    WebhookTaken: "登録済みの通知先です",
+        "This holder has registered the same address; nothing was added.",
+        "同じアドレスが登録済みです。何も追加されていません。",
+        "Use the endpoint that there is; a lost secret is replaced at its own address.",
+        "登録済みの通知先をお使いください。秘密鍵は再発行できます。";
+    WebhooksFull: "通知先が多すぎます",
+        "This holder has as many endpoints as one may have.",
+        "登録できる通知先の数に達しています。",
+        "Remove one that is not used any more.",
+        "使っていない通知先を削除してください。";
+    WebhookUnknown: "通知先が見つかりません",
+        "No endpoint of this holder has this id.",
+        "この id の通知先はありません。",
+        "List the endpoints; one that was removed is gone for good.",
+        "一覧をご確認ください。削除したものは元に戻せません。";
+    DeadLetterUnknown: "未達の通知が見つかりません",
+        "The endpoint has no dead letter of this id: it was sent again, or is no event of this endpoint.",
+        "この id の未達の通知はありません。再送済みか、別の通知先のものです。",
+        "List the dead letters of the endpoint.",
+        "その通知先の未達の一覧をご確認ください。";
+    WebhookDisabled: "通知先は停止中です",
+        "The endpoint was disabled since it did not answer for long; nothing is sent to it.",
+        "長く応答がなかったため停止しています。通知は送られません。",
+        "Enable it, then send the event again.",
+        "再開してから再送してください。";
     ClaimUnknown: "引換コードが正しくありません",
         "No remittance waits under this claim code.",
         "この引換コードで受け取れる送金はありません。",

@@ -155,6 +155,7 @@ fn operations() -> Vec<Operation> {
 fn lawful(bench: &Bench, path: &str) -> Value {
     match path {
         "/v1/claim" => json!({ "claim_code": "ABCD-EFGH-IJKL-MNOP" }),
+        "/v1/webhooks" => json!({ "url": "https://shop.example/events" }),
         "/v1/address/verify" => {
             json!({ "email": "ben@mail.example", "code": "ABCD-EFGH-IJKL-MNOP" })
         }
@@ -194,7 +195,7 @@ fn send(bench: &Bench, ours: &str, operation: &Operation, wild: &Wild) -> Option
         Id::Garbage => "%00..%FF",
     };
     let mut path = operation.path.clone();
-    if let Some(begin) = path.find('{') {
+    while let Some(begin) = path.find('{') {
         let end = path.find('}').unwrap();
         path.replace_range(begin..=end, id);
     }

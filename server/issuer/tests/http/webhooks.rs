@@ -150,7 +150,7 @@ pub(crate) fn each_change_of_an_order_is_signed_and_told_once() {
     });
     assert_eq!(document, expected);
     let cancel = format!("/v1/orders/{order}/cancel");
-    bench.post(&cancel, &bench.sender.token, "", String::new());
+    bench.post(&cancel, &bench.sender.token, "c", String::new());
     assert_eq!(told(&bench, &sender()), 1);
     let more = receiver.take();
     assert_eq!(more.len(), 1);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use store::EventId;
 use wire::api::ProblemCode;
 
-problems!(Problems: Unauthorized, ScopeMissing, WebhookUnknown, DeadLetterUnknown, WebhookDisabled);
+problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed, WebhookUnknown, DeadLetterUnknown, WebhookDisabled);
 
 /// Answers 202: it waits, with all its attempts before it, under the id and with the bytes that it had.
 ///

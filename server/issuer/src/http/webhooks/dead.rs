@@ -21,7 +21,7 @@ use wire::api::{DeadLetterPage, DeadLetterView, ProblemCode};
 /// Dead letters on one page.
 const PAGE_LEN: u32 = 50;
 
-problems!(Problems: Unauthorized, ScopeMissing, WebhookUnknown, BodyMalformed);
+problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed, WebhookUnknown);
 
 /// Answers 200 with a page in order of ids; `cursor` is the `next` of the page before.
 ///

@@ -16,7 +16,7 @@ use axum::{
 use std::sync::Arc;
 use wire::api::WebhookView;
 
-problems!(Problems: Unauthorized, ScopeMissing, WebhookUnknown);
+problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed, WebhookUnknown);
 
 /// Answers 200 with the endpoint, also where it listened already. What happened meanwhile is not told.
 ///

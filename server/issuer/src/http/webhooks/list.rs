@@ -17,7 +17,7 @@ use std::sync::Arc;
 use wire::api::{WebhookList, WebhookView};
 
 problems!(ListProblems: Unauthorized, ScopeMissing);
-problems!(Problems: Unauthorized, ScopeMissing, WebhookUnknown);
+problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed, WebhookUnknown);
 
 /// Answers 200 with all of them: there are few.
 ///

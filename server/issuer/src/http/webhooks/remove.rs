@@ -11,7 +11,7 @@ use axum::{
 };
 use std::sync::Arc;
 
-problems!(Problems: Unauthorized, ScopeMissing, WebhookUnknown);
+problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed, WebhookUnknown);
 
 /// Answers 204; what was on its way to it, dead letters included, is gone too.
 ///

@@ -19,7 +19,7 @@ use axum::{
 use std::sync::Arc;
 use wire::api::WebhookSecret;
 
-problems!(Problems: Unauthorized, ScopeMissing, WebhookUnknown);
+problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed, WebhookUnknown);
 
 /// Answers 200 with the new secret, shown this once; the one before signs too until `before_until`.
 ///
