@@ -2,93 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error is over")]
 
-use std::io::{Read as _, Write as _};
-use std::net::Shutdown;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::Ordering;
 
-use ledger::{AccountRef, Outcome};
+use ledger::{AccountRef, Command, HolderId, Outcome, PlaceOrder, Refusal};
 use money::Currency;
 use postgres_server::Server;
-use store::contract::World;
+use store::contract::{Funded, World};
 use store::{SqlStore, Store};
-use tempfile::TempDir;
 
-const CALM: u8 = 0;
-/// The next commit does not reach the server.
-const LOSE_REQUEST: u8 = 1;
-/// The server carries the next commit out, and its answer is lost.
-const LOSE_REPLY: u8 = 2;
+mod line;
 
-/// Hands bytes on between a client and the server, except for what `mode` says, once.
-fn carry(client: UnixStream, server: &Path, mode: &Arc<AtomicU8>) {
-    let server = UnixStream::connect(server).expect("the server");
-    let (mut from_server, mut to_client) =
-        (server.try_clone().unwrap(), client.try_clone().unwrap());
-    let muted = Arc::new(AtomicU8::new(CALM));
-    let mute = Arc::clone(&muted);
-    std::thread::spawn(move || {
-        let mut bytes = [0; 16_384];
-        while let Ok(len @ 1..) = from_server.read(&mut bytes) {
-            if mute.load(Ordering::SeqCst) != CALM {
-                // the answer has come: now the client may learn that nobody speaks any more
-                break;
-            }
-            if to_client.write_all(&bytes[..len]).is_err() {
-                break;
-            }
-        }
-        let _ = to_client.shutdown(Shutdown::Both);
-    });
-    let (mut from_client, mut to_server) = (client, server);
-    let mut bytes = [0; 16_384];
-    while let Ok(len @ 1..) = from_client.read(&mut bytes) {
-        let sent = &bytes[..len];
-        if sent.windows(7).any(|part| part == b"COMMIT\0") {
-            match mode.swap(CALM, Ordering::SeqCst) {
-                LOSE_REQUEST => break,
-                LOSE_REPLY => muted.store(LOSE_REPLY, Ordering::SeqCst),
-                _ => {}
-            }
-        }
-        if to_server.write_all(sent).is_err() {
-            break;
-        }
-    }
-    let _ = to_server.shutdown(Shutdown::Both);
-    let _ = from_client.shutdown(Shutdown::Both);
-}
-
-/// A server behind a line that can be cut; the address of a new database on it.
-struct Line {
-    mode: Arc<AtomicU8>,
-    url: String,
-    _folder: TempDir,
-}
-
-fn line(server: &Server) -> Line {
-    let direct = server.database();
-    let name = direct.rsplit('/').next().unwrap().to_owned();
-    let socket: PathBuf = server.folder().join(".s.PGSQL.5432");
-    let folder = TempDir::new().unwrap();
-    let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
-    let mode = Arc::new(AtomicU8::new(CALM));
-    let shared = Arc::clone(&mode);
-    std::thread::spawn(move || {
-        for client in listener.incoming().map_while(Result::ok) {
-            let (socket, mode) = (socket.clone(), Arc::clone(&shared));
-            std::thread::spawn(move || carry(client, &socket, &mode));
-        }
-    });
-    let host = folder.path().to_str().unwrap().replace('/', "%2F");
-    Line {
-        mode,
-        url: format!("postgres://tegata@{host}/{name}"),
-        _folder: folder,
-    }
-}
+use line::{CALM, LOSE_REPLY, LOSE_REQUEST, line};
 
 #[tokio::test]
 async fn a_connection_lost_during_a_commit_loses_nothing_and_doubles_nothing() {
@@ -199,4 +124,142 @@ async fn a_writer_that_waited_in_vain_goes_on_when_the_lock_is_free() {
     assert!(store.apply(vec![transfer.clone()]).await.is_err());
     drop(held);
     assert_eq!(world.apply(transfer).await, Ok(Outcome::Transferred));
+}
+
+/// Fails a quarter of all transfers at once, and a quarter of all transactions when they commit, as a
+/// server does that cannot serialise them.
+const FAILING: &str = "
+    CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF random() < 0.25 THEN
+            RAISE EXCEPTION 'injected' USING ERRCODE =
+                CASE WHEN random() < 0.5 THEN '40001' ELSE '40P01' END;
+        END IF;
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER fail_at_once AFTER INSERT ON transfer FOR EACH STATEMENT EXECUTE FUNCTION fail();
+    CREATE CONSTRAINT TRIGGER fail_at_commit AFTER INSERT ON writer_mark DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION fail();";
+
+/// Calls of one history.
+const CALLS: usize = 120;
+
+/// What a history is made of, told from its seed (xorshift64*).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let number = (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound;
+        usize::try_from(number).unwrap()
+    }
+}
+
+/// Any command, from what `world` holds now.
+async fn any(
+    dice: &mut Dice,
+    world: &World,
+    all: &[Funded],
+    orders: &mut Vec<PlaceOrder>,
+) -> Command {
+    let of = &all[dice.below(3)];
+    let placed = (!orders.is_empty()).then(|| dice.below(orders.len() as u64));
+    match (dice.below(10), placed.map(|at| orders[at].clone())) {
+        (0..3, _) => {
+            let side = |holder: HolderId| AccountRef::Holder(holder);
+            let (from, to) = (side(of.sender), side(all[dice.below(3)].recipient));
+            let minor = 1 + i64::try_from(dice.below(3_000)).unwrap();
+            world.transfer(from, to, minor, Currency::Jpy)
+        }
+        // the same order once more
+        (3, Some(order)) => Command::PlaceOrder(Box::new(order)),
+        (4, Some(order)) => Command::Cancel {
+            remittance: order.remittance,
+            sender: order.sender,
+            now: world.at(3),
+        },
+        (5 | 6, Some(order)) => {
+            let of = all.iter().find(|of| of.number == order.card).unwrap();
+            let step = world.step(of.card, None, Some(order.remittance), world.at(2));
+            Command::Decide(step.await)
+        }
+        (7 | 8, _) if world.store.in_flight(of.card).await.unwrap().is_some() => {
+            Command::Settle(world.proof(of.card).await)
+        }
+        (_, _) => {
+            let minor = 1 + i64::try_from(dice.below(600)).unwrap();
+            let order = world.order(of.sender, of.number, minor);
+            orders.push(order.clone());
+            Command::PlaceOrder(Box::new(order))
+        }
+    }
+}
+
+/// Asks until it is answered, as every caller does.
+async fn answers(
+    store: &dyn Store,
+    commands: &[Command],
+    asked_again: &mut usize,
+) -> Vec<Result<Outcome, Refusal>> {
+    for _ in 0..50 {
+        if let Ok(answers) = store.apply(commands.to_vec()).await {
+            return answers;
+        }
+        *asked_again += 1;
+    }
+    panic!("never answered");
+}
+
+#[tokio::test]
+async fn a_history_of_lost_lines_and_failed_transactions_is_that_of_a_calm_ledger() {
+    let server = Server::start(&["--no-sync"]);
+    let line = line(&server);
+    let name = line.url.rsplit('/').next().unwrap().to_owned();
+    let folder = tempfile::TempDir::new().unwrap();
+    let calm = SqlStore::open(&folder.path().join("ledger.db")).unwrap();
+    let stormy = SqlStore::connect(&line.url).expect("a new database");
+    let stores: [Arc<dyn Store>; 2] = [Arc::new(calm), Arc::new(stormy)];
+    let mut all = Vec::new();
+    // ids are counted, so both have the same
+    let worlds = stores.map(World::new);
+    for world in &worlds {
+        all.clear();
+        for _ in 0..3 {
+            all.push(world.funded().await);
+        }
+    }
+    server.sql(&name, FAILING);
+    let [calm, stormy] = &worlds;
+    let (mut dice, mut orders) = (Dice(4_711), Vec::new());
+    let (mut cut, mut moved, mut asked_again) = (0, 0, 0);
+    for call in 0..CALLS {
+        let mut commands = Vec::new();
+        for _ in 0..=dice.below(4) {
+            commands.push(any(&mut dice, calm, &all, &mut orders).await);
+        }
+        let expected = calm.store.apply(commands.clone()).await.unwrap();
+        let mode = [CALM, CALM, LOSE_REQUEST, LOSE_REPLY][dice.below(4)];
+        line.mode.store(mode, Ordering::SeqCst);
+        let found = answers(&*stormy.store, &commands, &mut asked_again).await;
+        assert_eq!(found, expected, "call {call}: {commands:?}");
+        cut += u32::from(mode != CALM && line.mode.swap(CALM, Ordering::SeqCst) == CALM);
+        moved += found.iter().filter(|answer| answer.is_ok()).count();
+    }
+    let given_up = "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()";
+    let given_up: u64 = server.sql(&name, given_up).trim().parse().unwrap();
+    println!("{moved} commands moved something, {cut} lines cut, {given_up} transactions given up");
+    assert!(moved > CALLS && cut > 20 && given_up > 20);
+    // the writer itself does again what was given up: five in a row are rare
+    assert!(asked_again < CALLS / 8, "{asked_again}");
+    for of in &all {
+        for account in [
+            ledger::Account::Holder(of.sender),
+            ledger::Account::Holder(of.recipient),
+            ledger::Account::Card(of.card),
+        ] {
+            assert_eq!(stormy.minor(account).await, calm.minor(account).await);
+        }
+    }
+    stormy.balanced().await;
 }

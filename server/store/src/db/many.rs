@@ -4,8 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{SimpleQueryMessage, Statement};
 
 use super::gather::{Phase, Told, Values, Wanted, key};
 use super::postgres::{Session, value};
@@ -16,7 +16,6 @@ use crate::sql::fault::Fault;
 
 /// What one of several calls that go together gives.
 pub(super) enum Said {
-    Messages(Vec<SimpleQueryMessage>),
     Rows(Vec<tokio_postgres::Row>),
     Count(u64),
 }
@@ -87,30 +86,30 @@ impl Session {
         if wanted.is_empty() {
             return Ok(false);
         }
-        self.ask(&wanted, None)?;
+        self.ask(&wanted, Vec::new())?;
         Ok(true)
     }
 
-    /// The same together with what comes `first`, whose answer is given.
+    /// The same together with what comes `first`, whose answers are given.
     pub(super) fn ask<'a>(
         &'a self,
         wanted: &[Wanted],
-        first: Option<Call<'a>>,
-    ) -> Result<Option<Said>, Fault> {
+        first: Vec<Call<'a>>,
+    ) -> Result<Vec<Said>, Fault> {
         let mut asked = Vec::new();
         for (told, keys) in wanted {
             asked.push((self.many(told)?, Arrays::of(keys)));
         }
-        let with_first = first.is_some();
-        let mut calls: Vec<Call<'_>> = first.into_iter().collect();
+        let before = first.len();
+        let mut calls: Vec<Call<'_>> = first;
         for (statement, arrays) in &asked {
             calls.push(Box::pin(async move {
                 let rows = self.client.query(statement, &arrays.params()).await;
                 rows.map(Said::Rows)
             }));
         }
-        let mut said = self.together(calls)?.into_iter();
-        let first = if with_first { said.next() } else { None };
+        let mut first = self.together(calls)?;
+        let said = first.split_off(before);
         for ((told, keys), said) in wanted.iter().zip(said) {
             let Said::Rows(rows) = said else {
                 return Err(Fault::Corrupt("answer"));
@@ -166,7 +165,7 @@ impl Session {
         for (group, said) in groups.iter().zip(said) {
             match said {
                 Said::Count(count) if usize::try_from(count) == Ok(group.rows.len()) => {}
-                Said::Count(_) | Said::Rows(_) | Said::Messages(_) => {
+                Said::Count(_) | Said::Rows(_) => {
                     return Err(Fault::Corrupt(group.what));
                 }
             }

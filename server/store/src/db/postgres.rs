@@ -15,7 +15,7 @@ use rustls_platform_verifier::ConfigVerifierExt as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut};
-use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Statement};
+use tokio_postgres::{Client, Config, NoTls, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::gather::{Gathered, Phase};
@@ -26,11 +26,16 @@ use crate::sql::fault::Fault;
 /// The advisory lock of the one writer: `TGTA`, then 1.
 const WRITER_LOCK: i64 = 0x5447_5441_0000_0001;
 
-/// Leaves a mark in what is written, by which its writer finds it again; those of an hour ago go.
-/// Transaction numbers would not do: a standby that is promoted gives those once more which it has not
-/// seen.
-const MARK: &str = "; DELETE FROM writer_mark WHERE at < now() - interval '1 hour'; \
-                    INSERT INTO writer_mark DEFAULT VALUES RETURNING mark";
+/// Waits for the writer's lock.
+const LOCK: &str = "SELECT 1 FROM pg_advisory_xact_lock($1)";
+
+/// Leaves a mark in what is written, by which its writer finds it again. Transaction numbers would not
+/// do: a standby that is promoted gives those once more which it has not seen.
+const MARK: &str = "INSERT INTO writer_mark DEFAULT VALUES RETURNING mark";
+
+/// Marks of an hour ago go; a session looks for them once in so many transactions.
+const OLD_MARKS: &str = "DELETE FROM writer_mark WHERE at < now() - interval '1 hour'";
+const OLD_MARKS_EVERY: u32 = 256;
 
 /// Bounds of a session; what the address asks for comes after them and counts.
 const OPTIONS: &str = "-c lock_timeout=10s -c statement_timeout=60s \
@@ -78,6 +83,8 @@ pub(crate) struct Session {
     pub(super) client: Client,
     pub(super) gathered: RefCell<Gathered>,
     round_trips: Cell<u64>,
+    /// Transactions that were begun to write.
+    begun: Cell<u32>,
     /// Whether its plans are those of a writer.
     planned: Cell<bool>,
     statements: RefCell<HashMap<String, Statement>>,
@@ -172,6 +179,7 @@ impl Server {
             client,
             gathered: RefCell::default(),
             round_trips: Cell::new(0),
+            begun: Cell::new(0),
             planned: Cell::new(false),
             statements: RefCell::new(HashMap::new()),
             transaction: RefCell::new(None),
@@ -328,25 +336,35 @@ impl Session {
     }
 
     fn begin_to_write(&self, mode: Mode) -> Result<(), Fault> {
-        let mark = match mode {
-            Mode::Write => MARK,
-            Mode::Read | Mode::Schema => "",
-        };
-        let begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({WRITER_LOCK}){mark}"
-        );
+        let begun = self.begun.get();
+        self.begun.set(begun.wrapping_add(1));
+        let mut first = vec![self.prepared(LOCK)?];
+        if mode == Mode::Write {
+            if begun.is_multiple_of(OLD_MARKS_EVERY) {
+                first.push(self.prepared(OLD_MARKS)?);
+            }
+            first.push(self.prepared(MARK)?);
+        }
         let wanted = self.gathered.borrow_mut().wanted();
-        let call: Call<'_> = Box::pin(async {
-            let said = self.client.simple_query(&begin).await;
-            said.map(Said::Messages)
+        let begin: Call<'_> = Box::pin(async {
+            let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
+            self.client.batch_execute(begin).await?;
+            Ok(Said::Count(0))
         });
-        let Some(Said::Messages(said)) = self.ask(&wanted, Some(call))? else {
-            return Err(Fault::Corrupt("answer"));
+        let mut calls = vec![begin];
+        let lock: &[&(dyn ToSql + Sync)] = &[&WRITER_LOCK];
+        for (at, statement) in first.iter().enumerate() {
+            calls.push(Box::pin(async move {
+                let params = if at == 0 { lock } else { &[] };
+                self.client.query(statement, params).await.map(Said::Rows)
+            }));
+        }
+        let said = self.ask(&wanted, calls)?;
+        let mark = match (mode, said.last()) {
+            (Mode::Write, Some(Said::Rows(rows))) => rows.first().map(|row| row.try_get(0)),
+            (Mode::Write | Mode::Read | Mode::Schema, _) => None,
         };
-        let mark = said.iter().rev().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.try_get("mark").ok().flatten().map(str::to_owned),
-            _ => None,
-        });
+        let mark = mark.transpose().map_err(|_| Fault::Corrupt("mark"))?;
         *self.transaction.borrow_mut() = mark;
         Ok(())
     }

@@ -40,6 +40,26 @@ impl Fault {
         }
     }
 
+    /// Whether the server gave a transaction up for the sake of another one, so that it is done again.
+    ///
+    /// One writer at a time gives it no reason to; a PostgreSQL-compatible database may find others.
+    pub(crate) fn is_of_the_moment(&self) -> bool {
+        match self {
+            Self::Postgres(error) => error.code().is_some_and(|code| {
+                [
+                    SqlState::T_R_SERIALIZATION_FAILURE,
+                    SqlState::T_R_DEADLOCK_DETECTED,
+                ]
+                .contains(code)
+            }),
+            Self::Sqlite(_)
+            | Self::Unreachable(_)
+            | Self::CommitUnknown(_)
+            | Self::Unforeseen
+            | Self::Corrupt(_) => false,
+        }
+    }
+
     /// Whether a `UNIQUE` or primary key stands against a write.
     pub(crate) fn is_duplicate(&self) -> bool {
         match self {

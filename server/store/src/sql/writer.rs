@@ -28,6 +28,9 @@ const QUEUE_MAX: usize = 4_096;
 /// and commits of many and of few would alternate. One that is alone does not wait.
 const LOOKS_MAX: u32 = 32;
 
+/// How often a transaction is begun that the server gives up for the sake of another one.
+const TRIES_MAX: u32 = 5;
+
 type Answer = Result<Outcome, Refusal>;
 type Jobs = Vec<Box<dyn Job>>;
 
@@ -340,13 +343,13 @@ fn gather(
 
 /// As [`commit`], on a line that may break.
 fn commit_on(line: &mut Line, mut jobs: Jobs, counts: &Counts) {
-    let done = line.carry_out(|connection| batch(connection, &mut jobs));
+    let done = line.carry_out(|connection| transact(connection, &mut jobs));
     finish(line.connection(), done, jobs, counts);
 }
 
 /// Carries out all jobs in one commit and answers them after it.
 fn commit(connection: &Connection, mut jobs: Jobs, counts: &Counts) {
-    let done = batch(connection, &mut jobs);
+    let done = transact(connection, &mut jobs);
     finish(connection, done, jobs, counts);
 }
 
@@ -377,6 +380,19 @@ fn finish(connection: &Connection, done: Result<(), Fault>, jobs: Jobs, counts: 
             }
         }
     }
+}
+
+/// Carries out all jobs in one transaction, again where the server asks for that.
+fn transact(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
+    for _ in 1..TRIES_MAX {
+        match batch(connection, jobs) {
+            Err(fault) if fault.is_of_the_moment() => {
+                tracing::warn!(?fault, "a transaction was given up: doing it again");
+            }
+            done => return done,
+        }
+    }
+    batch(connection, jobs)
 }
 
 fn batch(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
