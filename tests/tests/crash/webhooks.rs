@@ -17,9 +17,12 @@ use tests::world::{World, text};
 /// Longest wait for an event.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Ids and orders of the events that came.
+/// Id and order of an event.
+type Event = (String, String);
+
+/// The events that came, and a bell for those who wait for the next.
 #[derive(Clone, Default)]
-struct Receiver(Arc<(Mutex<Vec<(String, String)>>, Condvar)>);
+struct Receiver(Arc<(Mutex<Vec<Event>>, Condvar)>);
 
 impl Receiver {
     /// A receiver at a port of its own that takes everything; its address.
@@ -41,7 +44,7 @@ impl Receiver {
     }
 
     /// Waits until as many events have come; gives all.
-    fn wait_for(&self, count: usize) -> Result<Vec<(String, String)>> {
+    fn wait_for(&self, count: usize) -> Result<Vec<Event>> {
         let (events, bell) = &*self.0;
         let events = events.lock().expect("no holder panics");
         let (events, waited) = bell
@@ -53,7 +56,7 @@ impl Receiver {
 }
 
 /// Reads one request and answers it; gives its id and its order. It counts once it was read.
-fn take(stream: TcpStream) -> Result<(String, String)> {
+fn take(stream: TcpStream) -> Result<Event> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let (mut id, mut len) = (String::new(), 0);
     loop {
