@@ -5,7 +5,7 @@ use crate::{
     clock::{Clock, Random},
     config::Config,
     keys::{Keys, Signer},
-    limit::{ClaimLimit, OrderLimit},
+    limit::Limits,
     webhooks::address::Reach,
 };
 use anyhow::Context;
@@ -199,8 +199,10 @@ pub fn new_token(random: &dyn Random) -> (zeroize::Zeroizing<String>, TokenHash)
 pub struct Settings {
     /// Origin under which the outside reaches this server, without a final slash.
     pub public_origin: String,
-    /// A proxy in front sets `X-Forwarded-For`.
-    pub behind_proxy: bool,
+    /// Proxies of ours in front, each of which adds to `X-Forwarded-For`.
+    pub trusted_hops: u8,
+    /// Exchanges and orders that one address may send in a minute; 0 for any number.
+    pub requests_per_minute: u32,
     /// Sender address of mails.
     pub mail_from: String,
     /// Whether a bank is connected that orders can be paid from.
@@ -220,10 +222,8 @@ pub struct App {
     pub settings: Settings,
     /// What new programs are made of.
     pub template: Template,
-    /// Guesses at claim codes.
-    pub claim_limit: ClaimLimit,
-    /// Orders and previews of each holder.
-    pub order_limit: OrderLimit,
+    /// How often what may be tried.
+    pub limits: Limits,
 }
 
 impl App {
@@ -235,12 +235,12 @@ impl App {
     pub async fn new(office: Office, settings: Settings) -> anyhow::Result<Self> {
         let template = office.built_in_template().await?;
         office.note_keys().await?;
+        let limits = Limits::new(settings.requests_per_minute);
         Ok(Self {
             office,
             settings,
             template,
-            claim_limit: ClaimLimit::new(),
-            order_limit: OrderLimit::new(),
+            limits,
         })
     }
 

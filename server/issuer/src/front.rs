@@ -5,13 +5,13 @@
 //! of the core, before the core hears of it, so a slow caller costs the core nothing.
 
 use crate::{
+    caller,
     clock::{Clock, SystemClock, SystemRandom, id_parts},
     http::{
         body::{self, JSON_LEN_MAX},
         finished,
         problem::Refused,
     },
-    limit,
 };
 use axum::{
     Router,
@@ -73,8 +73,8 @@ const CLOSED: &str = "This service is not available for a moment. Nothing was lo
 pub struct Front {
     /// The core's socket.
     pub core: PathBuf,
-    /// A proxy in front sets `X-Forwarded-For`.
-    pub behind_proxy: bool,
+    /// Proxies of ours in front, each of which adds to `X-Forwarded-For`.
+    pub trusted_hops: u8,
     patience: Duration,
     clock: SystemClock,
 }
@@ -82,10 +82,10 @@ pub struct Front {
 impl Front {
     /// A front of the core that listens at `core`.
     #[must_use]
-    pub fn new(core: PathBuf, behind_proxy: bool) -> Self {
+    pub fn new(core: PathBuf, trusted_hops: u8) -> Self {
         Self {
             core,
-            behind_proxy,
+            trusted_hops,
             patience: CORE_TIMEOUT,
             clock: SystemClock::default(),
         }
@@ -183,7 +183,7 @@ fn remove_hop_headers(headers: &mut HeaderMap) {
 
 /// The head of a request as the core gets it.
 fn handed_on(front: &Front, mut parts: Parts) -> Result<Parts, axum::http::Error> {
-    let caller = limit::caller(&parts.headers, &parts.extensions, front.behind_proxy);
+    let caller = caller::address(&parts.headers, &parts.extensions, front.trusted_hops);
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     parts.uri = Uri::builder().path_and_query(path).build()?;
     parts.extensions = axum::http::Extensions::default();
@@ -224,7 +224,7 @@ mod tests {
             ("content-length", "7"),
             ("authorization", "Bearer t"),
         ];
-        let front = Front::new(PathBuf::from("s"), false);
+        let front = Front::new(PathBuf::from("s"), 0);
         let on = handed_on(&front, parts(&sent)).unwrap();
         assert_eq!(on.uri, "/v1/orders?cursor=1");
         let names: Vec<_> = on.headers.keys().map(HeaderName::as_str).collect();
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(on.headers["authorization"], "Bearer t");
         let all: Vec<_> = on.headers.get_all(FORWARDED_FOR).iter().collect();
         assert_eq!(all, ["0.0.0.0"]);
-        let front = Front::new(PathBuf::from("s"), true);
+        let front = Front::new(PathBuf::from("s"), 1);
         let on = handed_on(&front, parts(&sent)).unwrap();
         assert_eq!(on.headers[FORWARDED_FOR], "192.0.2.2");
     }
@@ -249,7 +249,7 @@ mod tests {
             // ends with the front
             let _ = stream.read(&mut request).await;
         });
-        Front::new(path, false)
+        Front::new(path, 0)
     }
 
     async fn asked(front: Front) -> (StatusCode, HeaderMap, usize) {

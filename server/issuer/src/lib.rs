@@ -6,6 +6,7 @@
 pub mod app;
 pub mod backup;
 pub mod bank;
+pub mod caller;
 pub mod cli;
 pub mod clock;
 pub mod config;

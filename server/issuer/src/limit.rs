@@ -1,257 +1,347 @@
-//! How often claim codes may be tried, and orders be sent.
+//! How often something may be tried: token buckets, one for each key, in this process.
 
-use axum::{
-    extract::ConnectInfo,
-    http::{Extensions, HeaderMap},
+use crate::caller::network_of;
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+    middleware::NoOpMiddleware,
+    state::keyed::DefaultKeyedStateStore,
 };
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use ledger::HolderId;
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    hash::Hash,
+    net::IpAddr,
     num::NonZeroU32,
+    sync::{PoisonError, RwLock},
 };
 
-/// Tries that one address may make at once; a person mistypes a few times.
-pub const CLAIM_BURST: u32 = 10;
+/// How much of something one key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// So much at once.
+    pub burst: u32,
+    /// So much comes back in a minute.
+    pub per_minute: u32,
+}
 
-/// Tries that one address gets back each minute.
-const CLAIMS_PER_MINUTE: u32 = 10;
+/// Codes of mails that one address may try: claim codes and codes for addresses, counted together. A
+/// person mistypes a few times; 80 bits are not guessed at this pace.
+pub const CODES: Rate = Rate {
+    burst: 10,
+    per_minute: 10,
+};
 
-/// A limit per caller's address.
-pub struct ClaimLimit(DefaultKeyedRateLimiter<IpAddr>);
+/// Tokens that one address may try at the sign-in page. 256 bits are not guessed at any pace: this is
+/// so that trying costs the database nothing.
+pub const SIGN_INS: Rate = Rate {
+    burst: 10,
+    per_minute: 10,
+};
 
-impl core::fmt::Debug for ClaimLimit {
+/// Orders and previews of one holder: a shop's payday list in one go, and fifty callers that repeat the
+/// same order side by side; nobody fills in a form each second. A preview tells initials for a card
+/// number: this is what makes guessing numbers slow.
+pub const ORDERS: Rate = Rate {
+    burst: 100,
+    per_minute: 60,
+};
+
+/// Orders and previews of one holder to one card or mail address: each order is a mail to one person.
+pub const ORDERS_TO_ONE: Rate = Rate {
+    burst: 60,
+    per_minute: 30,
+};
+
+/// Redemptions that one card may begin from one address: at a reader each takes about a second, and a
+/// box of programs is opened in one go.
+pub const OPENINGS: Rate = Rate {
+    burst: 60,
+    per_minute: 60,
+};
+
+/// Exchanges and orders that one address gets back in a minute, where the operator says nothing: some
+/// hundred redemptions of a whole office behind one address.
+pub const REQUESTS_PER_MINUTE: u32 = 600;
+
+/// What an address may do at once, in minutes of what it gets back.
+const BURST_MINUTES: u32 = 2;
+
+/// Keys that one limit remembers: with all limits full some tens of megabytes.
+pub const KEYS_MAX: usize = 65_536;
+
+type Buckets<K, C> =
+    RateLimiter<K, DefaultKeyedStateStore<K>, C, NoOpMiddleware<<C as Clock>::Instant>>;
+
+/// One bucket for each key.
+///
+/// It never holds more than its most keys: one more makes it forget those that have been quiet, and if
+/// there are none, all. Whoever has so many addresses has as many bursts anyway, and nobody who is new
+/// is locked out.
+pub struct Limit<K: Hash + Eq + Clone, C: Clock = DefaultClock> {
+    buckets: RwLock<Buckets<K, C>>,
+    quota: Quota,
+    clock: C,
+    keys_max: usize,
+}
+
+impl<K: Hash + Eq + Clone, C: Clock> core::fmt::Debug for Limit<K, C> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("ClaimLimit")
+        f.debug_struct("Limit")
+            .field("quota", &self.quota)
+            .finish_non_exhaustive()
     }
 }
 
-impl Default for ClaimLimit {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl ClaimLimit {
-    /// A limit nobody has used yet.
+impl<K: Hash + Eq + Clone> Limit<K> {
+    /// A limit that nobody has used yet.
     #[must_use]
-    pub fn new() -> Self {
-        Self(RateLimiter::keyed(quota(CLAIMS_PER_MINUTE, CLAIM_BURST)))
-    }
-
-    /// Counts one try; whether it is within the limit.
-    #[must_use]
-    pub fn admits(&self, caller: IpAddr) -> bool {
-        self.check(caller).is_ok()
-    }
-
-    /// Counts one try within the limit.
-    ///
-    /// # Errors
-    /// It is beyond: after how many seconds the next one is not.
-    pub fn check(&self, caller: IpAddr) -> Result<(), u64> {
-        waiting(&self.0, &network_of(caller))
-    }
-
-    /// Forgets callers who have been quiet, so that memory stays bounded.
-    pub fn forget_quiet_callers(&self) {
-        self.0.retain_recent();
+    pub fn new(rate: Rate) -> Self {
+        Self::by(rate, DefaultClock::default(), KEYS_MAX)
     }
 }
 
-/// Orders and previews that one holder may send at once: a shop's payday list in one go, and fifty
-/// callers that repeat the same order side by side.
-pub const ORDER_BURST: u32 = 100;
-
-/// Orders and previews that one holder gets back each minute; nobody fills in a form each second. A
-/// preview tells initials for a card number: this is what makes guessing numbers slow.
-const ORDERS_PER_MINUTE: u32 = 60;
-
-/// A limit per holder.
-pub struct OrderLimit(DefaultKeyedRateLimiter<HolderId>);
-
-impl core::fmt::Debug for OrderLimit {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("OrderLimit")
-    }
-}
-
-impl Default for OrderLimit {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl OrderLimit {
-    /// A limit nobody has used yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(RateLimiter::keyed(quota(ORDERS_PER_MINUTE, ORDER_BURST)))
-    }
-
-    /// Counts one order or preview; whether it is within the limit.
-    #[must_use]
-    pub fn admits(&self, holder: HolderId) -> bool {
-        self.check(holder).is_ok()
-    }
-
-    /// Counts one order or preview within the limit.
-    ///
-    /// # Errors
-    /// It is beyond: after how many seconds the next one is not.
-    pub fn check(&self, holder: HolderId) -> Result<(), u64> {
-        waiting(&self.0, &holder)
-    }
-
-    /// Forgets holders who have been quiet, so that memory stays bounded.
-    pub fn forget_quiet_holders(&self) {
-        self.0.retain_recent();
-    }
-}
-
-/// Counts one for `key`; beyond the limit, the whole seconds until there is room, at least one.
-fn waiting<K: Clone + Eq + std::hash::Hash>(
-    limit: &DefaultKeyedRateLimiter<K>,
-    key: &K,
-) -> Result<(), u64> {
-    limit.check_key(key).map_err(|until| {
-        let wait = until.wait_time_from(limit.clock().now());
-        let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1);
-        u64::try_from(seconds).unwrap_or(u64::MAX)
-    })
-}
-
-fn quota(per_minute: u32, burst: u32) -> Quota {
-    let count = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-    Quota::per_minute(count(per_minute)).allow_burst(count(burst))
-}
-
-/// One household has a whole IPv6 network of 64 bits: count it as one caller. An IPv4 address in
-/// IPv6 form is no such network.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        v4 @ IpAddr::V4(_) => v4,
-        IpAddr::V6(v6) => {
-            let network = u128::from(v6) & (u128::MAX << 64);
-            IpAddr::V6(Ipv6Addr::from(network))
+impl<K: Hash + Eq + Clone, C: Clock + Clone> Limit<K, C> {
+    /// The same by another clock and with other most keys.
+    fn by(rate: Rate, clock: C, keys_max: usize) -> Self {
+        let count = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_minute(count(rate.per_minute)).allow_burst(count(rate.burst));
+        let buckets = RateLimiter::new(quota, DefaultKeyedStateStore::default(), clock.clone());
+        Self {
+            buckets: RwLock::new(buckets),
+            quota,
+            clock,
+            keys_max,
         }
     }
+
+    /// Counts one for `key`.
+    ///
+    /// # Errors
+    /// It is beyond the limit: the whole seconds after which the next one is not, at least one.
+    pub fn check(&self, key: &K) -> Result<(), u64> {
+        let (checked, keys) = {
+            let buckets = self.buckets.read().unwrap_or_else(PoisonError::into_inner);
+            let checked = buckets.check_key(key).map_err(|until| {
+                let wait = until.wait_time_from(self.clock.now());
+                let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1);
+                u64::try_from(seconds).unwrap_or(u64::MAX)
+            });
+            (checked, buckets.len())
+        };
+        if keys > self.keys_max {
+            self.forget(key);
+        }
+        checked
+    }
+
+    /// Forgets keys that have been quiet, so that memory stays bounded.
+    pub fn forget_quiet(&self) {
+        let buckets = self.buckets.read().unwrap_or_else(PoisonError::into_inner);
+        buckets.retain_recent();
+        buckets.shrink_to_fit();
+    }
+
+    fn forget(&self, last: &K) {
+        self.forget_quiet();
+        let mut buckets = self.buckets.write().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() > self.keys_max {
+            let store = DefaultKeyedStateStore::default();
+            *buckets = RateLimiter::new(self.quota, store, self.clock.clone());
+            // the one that came last has had one of its own
+            let _ = buckets.check_key(last);
+        }
+    }
+
+    /// Keys that are remembered.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.buckets
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
 }
 
-/// The caller's address.
-///
-/// Behind a proxy: the right-most entry of `X-Forwarded-For`, which the proxy itself wrote; all
-/// others come from the caller, who may write what he likes.
-#[must_use]
-pub fn caller(headers: &HeaderMap, extensions: &Extensions, behind_proxy: bool) -> IpAddr {
-    let peer = extensions
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|info| info.0.ip());
-    let forwarded = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .next_back()
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.rsplit(',').next())
-        .and_then(|value| forwarded_address(value.trim()));
-    let seen = if behind_proxy {
-        forwarded.or(peer)
-    } else {
-        peer
-    };
-    seen.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+/// A card, as somebody at an address says: two addresses that name one card do not share a bucket, so
+/// that a stranger cannot lock its owner out.
+type CardAt = (IpAddr, [u8; 7]);
+
+/// Every limit of a serving issuer. Each process has its own.
+#[derive(Debug)]
+pub struct Limits {
+    codes: Limit<IpAddr>,
+    sign_ins: Limit<IpAddr>,
+    orders: Limit<HolderId>,
+    orders_to_one: Limit<(HolderId, [u8; 32])>,
+    /// Nothing where the operator wants no limit.
+    requests: Option<(Limit<IpAddr>, Limit<CardAt>)>,
 }
 
-/// An address as proxies write it: bare, in brackets, or with the caller's port.
-fn forwarded_address(written: &str) -> Option<IpAddr> {
-    let unbracketed = || written.strip_prefix('[')?.strip_suffix(']');
-    let with_port = || written.parse().map(|address: SocketAddr| address.ip());
-    unbracketed()
-        .unwrap_or(written)
-        .parse()
-        .or_else(|_| with_port())
-        .ok()
+impl Limits {
+    /// Limits that nobody has used yet. `requests_per_minute`: what one address may send, 0 for any
+    /// number; then neither one card's redemptions are counted.
+    #[must_use]
+    pub fn new(requests_per_minute: u32) -> Self {
+        let requests = (requests_per_minute > 0).then(|| {
+            let rate = Rate {
+                burst: requests_per_minute.saturating_mul(BURST_MINUTES),
+                per_minute: requests_per_minute,
+            };
+            (Limit::new(rate), Limit::new(OPENINGS))
+        });
+        Self {
+            codes: Limit::new(CODES),
+            sign_ins: Limit::new(SIGN_INS),
+            orders: Limit::new(ORDERS),
+            orders_to_one: Limit::new(ORDERS_TO_ONE),
+            requests,
+        }
+    }
+
+    /// Counts a claim code or a code for an address that is tried.
+    ///
+    /// # Errors
+    /// As [`Limit::check`].
+    pub fn code(&self, caller: IpAddr) -> Result<(), u64> {
+        self.codes.check(&network_of(caller))
+    }
+
+    /// Counts a token that is tried at the sign-in page.
+    ///
+    /// # Errors
+    /// As [`Limit::check`].
+    pub fn sign_in(&self, caller: IpAddr) -> Result<(), u64> {
+        self.sign_ins.check(&network_of(caller))
+    }
+
+    /// Counts an exchange or an order, whoever sends it.
+    ///
+    /// # Errors
+    /// As [`Limit::check`].
+    pub fn request(&self, caller: IpAddr) -> Result<(), u64> {
+        match &self.requests {
+            Some((requests, _)) => requests.check(&network_of(caller)),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts a redemption that a card begins.
+    ///
+    /// # Errors
+    /// As [`Limit::check`].
+    pub fn opening(&self, caller: IpAddr, uid: [u8; 7]) -> Result<(), u64> {
+        match &self.requests {
+            Some((_, cards)) => cards.check(&(network_of(caller), uid)),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts an order or preview of a holder.
+    ///
+    /// # Errors
+    /// As [`Limit::check`].
+    pub fn order(&self, holder: HolderId) -> Result<(), u64> {
+        self.orders.check(&holder)
+    }
+
+    /// Counts an order or preview of a holder to one recipient. `recipient`: a hash that names card or
+    /// address.
+    ///
+    /// # Errors
+    /// As [`Limit::check`].
+    pub fn order_to(&self, holder: HolderId, recipient: [u8; 32]) -> Result<(), u64> {
+        self.orders_to_one.check(&(holder, recipient))
+    }
+
+    /// Forgets keys that have been quiet, so that memory stays bounded.
+    pub fn forget_quiet(&self) {
+        self.codes.forget_quiet();
+        self.sign_ins.forget_quiet();
+        self.orders.forget_quiet();
+        self.orders_to_one.forget_quiet();
+        if let Some((requests, cards)) = &self.requests {
+            requests.forget_quiet();
+            cards.forget_quiet();
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use governor::clock::FakeRelativeClock;
+    use std::time::Duration;
 
     #[test]
-    fn the_limit_is_reached_exactly_and_per_network() {
-        let limit = ClaimLimit::new();
-        let first: IpAddr = "2001:db8::1".parse().unwrap();
-        for _ in 0..CLAIM_BURST {
-            assert!(limit.admits(first));
+    fn each_limit_is_reached_exactly_and_one_past_it_waits_as_long_as_it_says() {
+        let requests = Rate {
+            burst: REQUESTS_PER_MINUTE * BURST_MINUTES,
+            per_minute: REQUESTS_PER_MINUTE,
+        };
+        for rate in [CODES, SIGN_INS, ORDERS, ORDERS_TO_ONE, OPENINGS, requests] {
+            let clock = FakeRelativeClock::default();
+            let limit = Limit::by(rate, clock.clone(), KEYS_MAX);
+            assert!((0..rate.burst).all(|_| limit.check(&1).is_ok()), "{rate:?}");
+            let each = 60 / u64::from(rate.per_minute.min(60));
+            assert_eq!(limit.check(&1), Err(each), "{rate:?}");
+            // the others are not held up, and quiet ones only are forgotten
+            assert_eq!(limit.check(&2), Ok(()));
+            limit.forget_quiet();
+            assert_eq!(limit.check(&1), Err(each));
+            clock.advance(Duration::from_millis(60_000 / u64::from(rate.per_minute)));
+            assert_eq!((limit.check(&1), limit.check(&1)), (Ok(()), Err(each)));
         }
-        assert!(!limit.admits(first));
-        assert!(!limit.admits("2001:db8::2".parse().unwrap()));
-        assert!(limit.admits("2001:db8:0:1::1".parse().unwrap()));
-        limit.forget_quiet_callers();
-        assert!(!limit.admits(first));
-        // one comes back each six seconds, and some of them may have passed
-        let wait = limit.check(first).unwrap_err();
+    }
+
+    #[test]
+    fn the_page_names_every_limit() {
+        let page = include_str!("../../../docs/server.md");
+        let (_, page) = page.split_once("## Limits").unwrap();
+        let requests = Rate {
+            burst: REQUESTS_PER_MINUTE * BURST_MINUTES,
+            per_minute: REQUESTS_PER_MINUTE,
+        };
         assert!(
-            (1..=60 / u64::from(CLAIMS_PER_MINUTE)).contains(&wait),
-            "{wait}"
+            page.contains("| 1,200 | 600 |")
+                && (requests.burst, requests.per_minute) == (1_200, 600)
         );
-    }
-
-    #[test]
-    fn a_burst_of_orders_is_admitted_and_then_no_more() {
-        let limit = OrderLimit::new();
-        let [one, other] = [1, 2].map(|n| HolderId::new(n, [0; 10]));
-        assert!((0..ORDER_BURST).all(|_| limit.admits(one)));
-        assert!(!limit.admits(one));
-        limit.forget_quiet_holders();
-        assert!(!limit.admits(one));
-        assert!(limit.admits(other));
-    }
-
-    #[test]
-    fn the_address_that_a_proxy_wrote_may_carry_a_port() {
-        for (written, read) in [
-            ("203.0.113.9", "203.0.113.9"),
-            ("203.0.113.9:50314", "203.0.113.9"),
-            ("2001:db8::7", "2001:db8::7"),
-            ("[2001:db8::7]:50314", "2001:db8::7"),
-            ("[2001:db8::7]", "2001:db8::7"),
-            ("unknown", "127.0.0.1"),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.append("x-forwarded-for", written.parse().unwrap());
-            let mut extensions = Extensions::new();
-            extensions.insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 9))));
-            let caller = caller(&headers, &extensions, true);
-            assert_eq!(caller.to_string(), read, "{written}");
+        for rate in [CODES, SIGN_INS, ORDERS, ORDERS_TO_ONE, OPENINGS] {
+            let row = format!("| {} | {} |\n", rate.burst, rate.per_minute);
+            assert!(page.contains(&row), "{row}");
         }
     }
 
     #[test]
-    fn ipv4_addresses_in_ipv6_form_are_not_one_network() {
-        let limit = ClaimLimit::new();
-        let first: IpAddr = "::ffff:203.0.113.9".parse().unwrap();
-        while limit.admits(first) {}
-        assert!(limit.admits("::ffff:203.0.113.10".parse().unwrap()));
-        assert!(!limit.admits("203.0.113.9".parse().unwrap()));
+    fn no_more_keys_are_remembered_than_there_may_be() {
+        let rate = Rate {
+            burst: 1,
+            per_minute: 1,
+        };
+        let clock = FakeRelativeClock::default();
+        let limit = Limit::by(rate, clock.clone(), 3);
+        assert!((1..=3).all(|key| limit.check(&key).is_ok()));
+        assert_eq!((limit.keys(), limit.check(&1)), (3, Err(60)));
+        // one past it, and nobody has been quiet
+        assert_eq!(limit.check(&4), Ok(()));
+        assert_eq!((limit.keys(), limit.check(&4)), (1, Err(60)));
+        assert_eq!(limit.check(&1), Ok(()));
+        // the quiet ones go first
+        clock.advance(Duration::from_secs(121));
+        assert_eq!((limit.check(&5), limit.check(&6)), (Ok(()), Ok(())));
+        assert_eq!((limit.keys(), limit.check(&5)), (2, Err(60)));
     }
 
     #[test]
-    fn only_the_entry_that_the_proxy_wrote_counts() {
-        let mut headers = HeaderMap::new();
-        headers.append(
-            "x-forwarded-for",
-            "198.51.100.1, 203.0.113.9".parse().unwrap(),
-        );
-        let mut extensions = Extensions::new();
-        extensions.insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 9))));
-        assert_eq!(
-            caller(&headers, &extensions, true).to_string(),
-            "203.0.113.9"
-        );
-        assert_eq!(
-            caller(&headers, &extensions, false).to_string(),
-            "127.0.0.1"
-        );
+    fn a_stranger_who_names_a_card_does_not_lock_it_out() {
+        let limits = Limits::new(0);
+        let [owner, stranger]: [IpAddr; 2] = [[192, 0, 2, 1].into(), [192, 0, 2, 2].into()];
+        assert!((0..10_000).all(|_| limits.opening(stranger, [4; 7]).is_ok()));
+        let limits = Limits::new(REQUESTS_PER_MINUTE);
+        while limits.opening(stranger, [4; 7]).is_ok() {}
+        assert_eq!(limits.opening(owner, [4; 7]), Ok(()));
+        let [one, other] = [1, 2].map(|n| HolderId::new(n, [0; 10]));
+        while limits.order_to(one, [7; 32]).is_ok() {}
+        assert_eq!(limits.order_to(other, [7; 32]), Ok(()));
+        assert_eq!(limits.order_to(one, [8; 32]), Ok(()));
     }
 }

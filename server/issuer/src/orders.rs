@@ -7,6 +7,7 @@ use crate::{
     config::InvitePolicy,
     http::problem::Refused,
     invitations::{self, Ordered},
+    keys::Keys,
     programs::compile,
 };
 use anyhow::Context;
@@ -170,6 +171,14 @@ impl NewOrder {
                 Paid::Account | Paid::Bank | Paid::Payable | Paid::Card(_),
                 InvitePolicy::Hold | InvitePolicy::Refuse,
             ) => None,
+        }
+    }
+
+    /// A hash that names the recipient as the sender did, for counting.
+    pub(crate) fn recipient_key(&self, keys: &Keys) -> [u8; 32] {
+        match &self.recipient {
+            Named::Card(number) => keys.number_ref(number),
+            Named::Email(email) => Sha256::digest(email).into(),
         }
     }
 

@@ -104,7 +104,8 @@ impl Desk {
         );
         let settings = Settings {
             public_origin: format!("http://{ISSUER}"),
-            behind_proxy: false,
+            trusted_hops: 0,
+            requests_per_minute: 0,
             mail_from: format!("no-reply@{ISSUER}"),
             bank: true,
             require_standby: false,

@@ -75,7 +75,8 @@ impl Issuer {
         )?;
         let settings = Settings {
             public_origin: "http://127.0.0.1".to_owned(),
-            behind_proxy: false,
+            trusted_hops: 0,
+            requests_per_minute: 0,
             mail_from: "no-reply@bench.tegata.example".to_owned(),
             bank: false,
             require_standby: false,

@@ -244,7 +244,8 @@ impl Base {
         let office = Office::over(config, self.keys.clone(), store, clock, random);
         let settings = Settings {
             public_origin: format!("https://{ISSUER}"),
-            behind_proxy: false,
+            trusted_hops: 0,
+            requests_per_minute: 0,
             mail_from: format!("no-reply@{ISSUER}"),
             bank: true,
             require_standby: false,

@@ -2,6 +2,7 @@
 
 use super::serve::{signal, write_ready};
 use crate::{
+    caller::TRUSTED_HOPS_MAX,
     connections::{self, Limits},
     front::{self, Front},
 };
@@ -18,6 +19,11 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 /// Rights of the core's socket: its owner and its group speak to it, so the front may be another
 /// user, who cannot read keys or database.
 const SOCKET_MODE: u32 = 0o660;
+
+/// How many proxies `--trusted-hops` may name.
+pub(super) fn hops() -> clap::builder::RangedI64ValueParser<u8> {
+    clap::value_parser!(u8).range(1..=i64::from(TRUSTED_HOPS_MAX))
+}
 
 /// Flags of `front`.
 #[derive(Debug, clap::Args)]
@@ -39,6 +45,10 @@ pub struct Args {
     /// A proxy in front ends TLS and sets X-Forwarded-For; allows other addresses than loopback
     #[arg(long)]
     behind_proxy: bool,
+    /// How many proxies of yours stand in front, each adding whom it was called by at the right end of
+    /// X-Forwarded-For [default: 1 with --behind-proxy, else 0]
+    #[arg(long, value_name = "N", requires = "behind_proxy", value_parser = hops())]
+    trusted_hops: Option<u8>,
     /// File that gets the base URL once requests are answered
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
@@ -55,7 +65,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = listener.local_addr()?;
-    let front = Arc::new(Front::new(args.core, args.behind_proxy));
+    let hops = args.trusted_hops.unwrap_or(args.behind_proxy.into());
+    let front = Arc::new(Front::new(args.core, hops));
     tracing::info!(http.address = %address, core = %front.core.display(), "front is listening");
     if let Some(path) = &args.ready_file {
         write_ready(path, &format!("http://{address}"))?;

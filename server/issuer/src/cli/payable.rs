@@ -117,7 +117,8 @@ async fn send(args: Send) -> anyhow::Result<()> {
     // the server that mails the order has its own settings; only the template counts here
     let settings = Settings {
         public_origin: String::new(),
-        behind_proxy: false,
+        trusted_hops: 0,
+        requests_per_minute: 0,
         mail_from: String::new(),
         bank: false,
         require_standby: false,

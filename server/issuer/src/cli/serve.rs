@@ -7,6 +7,7 @@ use crate::{
     config::Config,
     connections::{self, Limits},
     files, http, jobs,
+    limit::REQUESTS_PER_MINUTE,
     webhooks::{address::Reach, send::Sender},
 };
 use anyhow::{Context, bail, ensure};
@@ -44,6 +45,14 @@ pub struct Args {
     /// wants --public-origin
     #[arg(long)]
     behind_proxy: bool,
+    /// How many proxies of yours stand in front, each adding whom it was called by at the right end of
+    /// X-Forwarded-For [default: 1 with --behind-proxy, else 0]
+    #[arg(long, value_name = "N", requires = "behind_proxy", value_parser = super::front::hops())]
+    trusted_hops: Option<u8>,
+    /// Exchanges and orders that one address may send in a minute, twice as many at once; 0: no limit, also
+    /// none for each card
+    #[arg(long, value_name = "N", default_value_t = REQUESTS_PER_MINUTE)]
+    requests_per_minute: u32,
     /// Credit emulated cards too: for tests and demonstrations
     #[arg(long)]
     accept_emulated_cards: bool,
@@ -106,7 +115,7 @@ pub struct CoreArgs {
         long,
         value_name = "PATH",
         requires = "public_origin",
-        conflicts_with_all = ["listen", "behind_proxy"]
+        conflicts_with_all = ["listen", "behind_proxy", "trusted_hops"]
     )]
     socket: PathBuf,
     /// All else is as for `serve`.
@@ -177,8 +186,8 @@ pub(super) async fn run(args: Args, socket: Option<&Path>) -> anyhow::Result<Exi
         .unwrap_or_else(|| address.clone());
     let settings = Settings {
         public_origin: origin.trim_end_matches('/').to_owned(),
-        // a core believes its front, and nobody else reaches it
-        behind_proxy: args.behind_proxy || socket.is_some(),
+        trusted_hops: hops(&args, socket.is_some()),
+        requests_per_minute: args.requests_per_minute,
         mail_from: args
             .mail_from
             .clone()
@@ -219,6 +228,12 @@ pub(super) async fn run(args: Args, socket: Option<&Path>) -> anyhow::Result<Exi
     while tasks.join_next().await.is_some() {}
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// How many proxies are believed. A core believes its front, and nobody else reaches it.
+fn hops(args: &Args, is_core: bool) -> u8 {
+    let proxied = args.behind_proxy || is_core;
+    args.trusted_hops.unwrap_or(proxied.into())
 }
 
 /// Refuses flags that would put tokens or mails at risk.
@@ -302,6 +317,7 @@ pub(super) async fn signal() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::caller::TRUSTED_HOPS_MAX;
     use clap::Parser;
 
     #[derive(Debug, Parser)]
@@ -322,6 +338,29 @@ mod tests {
         let named = ["--behind-proxy", "--public-origin", "https://money.example"];
         check(&args(&named)).unwrap();
         check(&args(&[])).unwrap();
+    }
+
+    #[test]
+    fn as_many_proxies_are_believed_as_are_said_to_be_there() {
+        let proxied = ["--behind-proxy", "--public-origin", "https://money.example"];
+        let with = |more: &[&str]| args(&[&proxied[..], more].concat());
+        assert_eq!((hops(&args(&[]), false), hops(&args(&[]), true)), (0, 1));
+        assert_eq!(hops(&with(&[]), false), 1);
+        for n in [1, TRUSTED_HOPS_MAX] {
+            assert_eq!(hops(&with(&["--trusted-hops", &n.to_string()]), false), n);
+        }
+        let refused = |flags: &[&str]| {
+            let line = [&["serve", "--data", "d"], flags].concat();
+            Line::try_parse_from(line).is_err()
+        };
+        let past = (TRUSTED_HOPS_MAX + 1).to_string();
+        assert!(refused(&["--trusted-hops", "1"]));
+        for n in ["0", &past] {
+            assert!(
+                refused(&[&proxied[..], &["--trusted-hops", n]].concat()),
+                "{n}"
+            );
+        }
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 //! Each handler names the scope that it needs by the type that it takes, so none can forget it.
 
 use super::problem::Refused;
-use crate::app::App;
+use crate::{app::App, caller};
 use axum::{
     extract::FromRequestParts,
     http::{header, request::Parts},
@@ -27,6 +27,20 @@ async fn holder(parts: &Parts, app: &App, scope: Scope) -> Result<Holder, Refuse
     } else {
         let detail = format!("this token lacks the scope {}", scope.code());
         Err(Refused::with(ProblemCode::ScopeMissing, &detail))
+    }
+}
+
+/// One more request from where this one comes, whoever sends it: counted before a token is looked up.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted;
+
+impl FromRequestParts<Arc<App>> for Counted {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refused> {
+        let caller = caller::address(&parts.headers, &parts.extensions, app.settings.trusted_hops);
+        app.limits.request(caller).map_err(Refused::later)?;
+        Ok(Self)
     }
 }
 

@@ -19,8 +19,7 @@ pub async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
         if let Err(error) = sweep(&app).await {
             tracing::error!(error = %format!("{error:#}"), "expired money could not be returned");
         }
-        app.claim_limit.forget_quiet_callers();
-        app.order_limit.forget_quiet_holders();
+        app.limits.forget_quiet();
     }
 }
 

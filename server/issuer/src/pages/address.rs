@@ -3,8 +3,8 @@
 use super::{Frame, Trouble, page, session::Visitor, status_of, texts};
 use crate::{
     app::App,
+    caller,
     http::{address::verify as api, claim::post::admit},
-    limit,
 };
 use askama::Template;
 use axum::{
@@ -52,7 +52,7 @@ pub(super) async fn verify(
     extensions: Extensions,
     Form(typed): Form<Typed>,
 ) -> Response {
-    let caller = limit::caller(&headers, &extensions, app.settings.behind_proxy);
+    let caller = caller::address(&headers, &extensions, app.settings.trusted_hops);
     let spent = match admit(&app, caller) {
         Ok(()) => api::spend(&app, &typed.email, &typed.code).await,
         Err(refused) => Err(refused),

@@ -1,7 +1,7 @@
 //! The claim page: the program of a mail whose attachment was removed.
 
 use super::{Frame, Trouble, page, session::Visitor, status_of, texts};
-use crate::{app::App, http::claim::post as api, limit};
+use crate::{app::App, caller, http::claim::post as api};
 use askama::Template;
 use axum::{
     Form,
@@ -46,7 +46,7 @@ pub(super) async fn fetch(
     extensions: Extensions,
     Form(form): Form<Code>,
 ) -> Response {
-    let caller = limit::caller(&headers, &extensions, app.settings.behind_proxy);
+    let caller = caller::address(&headers, &extensions, app.settings.trusted_hops);
     let found = match api::admit(&app, caller) {
         Ok(()) => api::program(&app, form.code.trim()).await,
         Err(refused) => Err(refused),

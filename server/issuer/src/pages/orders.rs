@@ -12,8 +12,12 @@ use crate::{
     app::App,
     clock,
     http::{
-        orders::cancel as api_cancel, orders::create::admit, orders::list::PAGE_LEN,
-        orders::program as api_program, orders::read::own, problem::Refused,
+        orders::cancel as api_cancel,
+        orders::create::{admit, admit_to},
+        orders::list::PAGE_LEN,
+        orders::program as api_program,
+        orders::read::own,
+        problem::Refused,
     },
     invitations::Ordered,
     orders::{self, NewOrder},
@@ -293,7 +297,7 @@ pub(super) async fn confirm(
         Ok(holder) => holder,
         Err(redirect) => return redirect.into_response(),
     };
-    let admitted = admit(&app, holder.id).and_then(|()| check(&app, holder, &form));
+    let admitted = admitted(&app, holder, &form);
     let preview = match admitted {
         Ok(order) => orders::preview(&app, holder, &order).await,
         Err(refused) => Err(refused),
@@ -329,7 +333,7 @@ pub(super) async fn place(
         Ok(holder) => holder,
         Err(redirect) => return redirect.into_response(),
     };
-    let admitted = admit(&app, holder.id).and_then(|()| check(&app, holder, &form));
+    let admitted = admitted(&app, holder, &form);
     let placed = match (admitted, IdempotencyKey::new(&form.key)) {
         (Ok(order), Ok(key)) => orders::place(&app, holder, key, order).await,
         (Err(refused), _) => Err(refused),
@@ -350,6 +354,14 @@ pub(super) async fn place(
             form_page(&app, &visitor, holder, form, Some(&refused))
         }
     }
+}
+
+/// The typed texts as an order that is counted.
+fn admitted(app: &App, holder: &Holder, form: &OrderForm) -> Result<NewOrder, Refused> {
+    admit(app, holder.id)?;
+    let order = check(app, holder, form)?;
+    admit_to(app, holder.id, &order)?;
+    Ok(order)
 }
 
 /// The typed texts as an order: the amount in major units of the holder's currency.

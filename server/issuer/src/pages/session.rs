@@ -1,12 +1,12 @@
 //! Who looks at a page, in which language; signing in and out.
 
 use super::{Frame, Trouble, page, status_of, texts};
-use crate::app::App;
+use crate::{app::App, caller};
 use askama::Template;
 use axum::{
     Form,
     extract::{FromRequestParts, State},
-    http::{StatusCode, header, request::Parts},
+    http::{Extensions, HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
@@ -126,8 +126,14 @@ pub(super) async fn sign_in(
     State(app): State<Arc<App>>,
     visitor: Visitor,
     jar: CookieJar,
+    headers: HeaderMap,
+    extensions: Extensions,
     Form(form): Form<Token>,
 ) -> Response {
+    let caller = caller::address(&headers, &extensions, app.settings.trusted_hops);
+    if app.limits.sign_in(caller).is_err() {
+        return notice(ProblemCode::RateLimited, &visitor, &app);
+    }
     let token = form.token.trim();
     match app.office.whole_holder(token).await {
         Ok(Some(_)) => {

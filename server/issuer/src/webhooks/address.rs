@@ -72,16 +72,10 @@ impl Target {
             return Err(NOT_PUBLIC);
         }
         // a port that is written and is none must not become the usual one
-        let port = match (authority.port_u16(), authority.port()) {
-            (Some(port), _) if port > 0 => port,
-            (None, None) if !authority.as_str().ends_with(':') => {
-                if tls {
-                    443
-                } else {
-                    80
-                }
-            }
-            _ => return Err(FORM),
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            Some("") if tls => 443,
+            Some("") => 80,
+            Some(_) | None => authority.port_u16().filter(|port| *port > 0).ok_or(FORM)?,
         };
         Ok(Self {
             host: host.to_owned(),

@@ -328,7 +328,8 @@ fn open(runtime: &Runtime, dir: &TempDir, clock: &Arc<TestClock>) -> Arc<App> {
     let office = Office::open(dir.path(), clock, Arc::new(SystemRandom)).unwrap();
     let settings = Settings {
         public_origin: "https://money.example".to_owned(),
-        behind_proxy: false,
+        trusted_hops: 0,
+        requests_per_minute: issuer::limit::REQUESTS_PER_MINUTE,
         mail_from: "no-reply@money.example".to_owned(),
         bank: true,
         require_standby: false,

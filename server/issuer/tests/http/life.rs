@@ -272,8 +272,8 @@ pub(crate) fn a_holder_over_the_limit_of_orders_is_refused_and_the_key_stays_fre
     };
     // repeats count: they come faster than one a second
     let repeat = || post(&bench, &bench.sender, "a").status;
-    assert!((0..10 * issuer::limit::ORDER_BURST).any(|_| repeat() != StatusCode::CREATED));
-    let spend = |bench: &Bench| while bench.app.order_limit.admits(bench.sender.id) {};
+    assert!((0..10 * issuer::limit::ORDERS.burst).any(|_| repeat() != StatusCode::CREATED));
+    let spend = |bench: &Bench| while bench.app.limits.order(bench.sender.id).is_ok() {};
     spend(&bench);
     let answer = post(&bench, &bench.sender, "b");
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);

@@ -10,6 +10,7 @@ mod explained;
 mod fuzz;
 mod idempotency;
 mod life;
+mod limits;
 mod openapi;
 mod pages_of_orders;
 mod problems;

@@ -11,7 +11,7 @@ use hyper::body::Frame;
 use issuer::{
     http::{self, body::JSON_LEN_MAX},
     issuing::{self, NewNumber},
-    limit::CLAIM_BURST,
+    limit::CODES,
     orders::{AMOUNT_MAX, EXPIRES_IN_MAX_S},
 };
 use ledger::{Command, Scope, Scopes};
@@ -340,7 +340,7 @@ fn addresses(bench: &mut Bench, met: &Met) {
     assert_eq!(enter(bench, &first).status.as_u16(), 204);
     met.check(&enter(bench, &first), P::AddressCodeWrong);
     met.check(&enter(bench, &second), P::AddressTaken);
-    for _ in 6..CLAIM_BURST {
+    for _ in 6..CODES.burst {
         met.check(&enter(bench, &first), P::AddressCodeWrong);
     }
     met.check(&enter(bench, &first), P::RateLimited);
@@ -358,7 +358,7 @@ fn guesses_at_claim_codes(bench: &Bench, met: &Met) {
             json!({ "claim_code": code }).to_string(),
         )
     };
-    for guess in 0..CLAIM_BURST {
+    for guess in 0..CODES.burst {
         let code = if guess % 2 == 0 {
             "ABCD-EFGH-IJKL-MNOP"
         } else {

@@ -30,7 +30,7 @@ pub(crate) fn front_of(core: Router, dir: &Path, runtime: &Runtime) -> Router {
         Limits::SERVER,
         std::future::pending(),
     ));
-    front::router(Arc::new(Front::new(socket, true)))
+    front::router(Arc::new(Front::new(socket, 1)))
 }
 
 fn behind_a_front(stories: &[fn()]) {

@@ -4,12 +4,12 @@
 
 use crate::{
     app::App,
+    caller,
     http::{
         body, claim,
         openapi::{bodies, problems::problems},
         problem::Refused,
     },
-    limit,
 };
 use axum::{extract::Request, extract::State, http::StatusCode};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ problems!(Problems: RateLimited, MediaTypeUnsupported, BodyTooLarge, BodyMalform
 )]
 pub async fn verify(State(app): State<Arc<App>>, request: Request) -> Result<StatusCode, Refused> {
     let (parts, body) = request.into_parts();
-    let caller = limit::caller(&parts.headers, &parts.extensions, app.settings.behind_proxy);
+    let caller = caller::address(&parts.headers, &parts.extensions, app.settings.trusted_hops);
     claim::post::admit(&app, caller)?;
     let typed: VerifyAddress = body::json(&parts.headers, body).await?;
     spend(&app, &typed.email, &typed.code).await?;

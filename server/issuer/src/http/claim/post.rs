@@ -6,12 +6,13 @@
 
 use crate::{
     app::App,
+    caller,
     http::{
         body,
         openapi::{bodies, problems::problems},
         problem::Refused,
     },
-    limit, programs,
+    programs,
 };
 use axum::{
     body::Body,
@@ -48,7 +49,7 @@ pub async fn post(
     request: Request,
 ) -> Result<([(HeaderName, HeaderValue); 1], Vec<u8>), Refused> {
     let (parts, body): (_, Body) = request.into_parts();
-    let caller = limit::caller(&parts.headers, &parts.extensions, app.settings.behind_proxy);
+    let caller = caller::address(&parts.headers, &parts.extensions, app.settings.trusted_hops);
     // Counted before the body is read: a malformed try is a try.
     admit(&app, caller)?;
     let claim: Claim = body::json(&parts.headers, body).await?;
@@ -61,7 +62,7 @@ pub async fn post(
 /// # Errors
 /// `rate-limited`.
 pub fn admit(app: &App, caller: IpAddr) -> Result<(), Refused> {
-    app.claim_limit.check(caller).map_err(Refused::later)
+    app.limits.code(caller).map_err(Refused::later)
 }
 
 /// The file name and the bytes of the program that this code stands for.

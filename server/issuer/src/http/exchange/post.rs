@@ -2,6 +2,7 @@
 
 use crate::{
     app::App,
+    caller,
     http::{
         body,
         openapi::{bodies, problems::problems},
@@ -10,9 +11,8 @@ use crate::{
     redeem,
 };
 use axum::{
-    body::Body,
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, header},
+    http::{HeaderName, HeaderValue, header},
 };
 use std::sync::Arc;
 use wire::{
@@ -20,13 +20,13 @@ use wire::{
     exchange::{MEDIA_TYPE, REQUEST_LEN_MAX, Request},
 };
 
-problems!(Problems: MediaTypeUnsupported, BodyTooLarge, BodyMalformed);
+problems!(Problems: RateLimited, MediaTypeUnsupported, BodyTooLarge, BodyMalformed);
 
 /// Answers 200 with step, receipt or refusal; a refusal is an answer of the conversation, not a
 /// failure of HTTP.
 ///
 /// # Errors
-/// `body-too-large`; `body-malformed` for anything that is no request; `unavailable`, after which
+/// `rate-limited`, after which the same bytes may be sent again; `body-too-large`; `body-malformed` for anything that is no request; `unavailable`, after which
 /// the same bytes may be sent again.
 #[utoipa::path(
     post, path = "/v1/exchange", operation_id = "exchange", tag = "programs",
@@ -42,10 +42,13 @@ problems!(Problems: MediaTypeUnsupported, BodyTooLarge, BodyMalformed);
 )]
 pub async fn post(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    body: Body,
+    request: axum::extract::Request,
 ) -> Result<([(HeaderName, HeaderValue); 1], Vec<u8>), Refused> {
-    if headers
+    let (parts, body) = request.into_parts();
+    let caller = caller::address(&parts.headers, &parts.extensions, app.settings.trusted_hops);
+    app.limits.request(caller).map_err(Refused::later)?;
+    if parts
+        .headers
         .get(header::CONTENT_TYPE)
         .is_none_or(|v| v.as_bytes() != MEDIA_TYPE.as_bytes())
     {
@@ -54,6 +57,11 @@ pub async fn post(
     }
     let bytes = body::read(body, REQUEST_LEN_MAX).await?;
     let request = Request::decode(&bytes).map_err(|_| ProblemCode::BodyMalformed)?;
+    // a card is only what its reader says here; each address has a count of its own for it
+    if let Request::Instruction(instruction) = &request {
+        let counted = app.limits.opening(caller, instruction.uid);
+        counted.map_err(Refused::later)?;
+    }
     let reply = redeem::exchange(&app, request).await?;
     Ok((
         [(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))],

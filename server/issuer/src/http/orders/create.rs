@@ -5,7 +5,7 @@ use crate::{
     http::{
         body, idempotency,
         openapi::{bodies, problems::problems},
-        principal::Spender,
+        principal::{Counted, Spender},
         problem::Refused,
     },
     orders::{self, NewOrder},
@@ -25,7 +25,18 @@ use wire::api::{CreateOrder, OrderView, ProblemCode};
 /// # Errors
 /// `rate-limited`; nothing is stored under the key.
 pub fn admit(app: &App, holder: HolderId) -> Result<(), Refused> {
-    app.order_limit.check(holder).map_err(Refused::later)
+    app.limits.order(holder).map_err(Refused::later)
+}
+
+/// Counts it as one to its recipient too, once it is known to be an order.
+///
+/// # Errors
+/// `rate-limited`; nothing is stored under the key.
+pub fn admit_to(app: &App, holder: HolderId, order: &NewOrder) -> Result<(), Refused> {
+    let recipient = order.recipient_key(&app.office.keys);
+    app.limits
+        .order_to(holder, recipient)
+        .map_err(Refused::later)
 }
 
 problems!(Problems: Unauthorized, ScopeMissing, RateLimited, MediaTypeUnsupported, BodyTooLarge, BodyMalformed, AmountExponent, IdempotencyKeyMissing, CurrencyUnknown, AmountNotPositive, AmountOverLimit, NoteTooLong, ExpiryOutOfRange, RecipientAmbiguous, CardNumberMalformed, IdempotencyConflict, CardUnknown, CardNotActive, CardBlocked, RecipientUnknown, SelfRemittance, RecipientWithoutAddress, FundingUnavailable, InsufficientFunds);
@@ -52,6 +63,7 @@ problems!(Problems: Unauthorized, ScopeMissing, RateLimited, MediaTypeUnsupporte
 )]
 pub async fn create(
     State(app): State<Arc<App>>,
+    _: Counted,
     Spender(holder): Spender,
     headers: HeaderMap,
     body: Body,
@@ -61,6 +73,7 @@ pub async fn create(
     let body: CreateOrder = read(&headers, body).await?;
     let key = idempotency::key(&headers)?;
     let order = NewOrder::check(&app, body)?;
+    admit_to(&app, holder.id, &order)?;
     let ordered = orders::place(&app, &holder, key, order).await?;
     let location = format!("/v1/orders/{}", ordered.id());
     let headers = [(header::LOCATION, location)];
