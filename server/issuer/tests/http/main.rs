@@ -6,6 +6,7 @@ mod address;
 mod bank;
 mod bench;
 mod debit;
+mod examples;
 mod explained;
 mod fuzz;
 mod idempotency;
