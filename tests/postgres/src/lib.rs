@@ -24,9 +24,19 @@ impl Server {
     /// Where PostgreSQL is not installed, or does not start.
     #[must_use]
     pub fn start(options: &[&str]) -> Self {
+        Self::start_in(&std::env::temp_dir(), options)
+    }
+
+    /// The same with its data under a folder that everybody may write to.
+    ///
+    /// # Panics
+    /// As [`Server::start`].
+    #[must_use]
+    pub fn start_in(folder: &Path, options: &[&str]) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let mut script = Command::new(root.join(".ci/postgres"))
             .args(options)
+            .env("TMPDIR", folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
