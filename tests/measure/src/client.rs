@@ -112,10 +112,22 @@ pub(crate) fn all_at_once<T: Send>(
     work: impl Iterator<Item = T>,
     each: impl Fn(&mut Client, T) -> Result<u64> + Sync,
 ) -> Result<u64> {
+    all_among(&[address], work, each)
+}
+
+/// The same among several servers, in turn.
+pub(crate) fn all_among<T: Send>(
+    addresses: &[SocketAddr],
+    work: impl Iterator<Item = T>,
+    each: impl Fn(&mut Client, T) -> Result<u64> + Sync,
+) -> Result<u64> {
     let each = &each;
     std::thread::scope(|scope| {
-        let callers: Vec<_> = work
-            .map(|part| scope.spawn(move || each(&mut Client::connect(address)?, part)))
+        let callers: Vec<_> = addresses
+            .iter()
+            .cycle()
+            .zip(work)
+            .map(|(address, part)| scope.spawn(move || each(&mut Client::connect(*address)?, part)))
             .collect();
         let mut sum = 0;
         for caller in callers {

@@ -16,6 +16,7 @@ mod process;
 mod report;
 mod seed;
 mod service;
+mod several;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ use std::process::ExitCode;
 enum Measure {
     /// One server process: redemptions, orders and pages per second at several sizes of its database
     Service(service::Args),
+    /// One server process over PostgreSQL, and two: redemptions per second
+    Several(several::Args),
     /// Answers an empty POST and nothing else: what HTTP alone costs; prints its address
     Nothing,
     /// Medians, verdicts and ratios of lines `BENCH name value unit`
@@ -35,6 +38,7 @@ enum Measure {
 fn main() -> anyhow::Result<ExitCode> {
     match Measure::parse() {
         Measure::Service(args) => service::run(&args)?,
+        Measure::Several(args) => several::run(&args)?,
         Measure::Nothing => process::answer_nothing()?,
         Measure::Report(args) => return report::run(&args),
     }

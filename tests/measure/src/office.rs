@@ -60,10 +60,14 @@ pub(crate) struct Issuer {
 }
 
 impl Issuer {
-    /// Makes one in `data`, with keys, senders with money, and personalised cards.
-    pub(crate) fn new(binary: &Path, data: &Path) -> Result<Self> {
+    /// Makes one in `data`, with keys, senders with money, and personalised cards; its ledger in `data`, or
+    /// in a new database of PostgreSQL.
+    pub(crate) fn new(binary: &Path, data: &Path, database: Option<&str>) -> Result<Self> {
         let folder = data.to_str().context("a folder's name")?;
-        let init = ["init", "--data", folder, "--issuer", "bench.tegata.example"];
+        let mut init = vec!["init", "--data", folder, "--issuer", "bench.tegata.example"];
+        if let Some(url) = database {
+            init.extend(["--database", url]);
+        }
         process::run(binary, &init)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()

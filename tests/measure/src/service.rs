@@ -2,7 +2,7 @@
 
 use crate::{
     bench::{line, per_second},
-    client::{Client, Terminal, all_at_once},
+    client::{Client, Terminal, all_among, all_at_once},
     office::{CARDS, Issuer, SENDERS, Sender},
     process::{self, Server},
     seed,
@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use hyper::{Method, StatusCode, body::Bytes, header::AUTHORIZATION};
 use std::{
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
@@ -99,7 +100,7 @@ fn open(args: &Args, size: u64) -> Result<Place> {
         None => TempDir::new()?,
     };
     let data = folder.path().join("issuer");
-    let mut issuer = Issuer::new(&args.server, &data)?;
+    let mut issuer = Issuer::new(&args.server, &data, None)?;
     if size > 0 {
         let orders = issuer.place(usize::try_from(ORIGINAL)?)?;
         let server = Server::start(&args.server, &data)?;
@@ -151,11 +152,19 @@ fn http_alone(server: &Server, told: bool) -> Result<()> {
     Ok(())
 }
 
-/// Carries out orders, each on its card; gives how many.
 fn redeem(issuer: &mut Issuer, server: &Server, orders: &[Vec<Vec<u8>>]) -> Result<u64> {
+    redeem_among(issuer, &[server.address], orders)
+}
+
+/// Carries out orders, each on its card, through several servers; gives how many.
+pub(crate) fn redeem_among(
+    issuer: &mut Issuer,
+    servers: &[SocketAddr],
+    orders: &[Vec<Vec<u8>>],
+) -> Result<u64> {
     let each = CARDS.div_ceil(CALLERS);
     let parts = issuer.cards.chunks_mut(each).zip(orders.chunks(each));
-    all_at_once(server.address, parts, |client, (slots, orders)| {
+    all_among(servers, parts, |client, (slots, orders)| {
         let mut done = 0;
         let longest = orders.iter().map(Vec::len).max().unwrap_or(0);
         for turn in 0..longest {
