@@ -22,6 +22,10 @@ use issuer::{
     },
 };
 use ledger::WebhookId;
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer},
+};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::{
@@ -35,6 +39,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
 };
+use tokio_rustls::TlsAcceptor;
 
 type Got = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
 
@@ -339,6 +344,72 @@ pub(crate) fn a_private_address_is_refused_at_each_attempt() {
     let public = Sender::new(Reach::Public).unwrap();
     let sent = bench.runtime.block_on(public.send(&url, message));
     assert_eq!(sent, Err("its host has no public address".to_owned()));
+}
+
+/// A certificate for `localhost` and its key, of this test alone; valid until 2126.
+const CERTIFICATE: &str = "MIIBtTCCAVygAwIBAgIUWLdLcXtXcP+Piqj/B6PV9eWO0T0wCgYIKoZIzj0EAwIwFDESMBAGA1UEAwwJbG9j\
+    YWxob3N0MCAXDTI2MTEyMTE5NTQzMloYDzIxMjYxMDI4MTk1NDMyWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3Qw\
+    WTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAS7A68WI5mHGLPl+qRUTpU/auqZTmfUTwjZ/ND5v2UoTk1edTNK\
+    evfPpAJmUafuYfmLVZtTpImgKLcicsC5SJB6o4GJMIGGMB0GA1UdDgQWBBQymxzBC8ZKLdGHIf1ZVD6Wtr1U\
+    4zAfBgNVHSMEGDAWgBQymxzBC8ZKLdGHIf1ZVD6Wtr1U4zAUBgNVHREEDTALgglsb2NhbGhvc3QwDAYDVR0T\
+    AQH/BAIwADALBgNVHQ8EBAMCB4AwEwYDVR0lBAwwCgYIKwYBBQUHAwEwCgYIKoZIzj0EAwIDRwAwRAIgSpZf\
+    WH3f9n1Ntj6/ZKNYm4CHGWqKfIgyZo7KPJ0TwXMCIETj1MjaelR94gZBVtBNZCLUmk2FeZKgKQr270Tp3kHI";
+const CERTIFIED: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg36f2vx6hpEceeqcQFGk8CcPFaafcm+DO2/R1\
+    hM1G5GKhRANCAAS7A68WI5mHGLPl+qRUTpU/auqZTmfUTwjZ/ND5v2UoTk1edTNKevfPpAJmUafuYfmLVZtT\
+    pImgKLcicsC5SJB6";
+
+#[test]
+pub(crate) fn an_endpoint_has_to_prove_its_name() {
+    let bytes = |text: &str| BASE64.decode(text.as_bytes()).unwrap();
+    let certificate = CertificateDer::from(bytes(CERTIFICATE));
+    let key = PrivateKeyDer::Pkcs8(bytes(CERTIFIED).into());
+    let config = ServerConfig::builder().with_no_client_auth();
+    let config = config
+        .with_single_cert(vec![certificate.clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let bench = Bench::new();
+    let listener = bench
+        .runtime
+        .block_on(TcpListener::bind("127.0.0.1:0"))
+        .unwrap();
+    let port = listener.local_addr().unwrap().port();
+    bench.runtime.spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            // refused, it is the other end that hears why
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                continue;
+            };
+            let mut request = [0; 4096];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            stream
+                .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+                .await
+                .unwrap();
+            stream.flush().await.unwrap();
+        }
+    });
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let config = ClientConfig::builder().with_root_certificates(roots);
+    let trusting = Sender::trusting(Reach::Everywhere, Arc::new(config.with_no_client_auth()));
+    let send = |sender: &Sender, host: &str| {
+        let url = format!("https://{host}:{port}/hook");
+        let message = Message {
+            id: "evt".to_owned(),
+            timestamp: 1,
+            signature: "v1,x".to_owned(),
+            body: b"{}".to_vec(),
+        };
+        bench.runtime.block_on(sender.send(&url, message))
+    };
+    assert_eq!(send(&trusting, "localhost"), Ok(204));
+    // another name, and a certificate that nobody vouches for
+    for refused in [send(&trusting, "127.0.0.1"), send(&sender(), "localhost")] {
+        let why = refused.unwrap_err();
+        assert!(why.starts_with("no TLS: invalid peer certificate"), "{why}");
+    }
 }
 
 #[test]
