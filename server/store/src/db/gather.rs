@@ -222,20 +222,25 @@ impl Gathered {
             else {
                 continue;
             };
-            let of_table = |(table, _): &&(&str, Found)| *table == write.table;
-            match (read.tables.iter().find(of_table), &write.form) {
-                (Some((_, Found::ByKey)), Form::Overwrite(sets)) if !read.columns.is_empty() => {
-                    if let Some(rows) = known.get_mut(key) {
-                        *rows = overwritten(rows, &read.columns, sets, row);
+            for (table, found) in &read.tables {
+                if *table != write.table {
+                    continue;
+                }
+                match (found, &write.form) {
+                    (Found::ByKey, Form::Overwrite(sets)) if !read.columns.is_empty() => {
+                        if let Some(rows) = known.get_mut(key) {
+                            *rows = overwritten(rows, &read.columns, sets, row);
+                        }
+                    }
+                    (Found::ByKey, _) => {
+                        known.remove(key);
+                    }
+                    // of a new row nobody knows which name it has
+                    (Found::ByName, Form::Insert) | (Found::Otherwise, _) => known.clear(),
+                    (Found::ByName, _) => {
+                        known.retain(|_, rows| rows.iter().all(|row| row.first() != key.first()));
                     }
                 }
-                (Some((_, Found::ByKey)), _) => {
-                    known.remove(key);
-                }
-                (Some((_, Found::ByName)), _) => {
-                    known.retain(|_, rows| rows.iter().all(|row| row.first() != key.first()));
-                }
-                (Some((_, Found::Otherwise)) | None, _) => known.clear(),
             }
         }
     }
@@ -261,4 +266,63 @@ fn overwritten(
         }
     }
     rows.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(byte: u8) -> Held {
+        Held::Blob([byte; 16].into())
+    }
+
+    /// What is known of a query with this parameter, after a write.
+    fn after(query: &str, of: Held, rows: &[Values], write: &str, row: Values) -> Option<usize> {
+        let mut gathered = Gathered::default();
+        let told = gathered.told(query);
+        gathered.keep(&told, vec![of.clone()], rows.into());
+        let writing = gathered.told(write);
+        let Shape::Write(shape) = &writing.shape else {
+            panic!("{write}");
+        };
+        gathered.correct(shape, &key(shape, &row), &row);
+        Some(gathered.known(&told, &vec![of])?.len())
+    }
+
+    #[test]
+    fn what_a_write_may_have_changed_is_not_known_any_more() {
+        let update = "UPDATE card SET lost = ?2 WHERE id = ?1";
+        let row = || vec![id(1), Held::Int(5)];
+        let insert = "INSERT INTO card (id, number_ref) VALUES (?1, ?2)";
+        let by_name = "SELECT card.id, status FROM card WHERE number_ref = ?1";
+        for (query, rows, write, known) in [
+            // a row that was not there, and one that a write takes away from the answer
+            (by_name, vec![], insert, None),
+            (by_name, vec![vec![id(1)]], update, None),
+            (by_name, vec![vec![id(2)]], update, Some(1)),
+            (
+                "SELECT lost FROM card WHERE id = ?1",
+                vec![vec![Held::Null]],
+                update,
+                Some(1),
+            ),
+            (
+                "SELECT epoch FROM card WHERE id = ?1 AND lost IS NULL",
+                vec![vec![id(3)]],
+                update,
+                None,
+            ),
+            // read twice by one query, once by the key
+            (
+                "SELECT epoch FROM card WHERE id = ?1 UNION ALL SELECT epoch FROM card WHERE holder = ?1",
+                vec![vec![id(3)]],
+                update,
+                None,
+            ),
+        ] {
+            assert_eq!(after(query, id(1), &rows, write, row()), known, "{query}");
+        }
+        let twice = "SELECT epoch FROM card WHERE id = ?1 UNION ALL SELECT epoch FROM card WHERE holder = ?1";
+        assert_eq!(after(twice, id(9), &[vec![id(3)]], update, row()), None);
+    }
 }

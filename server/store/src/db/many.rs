@@ -268,6 +268,10 @@ impl Session {
         let Shape::Read(_) = &told.shape else {
             return match phase {
                 Phase::Foresee => Err(Fault::Unforeseen),
+                Phase::Gather if !sql.starts_with("SELECT ") => {
+                    // it may write what it gives
+                    self.before_alone(sql, values).map(|()| None)
+                }
                 Phase::Gather | Phase::Direct => self.flush().map(|()| None),
             };
         };

@@ -21,6 +21,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("pool_entry", &["transfer"]),
     ("remittance", &["id"]),
     ("transfer", &["id"]),
+    ("webhook_delivery", &["webhook", "event"]),
 ];
 
 /// The table whose rows are appended in the order of the commands, and read by none of them.
@@ -127,12 +128,12 @@ fn read(sql: &str) -> Option<Read> {
             let Some((name, key)) = table(name) else {
                 continue;
             };
-            let by_key = names.len() == 1 && is_by_key(condition, key, parameters(sql));
+            let found_by_key = names.len() == 1 && is_by_key(condition, key, parameters(sql));
             let by_name = name == "card"
                 && condition == "number_ref = ?1"
                 && parts.len() == 1
                 && selected.starts_with("card.id,");
-            let found = match (by_key, by_name) {
+            let found = match (found_by_key, by_name) {
                 (true, _) => Found::ByKey,
                 (false, true) => Found::ByName,
                 (false, false) => Found::Otherwise,
@@ -140,7 +141,12 @@ fn read(sql: &str) -> Option<Read> {
             tables.push((name, found));
         }
         let plain = |column: &str| column.bytes().all(|b| b == b'_' || b.is_ascii_lowercase());
-        if parts.len() == 1 && selected.split(", ").all(plain) {
+        // where more is asked of the row, a write may decide whether it is found at all
+        let by_key_alone = match names.as_slice() {
+            [name] => table(name).is_some_and(|(_, key)| condition == by_key(key)),
+            _ => false,
+        };
+        if parts.len() == 1 && by_key_alone && selected.split(", ").all(plain) {
             columns = selected.split(", ").map(str::to_owned).collect();
         }
     }
@@ -153,19 +159,23 @@ fn first_word(words: &str) -> &str {
     words.split(' ').next().unwrap_or_default()
 }
 
-/// Whether the key is all that a query takes.
+/// The condition that names a row by its key.
+fn by_key(key: &[&str]) -> String {
+    if key.is_empty() {
+        return "id = 1".to_owned();
+    }
+    let named = (1..)
+        .zip(key)
+        .map(|(number, column)| format!("{column} = ?{number}"));
+    named.collect::<Vec<_>>().join(" AND ")
+}
+
+/// Whether the key is all that a query takes, and no other row can answer it.
 fn is_by_key(condition: &str, key: &[&str], parameters: usize) -> bool {
-    let named = match key {
-        [] => "id = 1".to_owned(),
-        _ => {
-            let named = (1..)
-                .zip(key)
-                .map(|(number, column)| format!("{column} = ?{number}"));
-            named.collect::<Vec<_>>().join(" AND ")
-        }
-    };
-    let rest = condition.strip_prefix(&named);
-    parameters == key.len() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(" AND "))
+    let rest = condition.strip_prefix(&by_key(key));
+    parameters == key.len()
+        && !condition.contains(" OR ")
+        && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(" AND "))
 }
 
 fn insert(rest: &str) -> Option<Write> {
@@ -327,6 +337,10 @@ mod tests {
                 "SELECT time_floor FROM meta WHERE id = 1",
                 vec![("meta", Found::ByKey)],
             ),
+            (
+                "SELECT id FROM card WHERE id = ?1 AND lost = 1 OR reread = 1",
+                vec![("card", Found::Otherwise)],
+            ),
         ] {
             assert_eq!(tables(sql), expected, "{sql}");
         }
@@ -336,6 +350,23 @@ mod tests {
             "SELECT a.id FROM card a, holder b WHERE a.id = ?1",
         ] {
             assert!(matches!(Shape::of(sql), Shape::Alone), "{sql}");
+        }
+    }
+
+    #[test]
+    fn columns_are_known_only_of_a_row_that_its_key_alone_finds() {
+        let columns = |sql: &str| match Shape::of(sql) {
+            Shape::Read(read) => read.columns,
+            other => panic!("{sql}: {other:?}"),
+        };
+        assert_eq!(columns("SELECT status FROM card WHERE id = ?1"), ["status"]);
+        for sql in [
+            "SELECT epoch FROM card WHERE id = ?1 AND lost IS NULL",
+            "SELECT coalesce(lost, 0) FROM card WHERE id = ?1",
+            "SELECT status FROM card JOIN account ON account.id = card.id WHERE id = ?1",
+            "SELECT status FROM card WHERE id = ?1 UNION ALL SELECT status FROM remittance WHERE id = ?1",
+        ] {
+            assert_eq!(columns(sql), [""; 0], "{sql}");
         }
     }
 
