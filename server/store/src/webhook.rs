@@ -24,6 +24,10 @@ pub const SECRET_OVERLAP_S: i64 = 86_400;
 /// Dead letters of one endpoint: with so many nobody listens there, and nothing more is queued for it.
 pub const DEAD_LETTERS_MAX: u32 = 1_000;
 
+/// Events of one endpoint that wait or were given up: with so many it is disabled at the next one. An
+/// endpoint that answers slowly gets fewer dead letters than events.
+pub const WEBHOOK_EVENTS_MAX: u32 = 10_000;
+
 /// Names an event, the same at each attempt and at every endpoint: the first 16 bytes of the audit
 /// chain's hash that ends in the event's record. So it is of this record alone, after a restore too.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -130,7 +134,7 @@ pub struct NewWebhook {
 pub enum Disabled {
     /// It answered 410.
     Gone,
-    /// It has [`DEAD_LETTERS_MAX`] dead letters.
+    /// It has [`DEAD_LETTERS_MAX`] dead letters, or [`WEBHOOK_EVENTS_MAX`] events.
     DeadLetters,
 }
 
@@ -319,8 +323,8 @@ pub trait Webhooks: Send + Sync {
     ) -> Result<bool, StoreError>;
 
     /// Takes what is due, of each endpoint the event that has waited longest, and counts an attempt for
-    /// it. Nobody else gets them before `until`. Endpoints take turns. `limit`: cut to
-    /// [`crate::LEASES_MAX`].
+    /// it. Nobody else gets them before `until`, nor another event of the same endpoint until the attempt
+    /// is noted. Endpoints take turns. `limit`: cut to [`crate::LEASES_MAX`].
     async fn lease_deliveries(
         &self,
         now: Timestamp,

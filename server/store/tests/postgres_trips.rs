@@ -4,10 +4,12 @@
 
 use std::sync::Arc;
 
-use ledger::{AccountRef, CardAccounts, Command, Outcome, Timestamp};
+use ledger::{AccountRef, CardAccounts, Command, Outcome, Timestamp, WebhookId};
 use money::Currency;
 use store::contract::{Funded, World};
-use store::{SqlStore, Store};
+use store::{
+    Changes, EventId, NewDelivery, NewWebhook, OrderEvent, SqlStore, Store, Webhooks as _,
+};
 
 /// Waits of one commit, whatever is in it: the lock with what is read first, what follows from that, what
 /// follows from that again, the writes, and the commit.
@@ -90,6 +92,44 @@ async fn a_commit_waits_as_often_for_many_commands_as_for_one() {
 #[tokio::test]
 async fn a_commit_waits_as_often_for_many_commands_as_for_one_in_a_pool() {
     of_setting(CardAccounts::Pooled).await;
+}
+
+#[tokio::test]
+async fn the_writer_waits_as_often_for_many_events_as_for_one() {
+    let store = SqlStore::connect(&postgres_server::database()).expect("a new database");
+    let store = Arc::new(store);
+    let world = World::new(Arc::clone(&store) as Arc<dyn Store>);
+    let webhook = NewWebhook {
+        id: WebhookId::new(1, [0; 10]),
+        holder: world.holder(Currency::Jpy, 0).await,
+        url: "https://a.example".to_owned(),
+        now: world.at(0),
+    };
+    let id = webhook.id;
+    store.add_webhook(webhook).await.unwrap();
+    let mut trips = Vec::new();
+    // the first time also tells the server what the statements are
+    for (segment, events) in [(1, 1), (2, 1), (3, 200)] {
+        let delivery = |number: u8| NewDelivery {
+            webhook: id,
+            event: EventId([segment, number, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+            what: OrderEvent::Opened,
+            body: vec![number],
+            at: world.at(0),
+        };
+        let of = Changes {
+            segment: segment.into(),
+            begun: Vec::new(),
+            changes: Vec::new(),
+        };
+        let before = store.round_trips();
+        let deliveries = (0..events).map(delivery).collect();
+        assert!(store.queue_deliveries(of, deliveries).await.unwrap());
+        trips.push(store.round_trips() - before);
+    }
+    assert_eq!(trips[1], trips[2], "{trips:?}");
+    let row = store.webhook(id).await.unwrap().unwrap();
+    assert_eq!((row.queued, row.dead), (202, 0));
 }
 
 #[tokio::test]

@@ -136,13 +136,15 @@ async fn deliver(app: Arc<App>, sender: Sender, delivery: Delivery) {
         body: delivery.body.clone(),
     };
     let (webhook, event) = (delivery.webhook, delivery.event);
+    // by the ledger's time, as leases are: a clock that was put back would make each wait none
+    let now = app.office.ledger_now().await.unwrap_or(sent);
     let answer = sender.send(&delivery.url, message).await;
     reach!("issuer::webhook::sent");
     let attempt = match answer {
         Ok(200..=299) => Attempt::Delivered,
         Ok(410) => Attempt::Gone,
-        Ok(status) => failed(&app, &delivery, sent, format!("answered {status}")),
-        Err(error) => failed(&app, &delivery, sent, error),
+        Ok(status) => failed(&app, &delivery, now, format!("answered {status}")),
+        Err(error) => failed(&app, &delivery, now, error),
     };
     tracing::info!(webhook.id = %webhook, event.id = %event, attempt = delivery.attempts, outcome = ?attempt, "event sent");
     if let Err(error) = app.office.store.attempted(webhook, event, attempt).await {

@@ -434,6 +434,19 @@ pub(crate) fn a_new_secret_signs_beside_the_one_before_for_a_day() {
 }
 
 #[test]
+pub(crate) fn a_clock_that_was_put_back_makes_no_wait_shorter() {
+    let bench = Bench::new();
+    let receiver = Receiver::at(&bench, "127.0.0.1:0", StatusCode::BAD_GATEWAY);
+    bench.clock.set_s(START_S + 10_000);
+    register(&bench, receiver.address);
+    bench.order("ahead");
+    bench.clock.set_s(START_S);
+    assert_eq!(told(&bench, &sender()), 1);
+    assert_eq!(told(&bench, &sender()), 0);
+    assert_eq!(receiver.take().len(), 1);
+}
+
+#[test]
 pub(crate) fn an_endpoint_that_is_gone_hears_nothing_until_it_is_enabled() {
     let bench = Bench::new();
     let receiver = Receiver::at(&bench, "127.0.0.1:0", StatusCode::GONE);

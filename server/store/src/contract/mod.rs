@@ -127,6 +127,7 @@ macro_rules! contract_tests {
             an_endpoint_hears_of_each_change_since_it_was_added_once
             a_delivery_is_leased_to_one_and_given_up_until_it_is_sent_again
             endpoints_take_turns
+            an_endpoint_has_so_many_events_and_no_more
             an_endpoint_is_disabled_when_it_is_gone_or_full_of_dead_letters
             webhooks_are_bounded_and_get_new_secrets
             a_card_is_issued_in_two_steps_and_can_resume

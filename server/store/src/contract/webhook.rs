@@ -11,7 +11,7 @@ use crate::record::{LogSegment, Logged, Seal};
 use crate::traits::Store;
 use crate::webhook::{
     Attempt, Changes, DEAD_LETTERS_MAX, Delivery, Disabled, EventId, NewDelivery, NewWebhook,
-    OrderEvent, SECRET_OVERLAP_S, WEBHOOK_URL_LEN_MAX, WEBHOOKS_MAX,
+    OrderEvent, SECRET_OVERLAP_S, WEBHOOK_EVENTS_MAX, WEBHOOK_URL_LEN_MAX, WEBHOOKS_MAX,
 };
 
 impl World {
@@ -263,14 +263,30 @@ pub async fn endpoints_take_turns(store: Arc<dyn Store>) {
     world.made_up(busy, 1, 3).await;
     world.made_up(quiet, 2, 1).await;
     let mut turns = Vec::new();
-    for _ in 0..4 {
-        turns.push(world.due(0, 1).await.remove(0).webhook);
+    for _ in 0..2 {
+        turns.push(world.due(0, 1).await.remove(0));
     }
-    assert_eq!(turns, [busy, quiet, busy, busy]);
-    assert_eq!(world.due(0, 1).await, []);
-    // one of each at a time
-    let both = world.due(100, 10).await;
-    assert_eq!(both.len(), 2);
+    let order: Vec<_> = turns.iter().map(|turn| turn.webhook).collect();
+    assert_eq!(order, [busy, quiet]);
+    // one that does not answer keeps one place, however much waits for it
+    assert_eq!(world.due(0, 10).await, []);
+    assert_eq!(world.due(99, 10).await, []);
+    // one of each at a time, when it was given up too
+    let second = world.due(100, 10).await;
+    assert_eq!(second.len(), 2);
+    assert_eq!(second[0].webhook, busy);
+    assert_eq!(world.due(199, 10).await, []);
+    // what waits for its next attempt is not on its way
+    let (at, error) = (world.at(150), String::new());
+    world
+        .attempt(&second[0], Attempt::Retry { at, error })
+        .await;
+    let next = world.due(101, 10).await;
+    assert_eq!((next.len(), next[0].webhook), (1, busy));
+    assert_ne!(next[0].event, second[0].event);
+    world.attempt(&next[0], Attempt::Delivered).await;
+    let last = world.due(101, 10).await.remove(0);
+    assert!(last.event != next[0].event && last.event != second[0].event);
 }
 
 /// Nothing more is queued for an endpoint that is gone, or that nobody listens at, until it is enabled.
@@ -332,6 +348,29 @@ pub async fn an_endpoint_is_disabled_when_it_is_gone_or_full_of_dead_letters(
         .dead_letters(webhook, Some(page[1].event), 1)
         .await;
     assert!(next.unwrap()[0].event > page[1].event);
+}
+
+/// An endpoint that never takes anything has only so much waiting for it.
+pub async fn an_endpoint_has_so_many_events_and_no_more(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    let holder = world.holder(Currency::Jpy, 0).await;
+    let webhook = world.listening(holder, "https://a.example").await;
+    let row = async || {
+        let row = world.store.webhook(webhook).await.unwrap().unwrap();
+        (row.disabled, row.queued, row.dead)
+    };
+    let most = u64::from(WEBHOOK_EVENTS_MAX);
+    world.made_up(webhook, 1, WEBHOOK_EVENTS_MAX - 1).await;
+    world.made_up(webhook, 2, 1).await;
+    assert_eq!(row().await, (None, most, 0));
+    world.made_up(webhook, 3, 1).await;
+    let full = (Some(Disabled::DeadLetters), 0, most);
+    assert_eq!(row().await, full);
+    let enabled = world.store.enable_webhook(webhook, world.at(1)).await;
+    assert_eq!(enabled, Ok(()));
+    world.made_up(webhook, 4, 1).await;
+    assert_eq!(row().await, full);
+    world.balanced().await;
 }
 
 /// Addresses and numbers are bounded; each new secret leaves the one before for a while.

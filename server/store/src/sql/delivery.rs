@@ -1,6 +1,6 @@
 //! Events on their way to endpoints: read from the audit log, queued, leased, given up, sent again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use audit_log::{Change, Record};
 use ledger::{HolderId, RemittanceId, ReturnReason, Timestamp, UnfundedReason, WebhookId};
@@ -12,7 +12,7 @@ use crate::sql::fault::Fault;
 use crate::sql::{log, rows, webhook};
 use crate::webhook::{
     Attempt, Changes, DEAD_LETTERS_MAX, DeadLetter, Delivery, Disabled, EventId, NewDelivery,
-    OrderChange, OrderEvent,
+    OrderChange, OrderEvent, WEBHOOK_EVENTS_MAX,
 };
 
 /// Characters of an error that are kept.
@@ -152,8 +152,15 @@ pub(super) fn changes(connection: &Connection) -> Result<Option<Changes>, Fault>
             Told::Placed(order) => (order, None),
             Told::As(order, what) => (order, Some(what)),
         };
-        let Some((sender, amount, placed)) = order_of(connection, order)? else {
-            continue;
+        let (sender, amount, placed) = match order_of(connection, order) {
+            Ok(Some(found)) => found,
+            Ok(None) => continue,
+            Err(Fault::Corrupt(what)) => {
+                // as above
+                tracing::error!(remittance.id = %order, what, "an order is unreadable: see the audit");
+                continue;
+            }
+            Err(fault) => return Err(fault),
         };
         if let Some(webhooks) = listening.get(&sender) {
             found.changes.push(OrderChange {
@@ -222,37 +229,70 @@ pub(super) fn queue(
     }
     let mut listens = HashMap::new();
     for new in deliveries {
-        let still = match listens.get(&new.webhook) {
-            Some(still) => *still,
-            None => {
-                // removed or disabled since the segment was read
-                let sql = "SELECT 1 FROM webhook WHERE id = ?1 AND disabled IS NULL";
-                let still = connection.exists(sql, [new.webhook.as_bytes()])?;
-                listens.insert(new.webhook, still);
-                still
-            }
-        };
-        if still {
-            let sql = "INSERT INTO webhook_delivery (webhook, event, what, body, at, status, attempts, due) \
-                       VALUES (?1, ?2, ?3, ?4, ?5, 'queued', 0, ?5)";
-            let params = (
-                new.webhook.as_bytes(),
-                new.event.0,
-                new.what.code(),
-                &new.body,
-                new.at.micros(),
-            );
-            rows::write(connection, sql, params, "delivery")?;
+        if let Entry::Vacant(entry) = listens.entry(new.webhook) {
+            entry.insert(still_listens(connection, new.webhook)?);
         }
+    }
+    // in one statement where a server has to be asked: nobody else writes meanwhile
+    connection.gather();
+    let listens = |new: &&NewDelivery| listens.get(&new.webhook) == Some(&true);
+    let mut heard = deliveries.iter().filter(listens);
+    let inserted = heard.try_for_each(|new| insert(connection, new));
+    connection.direct()?;
+    inserted.map(|()| true)
+}
+
+/// Whether an endpoint was neither removed nor disabled since the segment was read; disables one that has
+/// as much as it may have.
+fn still_listens(connection: &Connection, webhook: WebhookId) -> Result<bool, Fault> {
+    let id = webhook.as_bytes();
+    let sql = "SELECT 1 FROM webhook WHERE id = ?1 AND disabled IS NULL";
+    if !connection.exists(sql, [id])? {
+        return Ok(false);
+    }
+    let sql = "SELECT count(*) FROM webhook_delivery WHERE webhook = ?1";
+    let has: Option<u32> = rows::one(connection, sql, [id], |row| row.get(0))?;
+    if has.is_some_and(|has| has >= WEBHOOK_EVENTS_MAX) {
+        disable(connection, webhook, Disabled::DeadLetters)?;
+        return Ok(false);
     }
     Ok(true)
 }
 
-/// Whether anything is due.
-pub(super) fn due(connection: &Connection, now: Timestamp) -> Result<bool, Fault> {
-    let sql = "SELECT 1 FROM webhook WHERE disabled IS NULL AND EXISTS (SELECT 1 FROM webhook_delivery d \
-               WHERE d.webhook = webhook.id AND d.status = 'queued' AND d.due <= ?1)";
-    connection.exists(sql, [now.micros()])
+fn insert(connection: &Connection, new: &NewDelivery) -> Result<(), Fault> {
+    let sql = "INSERT INTO webhook_delivery (webhook, event, what, body, at, status, attempts, due) \
+               VALUES (?1, ?2, ?3, ?4, ?5, 'queued', 0, ?5)";
+    let params = (
+        new.webhook.as_bytes(),
+        new.event.0,
+        new.what.code(),
+        &new.body,
+        new.at.micros(),
+    );
+    rows::write(connection, sql, params, "delivery")
+}
+
+/// Endpoints that listen, at which something is due and nothing is on its way. ?1: now; ?2: until when a
+/// lease of now lasts, so that those before it end by then too. What is leased is told from what waits for
+/// another attempt by having no error.
+macro_rules! ready_endpoints {
+    () => {
+        "FROM webhook WHERE disabled IS NULL \
+         AND EXISTS (SELECT 1 FROM webhook_delivery d WHERE d.webhook = webhook.id \
+         AND d.status = 'queued' AND d.due <= ?1) \
+         AND NOT EXISTS (SELECT 1 FROM webhook_delivery d WHERE d.webhook = webhook.id \
+         AND d.status = 'queued' AND d.due > ?1 AND d.due <= ?2 AND d.attempts > 0 AND d.error IS NULL)"
+    };
+}
+
+/// Whether anything can be leased.
+pub(super) fn due(
+    connection: &Connection,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<bool, Fault> {
+    let sql = concat!("SELECT 1 ", ready_endpoints!());
+    connection.exists(sql, (now.micros(), until.micros()))
 }
 
 /// See [`crate::Webhooks::lease_deliveries`]. The attempt is counted before it is made.
@@ -262,12 +302,14 @@ pub(super) fn lease(
     until: Timestamp,
     limit: u32,
 ) -> Result<Vec<Delivery>, Fault> {
-    let sql = "SELECT id, url, secret, before_until, \
-               (SELECT coalesce(max(served), 0) FROM webhook) FROM webhook \
-               WHERE disabled IS NULL AND EXISTS (SELECT 1 FROM webhook_delivery d \
-               WHERE d.webhook = webhook.id AND d.status = 'queued' AND d.due <= ?1) \
-               ORDER BY served, id LIMIT ?2";
-    let endpoints = rows::all(connection, sql, (now.micros(), limit), |row| {
+    let sql = concat!(
+        "SELECT id, url, secret, before_until, \
+         (SELECT coalesce(max(served), 0) FROM webhook) ",
+        ready_endpoints!(),
+        " ORDER BY served, id LIMIT ?3"
+    );
+    let params = (now.micros(), until.micros(), limit);
+    let endpoints = rows::all(connection, sql, params, |row| {
         let id = rows::id(row, 0, WebhookId::from_bytes)?;
         let (url, secret): (String, u32) = (row.get(1)?, row.get(2)?);
         let before: Option<i64> = row.get(3)?;
@@ -286,7 +328,7 @@ pub(super) fn lease(
             continue;
         };
         let attempts = attempts.saturating_add(1);
-        let sql = "UPDATE webhook_delivery SET due = ?3, attempts = ?4 \
+        let sql = "UPDATE webhook_delivery SET due = ?3, attempts = ?4, error = NULL \
                    WHERE webhook = ?1 AND event = ?2";
         let params = (webhook.as_bytes(), event.0, until.micros(), attempts);
         rows::write(connection, sql, params, "delivery")?;

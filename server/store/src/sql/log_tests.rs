@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use audit_log::{Change, Record};
-use ledger::{Account, AccountRef, AuditCheck, Command, Transfer};
+use ledger::{Account, AccountRef, AuditCheck, Command, Transfer, WebhookId};
 use money::{Amount, Currency};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -14,6 +14,7 @@ use crate::error::StoreError;
 use crate::record::{LogKey, LogSegment, Logged, Seal};
 use crate::sql::{SqlStore, rows};
 use crate::traits::Store;
+use crate::webhook::{NewWebhook, Webhooks as _};
 
 /// Names of the kinds that wait to be sealed, in order.
 pub(super) async fn kinds(store: &SqlStore) -> Vec<&'static str> {
@@ -80,6 +81,28 @@ async fn what_was_sealed_is_read_back_and_no_longer_waits() {
     assert_eq!(second.first, sent.segment.link.position + 1);
     assert_eq!(second.records.len(), 2);
     world.balanced().await;
+}
+
+#[tokio::test]
+async fn an_order_that_nobody_can_read_keeps_no_endpoint_waiting() {
+    let (store, world, folder) = case();
+    let of = world.funded().await;
+    let webhook = NewWebhook {
+        id: WebhookId::new(1, [0; 10]),
+        holder: of.sender,
+        url: "https://a.example".to_owned(),
+        now: world.at(0),
+    };
+    store.add_webhook(webhook).await.unwrap();
+    let bad = world.placed(&of, 1).await;
+    let good = world.placed(&of, 2).await;
+    assert!(seal(&store, 1).await);
+    let connection = Connection::open(folder.path().join("ledger.db")).unwrap();
+    let sql = "UPDATE remittance SET currency = '???' WHERE id = ?1";
+    assert_eq!(connection.execute(sql, [bad.as_bytes()]).unwrap(), 1);
+    let found = store.order_changes().await.unwrap().unwrap();
+    let told: Vec<_> = found.changes.iter().map(|change| change.order).collect();
+    assert_eq!(told, [good]);
 }
 
 #[tokio::test]

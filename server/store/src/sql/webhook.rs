@@ -86,7 +86,7 @@ impl Webhooks for SqlStore {
     ) -> Result<Vec<Delivery>, StoreError> {
         // most of the time nothing is due, and nobody has to write for that
         if !self
-            .read(move |connection| delivery::due(connection, now))
+            .read(move |connection| delivery::due(connection, now, until))
             .await?
         {
             return Ok(Vec::new());
