@@ -148,6 +148,17 @@ pub(crate) fn a_cancel_needs_a_key_of_its_own() {
 }
 
 #[test]
+pub(crate) fn new_keys_of_cancels_are_counted_and_old_ones_are_not() {
+    let bench = Bench::new();
+    let id = bench.order("one");
+    let with = |key: &str| cancel(&bench, &id, &[("idempotency-key", key)]).status;
+    assert_eq!(with("first"), StatusCode::OK);
+    let refused = (0..400).find(|n| with(&n.to_string()) == StatusCode::TOO_MANY_REQUESTS);
+    assert!(refused.is_some());
+    assert_eq!(with("first"), StatusCode::OK);
+}
+
+#[test]
 pub(crate) fn an_order_that_has_changed_is_not_taken_back_unseen() {
     let bench = Bench::new();
     let id = bench.order("one");

@@ -1,6 +1,6 @@
 //! `POST /v1/orders/{id}/cancel`: takes an order back.
 
-use super::read::own;
+use super::{create::admit, read::own};
 use crate::{
     app::App,
     http::{
@@ -27,13 +27,14 @@ use std::sync::Arc;
 use store::{KeyStands, KeyUse};
 use wire::api::ProblemCode;
 
-problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed, IdempotencyKeyMissing, OrderUnknown, IdempotencyConflict, PreconditionFailed, NotCancellable);
+problems!(Problems: Unauthorized, ScopeMissing, RateLimited, BodyMalformed, IdempotencyKeyMissing, OrderUnknown, IdempotencyConflict, PreconditionFailed, NotCancellable);
 
 /// Answers 200 when the money is back, also when it was before, and 202 when the wish is noted: the
 /// order is just being picked up and the card decides, or the bank has to speak first.
 ///
 /// # Errors
-/// `unauthorized`, `scope-missing`; `idempotency-key-missing`; `order-unknown`, also for an order of somebody else;
+/// `unauthorized`, `scope-missing`; `idempotency-key-missing`; `rate-limited` for a new key, which is kept for ever;
+/// `order-unknown`, also for an order of somebody else;
 /// `idempotency-conflict` for a key that took back another; `precondition-failed` where `If-Match` names what it is no
 /// more; `not-cancellable` once it was credited or has expired; `unavailable`.
 #[utoipa::path(
@@ -63,7 +64,11 @@ pub async fn cancel(
     let before = own(&app, holder.id, &id).await?;
     let asked = asked(&app, &holder, key, before.id());
     match app.office.store.key_stands(asked.clone()).await? {
-        KeyStands::ForNothing => Tagged::new(&before.view())?.is_expected(&headers)?,
+        KeyStands::ForNothing => {
+            Tagged::new(&before.view())?.is_expected(&headers)?;
+            // a key takes room for ever
+            admit(&app, holder.id)?;
+        }
         // asked before: what that has changed is no reason to refuse
         KeyStands::ForThis => {}
         KeyStands::ForAnother => return Err(ProblemCode::IdempotencyConflict.into()),

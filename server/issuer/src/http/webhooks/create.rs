@@ -7,6 +7,7 @@ use crate::{
     http::{
         body,
         openapi::{bodies, problems::problems},
+        orders::create::admit,
         principal::Listener,
         problem::Refused,
     },
@@ -23,13 +24,13 @@ use std::sync::Arc;
 use store::NewWebhook;
 use wire::api::{CreateWebhook, ProblemCode, WebhookSecret};
 
-problems!(Problems: Unauthorized, ScopeMissing, MediaTypeUnsupported, BodyTooLarge, BodyMalformed, WebhookUrlRefused, WebhookTaken, WebhooksFull);
+problems!(Problems: Unauthorized, ScopeMissing, RateLimited, MediaTypeUnsupported, BodyTooLarge, BodyMalformed, WebhookUrlRefused, WebhookTaken, WebhooksFull);
 
 /// Answers 201 with the endpoint's id and its secret, which is shown this once. The endpoint hears of
 /// what happens from now on.
 ///
 /// # Errors
-/// `unauthorized`, `scope-missing`; `body-too-large`, `body-malformed`; `webhook-url-refused`;
+/// `unauthorized`, `scope-missing`; `rate-limited`; `body-too-large`, `body-malformed`; `webhook-url-refused`;
 /// `webhook-taken` for an address that the holder has registered; `webhooks-full`; `unavailable`.
 #[utoipa::path(
     post, path = "/v1/webhooks", operation_id = "create_webhook", tag = "webhooks",
@@ -48,6 +49,8 @@ pub async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<WebhookSecret>), Refused> {
+    // each leaves a record in the audit log
+    admit(&app, holder.id)?;
     let wanted: CreateWebhook = body::json(&headers, body).await?;
     Target::read(&wanted.url, app.settings.webhooks)
         .map_err(|why| Refused::with(ProblemCode::WebhookUrlRefused, why))?;

@@ -6,6 +6,7 @@ use crate::{
     clock::rfc3339,
     http::{
         openapi::{bodies, problems::problems},
+        orders::create::admit,
         principal::Listener,
         problem::Refused,
     },
@@ -19,12 +20,12 @@ use axum::{
 use std::sync::Arc;
 use wire::api::WebhookSecret;
 
-problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed, WebhookUnknown);
+problems!(Problems: Unauthorized, ScopeMissing, RateLimited, BodyMalformed, WebhookUnknown);
 
 /// Answers 200 with the new secret, shown this once; the one before signs too until `before_until`.
 ///
 /// # Errors
-/// `unauthorized`, `scope-missing`; `webhook-unknown`, also for one of somebody else; `unavailable`.
+/// `unauthorized`, `scope-missing`; `rate-limited`; `webhook-unknown`, also for one of somebody else; `unavailable`.
 #[utoipa::path(
     post, path = "/v1/webhooks/{id}/secret", operation_id = "next_secret", tag = "webhooks",
     summary = "Give an endpoint another secret",
@@ -41,6 +42,8 @@ pub async fn next(
     Path(id): Path<String>,
 ) -> Result<Json<WebhookSecret>, Refused> {
     let row = own(&app, holder.id, &id).await?;
+    // each leaves a record in the audit log
+    admit(&app, holder.id)?;
     let store = &app.office.store;
     let now = app.office.clock.now();
     store.next_secret(row.id, now).await.map_err(problem_of)?;
