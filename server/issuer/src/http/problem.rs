@@ -90,6 +90,13 @@ impl IntoResponse for Refused {
                     .headers_mut()
                     .insert(header::WWW_AUTHENTICATE, bearer);
             }
+            // RFC 6750, section 3.1
+            ProblemCode::ScopeMissing => {
+                let wanted = HeaderValue::from_static("Bearer error=\"insufficient_scope\"");
+                response
+                    .headers_mut()
+                    .insert(header::WWW_AUTHENTICATE, wanted);
+            }
             code if is_retried(code) => {
                 let seconds = self.retry_after_s.unwrap_or(RETRY_AFTER_S);
                 response

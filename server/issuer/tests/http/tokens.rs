@@ -120,6 +120,8 @@ pub(crate) fn each_endpoint_asks_for_its_own_scope() {
                 continue;
             }
             assert_eq!(found.status, StatusCode::FORBIDDEN, "{name} with {has:?}");
+            let challenge = &found.headers["www-authenticate"];
+            assert_eq!(challenge, "Bearer error=\"insufficient_scope\"");
             let problem = found.json();
             assert_eq!(problem["code"], "scope-missing");
             let detail = problem["detail"].as_str().unwrap();

@@ -79,6 +79,10 @@ fn response(codes: &[ProblemCode]) -> Response {
     if codes.contains(&ProblemCode::Unauthorized) {
         response = response.header("WWW-Authenticate", header("`Bearer`.", Type::String));
     }
+    if codes.contains(&ProblemCode::ScopeMissing) {
+        let said = "`Bearer error=\"insufficient_scope\"` (RFC 6750).";
+        response = response.header("WWW-Authenticate", header(said, Type::String));
+    }
     response.build()
 }
 
