@@ -88,6 +88,18 @@ bugs! {
     RefundUnacknowledged,
     /// A bank that does not answer has agreed.
     SilenceIsConsent,
+    /// A debit is posted although nothing proves that the card gave it.
+    DebitUnproven,
+    /// An order that a card pays for opens when the debit is sent.
+    OpenBeforeDebit,
+    /// A debit whose proof comes again is taken again.
+    DebitTwice,
+    /// What a card paid goes back to its account, without the card's proof.
+    ReturnToPayingCard,
+    /// An order is taken back, and the debit that pays for it is not.
+    OrderCancelledAlone,
+    /// An order whose debit a restored database learns of is open, as if nothing had come after it.
+    DebitOpensRestored,
     /// The terminal journals its last exchange after it was sent.
     JournalAfterSending,
     /// The terminal forgets its last exchange when the answer does not come.

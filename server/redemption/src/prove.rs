@@ -2,7 +2,7 @@
 
 use crate::{Context, accept::ProofAnswered, begin::unredeemable, flight};
 use card::purse::{self, CommitProof};
-use ledger::{InFlight, Remittance, RemittanceId, Settle, Status};
+use ledger::{Flow, InFlight, Remittance, RemittanceId, Settle, Status};
 use planted::Bug;
 use wire::exchange::{Refusal, Reply};
 
@@ -77,7 +77,10 @@ impl ProofAnswered {
         if planted::on(Bug::TicketAtExchange4) && age > crate::LIFETIME_US {
             return refuse(Refusal::TicketExpired);
         }
-        match self.value_after(context, in_flight) {
+        let unproven_too =
+            planted::on(Bug::DebitUnproven) && matches!(remittance.flow, Flow::Debit { .. });
+        let proven = self.value_after(context, in_flight);
+        match proven.or(expected(in_flight, remittance).filter(|_| unproven_too)) {
             Some(value)
                 if Some(value) == expected(in_flight, remittance)
                     || planted::on(Bug::PostBeforeReadBack) =>

@@ -5,19 +5,26 @@ use crate::{
     dice::Dice,
     gate::{SimClock, SimGate, SimRandom},
     office::OFFICERS,
+    post::Post,
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use card_sim::Card as Chip;
+use guest_logic::{Host, NetworkError, ReaderError};
 use issuer::{
     app::{App, Office, Settings},
     config::Config,
+    invitations::Ordered,
     issuing::{self, NewNumber, Order},
+    jobs::outbox,
     keys::Keys,
+    orders::{self, NewOrder},
+    redeem,
 };
 use ledger::{
-    AccountRef, CardAccounts, CardId, CardNumber, Command, HolderId, Language, NumberRef, Officer,
-    OfficerName, Timestamp, TokenHash, TransferId, Uid,
+    AccountRef, CardAccounts, CardId, CardNumber, Command, HolderId, IdempotencyKey, Language,
+    NumberRef, Officer, OfficerName, Timestamp, TokenHash, TransferId, Uid,
 };
+use mailer::Transport;
 use money::{Amount, Currency};
 use redemption::Incarnation;
 use std::{
@@ -28,7 +35,11 @@ use std::{
 };
 use store::{NewCard, NewHolder, Saved, SqlStore, Store as _};
 use tokio::runtime::{Builder, Runtime};
-use wire::descriptor::Descriptor;
+use wire::{
+    api::{CreateOrder, FundFrom},
+    descriptor::Descriptor,
+    exchange::Request,
+};
 
 /// The issuer of every history.
 pub(crate) const ISSUER: &str = "money.example";
@@ -36,12 +47,21 @@ pub(crate) const ISSUER: &str = "money.example";
 pub(crate) const CURRENCY: Currency = Currency::Jpy;
 /// When every history begins.
 pub(crate) const START: Timestamp = Timestamp::from_unix_s(1_800_000_000);
-/// Cards of a history.
-pub(crate) const CARDS: u8 = 3;
+/// Cards of a history: those of the recipient, and last that of the payer.
+pub(crate) const CARDS: u8 = 4;
+/// The payer's card.
+pub(crate) const PAYERS_CARD: usize = 3;
+/// What the payer's card holds when a history begins; all others are empty.
+pub(crate) const CHARGED: i64 = 2_500;
 /// The most one of them may hold: less than all orders of a history together, so that some are full.
 pub(crate) const VALUE_MAX: i64 = 5_000;
-/// What the senders begin with: the first has enough for everything, the other runs out.
-pub(crate) const FUNDS: [i64; 2] = [100_000, 5_000];
+/// What the accounts of the people begin with: the first sender has enough for everything, the other runs
+/// out; [`PAYER`] and [`RECIPIENT`] have cards and nothing else.
+pub(crate) const FUNDS: [i64; 4] = [100_000, 5_000, 0, 0];
+/// Who has a card that holds something from the beginning.
+pub(crate) const PAYER: usize = 2;
+/// Who has all the other cards.
+pub(crate) const RECIPIENT: usize = 3;
 /// How long after its report a lost card is paid out: a history is short.
 pub(crate) const SETTLE_WINDOW_S: u32 = 20;
 /// From when on the signing keys are valid: before any clock is set back to.
@@ -62,6 +82,8 @@ pub struct Base {
     keys: Keys,
     pub(crate) descriptor: Descriptor,
     pub(crate) cards: Vec<Made>,
+    /// The payer's card, once it was charged.
+    pub(crate) charged: Vec<u8>,
     /// Without it the time limits of the jobs can not even be set.
     pub(crate) runtime: Runtime,
     /// Where databases come from; none for memory.
@@ -135,6 +157,7 @@ impl Base {
             keys,
             descriptor,
             cards: Vec::new(),
+            charged: Vec::new(),
             runtime: Builder::new_current_thread().enable_time().build()?,
             databases,
             idle: Mutex::new(Vec::new()),
@@ -151,6 +174,9 @@ impl Base {
         for n in 0..CARDS {
             base.cards.push(make(&app, holder, n)?);
         }
+        let (machine, charged) = base.prepared()?;
+        base.charged = charged;
+        base.give_back(machine);
         Ok(base)
     }
 
@@ -159,16 +185,7 @@ impl Base {
         let idle = self.idle().pop();
         let machine = match idle {
             Some(machine) => machine,
-            None => {
-                let machine = Machine::new(self.databases)?;
-                self.people(&machine.store)?;
-                let clock = Arc::new(SimClock::new(START));
-                let store = Arc::clone(&machine.store);
-                let random = SimRandom::new(Dice::new(3));
-                self.app(store, clock, random, config().incarnation)?;
-                machine.store.save(Saved::Beginning)?;
-                machine
-            }
+            None => self.prepared()?.0,
         };
         machine.gate.clear();
         machine.store.go_back(Saved::Beginning)?;
@@ -176,6 +193,20 @@ impl Base {
             now(machine.store.set_card_accounts(CardAccounts::Pooled, START))?;
         }
         Ok(machine)
+    }
+
+    /// A database with what every history begins with, and the payer's card, charged by an ordinary
+    /// remittance; both the same every time.
+    fn prepared(&self) -> Result<(Machine, Vec<u8>)> {
+        let machine = Machine::new(self.databases)?;
+        self.people(&machine.store)?;
+        let clock = Arc::new(SimClock::new(START));
+        let store = Arc::clone(&machine.store);
+        let random = SimRandom::new(Dice::new(3));
+        let app = self.app(store, clock, random, config().incarnation)?;
+        let charged = self.charge(&app)?;
+        machine.store.save(Saved::Beginning)?;
+        Ok((machine, charged))
     }
 
     /// Takes back what a history no longer needs.
@@ -189,18 +220,17 @@ impl Base {
 
     /// Holders, their money and their cards.
     fn people(&self, store: &SqlStore) -> Result<()> {
-        for (sender, funded) in (0_u8..).zip(FUNDS) {
-            let id = sender_id(sender);
-            now(store.add_holder(new_holder(id, "Sender")))?;
-            now(store.apply_one(Command::Transfer {
-                id: TransferId::new(1, [sender + 1; 10]),
-                from: AccountRef::Float,
-                to: AccountRef::Holder(id),
-                amount: Amount::new(funded, CURRENCY)?,
-                now: START,
-            }))?;
-            let account = Some(account_of(usize::from(sender)));
-            now(store.set_bank_account(id, account))?;
+        for (person, funded) in FUNDS.into_iter().enumerate() {
+            let id = person_id(person);
+            now(store.add_holder(new_holder(
+                id,
+                ["Sender", "Sender", "Payer", "Recipient"][person],
+            )))?;
+            if funded > 0 {
+                fund(store, id, funded)?;
+                let account = Some(account_of(person));
+                now(store.set_bank_account(id, account))?;
+            }
         }
         // Before there are officers nobody has to approve.
         now(store.set_settle_window(SETTLE_WINDOW_S, None, START))?;
@@ -211,14 +241,13 @@ impl Base {
             };
             now(store.add_officer(officer, None, START))?;
         }
-        now(store.add_holder(new_holder(recipient_id(), "Recipient")))?;
-        for made in &self.cards {
+        for (at, made) in self.cards.iter().enumerate() {
             now(store.begin_issue(NewCard {
                 id: made.id,
                 number_ref: NumberRef(self.number_ref(made)),
                 masked: made.number.masked(),
                 uid: Uid(made.uid),
-                holder: recipient_id(),
+                holder: person_id(owner_of(at)),
                 currency: CURRENCY,
                 value_max: VALUE_MAX,
                 now: START,
@@ -226,6 +255,41 @@ impl Base {
             now(store.finish_issue(made.id, START))?;
         }
         Ok(())
+    }
+
+    /// Puts value on the payer's card as anybody would; gives the card.
+    fn charge(&self, app: &App) -> Result<Vec<u8>> {
+        let made = self.cards.get(PAYERS_CARD).context("the payer's card")?;
+        let id = HolderId::new(1, [77; 10]);
+        now(app.office.store.add_holder(new_holder(id, "Counter")))?;
+        fund(&*app.office.store, id, CHARGED)?;
+        let counter = now(app.office.store.holder(id))?.context("a holder")?;
+        let order = CreateOrder {
+            recipient_card: Some(String::from_utf8_lossy(made.number.digits()).into_owned()),
+            recipient_email: None,
+            amount_minor: CHARGED,
+            currency: CURRENCY.code().to_owned(),
+            note: None,
+            expires_in_s: None,
+            fund_from: FundFrom::Account,
+            from_card: None,
+        };
+        let refused = |refused| anyhow!("{refused:?}");
+        let order = NewOrder::check(app, order).map_err(refused)?;
+        let key = IdempotencyKey::new("charge")?;
+        let Ordered::Remittance(placed) =
+            now(orders::place(app, &counter, key, order)).map_err(refused)?
+        else {
+            return Err(anyhow!("an order for a card is held"));
+        };
+        let chip = Chip::restore(&made.snapshot).map_err(|e| anyhow!("{e:?}"))?;
+        let mut desk = Desk { app, chip };
+        guest_logic::run(&placed.order_bytes, &mut desk).map_err(|e| anyhow!("{e:?}"))?;
+        // its mail is not part of any history
+        let nobody = Transport::Other(Arc::new(Post::new(Dice::new(4), 0)));
+        now(outbox::drain(app, &nobody))?;
+        desk.chip.reset();
+        Ok(desk.chip.snapshot())
     }
 
     /// An issuer over `store`.
@@ -260,14 +324,49 @@ impl Base {
     }
 }
 
-/// The senders, counted from 0.
-pub(crate) fn sender_id(sender: u8) -> HolderId {
-    HolderId::new(1, [sender + 1; 10])
+/// A terminal at which nothing goes wrong.
+struct Desk<'a> {
+    app: &'a App,
+    chip: Chip,
 }
 
-/// Who has all the cards.
-pub(crate) fn recipient_id() -> HolderId {
-    HolderId::new(1, [99; 10])
+impl Host for Desk<'_> {
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
+        Ok(self.chip.transmit(command).answer)
+    }
+
+    fn exchange(&mut self, request: &[u8]) -> Result<Vec<u8>, NetworkError> {
+        let request = Request::decode(request).map_err(|_| NetworkError::Failed)?;
+        now(redeem::exchange(self.app, request)).map_err(|_| NetworkError::Failed)
+    }
+}
+
+/// The people, counted from 0.
+pub(crate) fn person_id(person: usize) -> HolderId {
+    let mark = u8::try_from(person).unwrap_or(u8::MAX);
+    HolderId::new(1, [mark.wrapping_add(1); 10])
+}
+
+/// Whose a card is.
+pub(crate) const fn owner_of(card: usize) -> usize {
+    if card == PAYERS_CARD {
+        PAYER
+    } else {
+        RECIPIENT
+    }
+}
+
+fn fund(store: &dyn store::Store, holder: HolderId, minor: i64) -> Result<()> {
+    let random = holder.to_bytes();
+    let random = random.last_chunk().copied().context("an id")?;
+    now(store.apply_one(Command::Transfer {
+        id: TransferId::new(1, random),
+        from: AccountRef::Float,
+        to: AccountRef::Holder(holder),
+        amount: Amount::new(minor, CURRENCY)?,
+        now: START,
+    }))?;
+    Ok(())
 }
 
 pub(crate) fn new_holder(id: HolderId, name: &str) -> NewHolder {

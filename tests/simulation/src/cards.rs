@@ -1,14 +1,14 @@
 //! The cards, the hands that hold them, and what a lying terminal makes of their answers.
 
 use crate::{
-    base::{Base, VALUE_MAX},
+    base::{Base, PAYERS_CARD, VALUE_MAX},
     dice::Dice,
     world::World,
 };
 use card::purse;
 use card_sim::{Card as Chip, FileView};
 use guest_logic::ReaderError;
-use ledger::{CardId, CardState, CardStatus, RemittanceId};
+use ledger::{CardId, CardState, CardStatus, Flow, RemittanceId, Source};
 
 /// A card and whose it is.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Slot {
     pub(crate) status: CardStatus,
     /// It was reported lost, as the books have it.
     pub(crate) lost: bool,
+    /// What it held when the history began.
+    pub(crate) began: i64,
     /// STATE and VALUE at the last look.
     pub(crate) seen: (CardState, i64),
 }
@@ -31,13 +33,19 @@ pub(crate) struct Slot {
 pub(crate) struct Connection {
     pub(crate) card: usize,
     generation: u64,
-    credited: bool,
+    committed: bool,
+    /// The program that has it takes value off it.
+    debit: bool,
 }
 
 impl Slot {
     pub(crate) fn new(base: &Base, at: usize, dice: &mut Dice) -> Option<Self> {
         let made = base.cards.get(at)?;
-        let mut chip = Chip::restore(&made.snapshot).ok()?;
+        let snapshot = match at {
+            PAYERS_CARD => &base.charged,
+            _ => &made.snapshot,
+        };
+        let mut chip = Chip::restore(snapshot).ok()?;
         chip.mix_entropy(&dice.bytes());
         let mut slot = Self {
             chip,
@@ -46,9 +54,11 @@ impl Slot {
             generation: 0,
             status: CardStatus::Active,
             lost: false,
+            began: 0,
             seen: (CardState::default(), 0),
         };
         slot.seen = slot.look();
+        slot.began = slot.seen.1;
         Some(slot)
     }
 
@@ -84,15 +94,16 @@ impl Slot {
 }
 
 /// The name of a command, as the table has it.
-pub(crate) fn step_of(apdu: &[u8], credited: bool) -> &'static str {
+pub(crate) fn step_of(apdu: &[u8], committed: bool) -> &'static str {
     match (apdu.first(), apdu.get(1)) {
         (Some(0xFF), _) => "uid",
         (_, Some(0x5A)) => "select",
         (_, Some(0x71)) => "challenge",
         (_, Some(0xBD)) => "read state",
-        (_, Some(0x6C)) if credited => "read back",
+        (_, Some(0x6C)) if committed => "read back",
         (_, Some(0x6C)) => "read value",
         (_, Some(0x0C)) => "credit",
+        (_, Some(0xDC)) => "debit",
         (_, Some(0x3B)) => "log",
         (_, Some(0x3D)) => "write state",
         (_, Some(0xC7)) => "commit",
@@ -135,13 +146,14 @@ const FORGED: [[u8; 2]; 4] = [[0x91, 0xAE], [0x91, 0x1E], [0x91, 0x9E], [0x91, 0
 
 impl World<'_> {
     /// Puts a card on a reader; wherever it was before, it is there no longer.
-    pub(crate) fn place_card(&mut self, card: usize) -> Connection {
+    pub(crate) fn place_card(&mut self, card: usize, debit: bool) -> Connection {
         let slot = &mut self.cards[card];
         slot.remove();
         Connection {
             card,
             generation: slot.generation,
-            credited: false,
+            committed: false,
+            debit,
         }
     }
 
@@ -160,23 +172,29 @@ impl World<'_> {
 
     /// Exactly one remittance may ever reach exactly its card, with exactly its amount.
     fn committed(&mut self, card: usize, before: (CardState, i64), after: (CardState, i64)) {
-        self.dirty = true;
+        self.moved = true;
         self.say(|| format!("card {card} holds {} after {}", after.1, before.1));
         let id = RemittanceId::from_bytes(after.0.id).ok();
         let Some(ghost) = id.and_then(|id| self.ghosts.get_mut(&id)) else {
-            self.broke(format!("card {card} credited for no remittance"));
+            self.broke(format!("card {card} moved for no remittance"));
             return;
         };
         ghost.credits += 1;
-        ghost.phase = "on the card";
+        ghost.enter("on the card");
         let gained = after.1.checked_sub(before.1);
-        let right = gained == Some(ghost.amount) && ghost.card == card && after.1 <= VALUE_MAX;
-        let (credits, amount) = (ghost.credits, ghost.amount);
+        let fits = (0..=VALUE_MAX).contains(&after.1);
+        let right = gained == Some(ghost.change()) && ghost.card == card && fits;
+        let (credits, change, funds) = (ghost.credits, ghost.change(), ghost.flow);
         if credits != 1 {
-            self.broke(format!("I2: credited {credits} times"));
+            self.broke(format!("I2: carried out {credits} times"));
         }
         if !right {
-            self.broke(format!("I1: card {card} gained {gained:?} for {amount}"));
+            self.broke(format!("I1: card {card} gained {gained:?} for {change}"));
+        }
+        if let (Flow::Credit(Source::Card), Some(id)) = (funds, id)
+            && self.debit_of(id).is_none_or(|debit| debit.credits != 1)
+        {
+            self.broke(format!("I1: card {card} got what no card gave"));
         }
     }
 
@@ -190,11 +208,16 @@ impl World<'_> {
         if self.cards[connection.card].generation != connection.generation {
             return Err(ReaderError::Removed);
         }
-        let step = step_of(apdu, connection.credited);
-        connection.credited |= step == "commit";
+        let step = step_of(apdu, connection.committed);
+        connection.committed |= step == "commit";
         let wrong = self.wrong_with(step, lying);
         if let Some(wrong) = wrong {
-            self.cells.hit("card", wrong.name(), step);
+            let table = if connection.debit {
+                "debit card"
+            } else {
+                "card"
+            };
+            self.cells.hit(table, wrong.name(), step);
             self.say(|| format!("  {step}: {}", wrong.name()));
         }
         let card = connection.card;
@@ -242,7 +265,7 @@ impl World<'_> {
             Some(Wrong::OtherCard) => {
                 let other = (card + 1 + self.dice.roll(self.cards.len() - 1)) % self.cards.len();
                 self.cards[card].remove();
-                *connection = self.place_card(other);
+                *connection = self.place_card(other, connection.debit);
                 whole(self.power(other, apdu))
             }
         }
@@ -258,7 +281,7 @@ impl World<'_> {
         // Few runs come that far, so these fail more often.
         let often = match step {
             "commit" | "read back" => 8,
-            "credit" | "log" | "write state" => 4,
+            "credit" | "debit" | "log" | "write state" => 4,
             _ => 1,
         };
         if self.fault(often * self.rates.card) {
@@ -274,7 +297,7 @@ impl World<'_> {
         let often = match step {
             "commit" | "read back" => 12 * often,
             "log" | "write state" => 15 * often,
-            "credit" => 10 * often,
+            "credit" | "debit" => 10 * often,
             "read state" | "read value" => 8,
             _ => often,
         };

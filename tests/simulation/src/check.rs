@@ -2,13 +2,14 @@
 
 use crate::{
     bank::Entry,
-    base::{CURRENCY, ISSUER, now, recipient_id},
+    base::{CURRENCY, FUNDS, ISSUER, PAYER, RECIPIENT, now, owner_of},
     ghost::Ghost,
     server::Call,
     world::World,
 };
 use ledger::{
-    Account, Card, CardState, CardStatus, InFlight, REVISION_MAX, Remittance, RemittanceId, Status,
+    Account, Card, CardState, CardStatus, Flow, InFlight, REVISION_MAX, Remittance, RemittanceId,
+    Source, Status,
 };
 use std::collections::btree_map::Entry as Place;
 use store::Store as _;
@@ -21,56 +22,78 @@ impl World<'_> {
     /// Checks everything, if anything was written since the last time.
     pub(crate) fn check(&mut self) {
         self.check_owed();
-        if !core::mem::take(&mut self.dirty) {
+        let written = core::mem::take(&mut self.dirty);
+        if !(core::mem::take(&mut self.moved) || written) {
             return;
         }
         self.stats.checks += 1;
         self.gate.set_open(true);
-        let checked = self.check_books();
+        let checked = self.check_books(written);
         self.gate.set_open(false);
         if let Err(broken) = checked {
             self.broke(broken);
         }
     }
 
-    fn check_books(&mut self) -> Result<(), String> {
+    fn check_books(&mut self, written: bool) -> Result<(), String> {
         let store = std::sync::Arc::clone(&self.store);
-        let report = now(store.audit()).map_err(|e| format!("audit: {e}"))?;
-        if !report.is_balanced() {
-            return Err(format!("I1: {:?}", report.failures));
+        // what nobody wrote to balances as it did
+        if written {
+            let report = now(store.audit()).map_err(|e| format!("audit: {e}"))?;
+            if !report.is_balanced() {
+                return Err(format!("I1: {:?}", report.failures));
+            }
         }
         let floor = now(store.time_floor()).map_err(|e| e.to_string())?;
         if floor < self.floor {
             return Err(format!("I11: the ledger's time went back to {floor:?}"));
         }
         self.floor = floor;
-        for sender in 0..self.senders.len() {
-            self.check_sender(sender)?;
+        let mut payable = [(0, 0); FUNDS.len()];
+        for (person, sums) in payable.iter_mut().enumerate() {
+            *sums = self.check_sender(person)?;
         }
-        let sent = self.check_sent_on()?;
-        let mut paid_out = 0;
+        let mut paid_out = [0; FUNDS.len()];
         for card in 0..self.cards.len() {
             let id = self.cards[card].id;
             let row = now(store.card(id)).map_err(|e| e.to_string())?;
             let flight = now(store.in_flight(id)).map_err(|e| e.to_string())?;
             let row = row.ok_or("a card has no row")?;
-            paid_out += row.paid_out;
+            paid_out[owner_of(card)] += row.paid_out;
             self.check_card(card, &row, flight.as_ref())?;
         }
-        self.check_payable(paid_out, sent)?;
+        for person in [PAYER, RECIPIENT] {
+            self.check_payable(person, paid_out[person], payable[person])?;
+        }
         self.check_bank()
     }
 
-    /// One sender's orders: nothing doubled, nothing lost, no end undone.
-    fn check_sender(&mut self, sender: usize) -> Result<(), String> {
+    /// One sender's orders: nothing doubled, nothing lost, no end undone. Gives what has come back to what
+    /// the sender is owed, and what was sent from there.
+    fn check_sender(&mut self, sender: usize) -> Result<(i64, i64), String> {
         let id = self.senders[sender].holder.id;
         let page = now(self.store.orders(id, None, 1_000)).map_err(|e| e.to_string())?;
-        if page.items.len() > self.senders[sender].wishes.len() {
+        if page.items.len() > self.senders[sender].wishes.len() + self.payables {
             return Err(format!("I8: {} orders for fewer wishes", page.items.len()));
         }
-        let mut held = 0_i64;
+        let (mut held, mut back, mut sent) = (0_i64, 0_i64, 0_i64);
         for row in &page.items {
-            held += self.check_remittance(row)?;
+            let by_card = row.flow == Flow::Credit(Source::Card);
+            let blind = by_card && self.check_debit(row)?;
+            self.check_remittance(row, blind)?;
+            if by_card {
+                self.check_paid_by_card(row.id)?;
+                back += self.debit_of(row.id).map_or(0, Ghost::owed);
+            }
+            let ghost = self.ghosts.get(&row.id).ok_or("an order is gone")?;
+            match ghost.flow {
+                Flow::Credit(Source::Payable) => sent += ghost.taken(),
+                Flow::Credit(Source::Account | Source::Bank | Source::Card)
+                | Flow::Debit { .. } => {
+                    held += ghost.taken();
+                }
+            }
+            back += ghost.owed();
         }
         let holder = now(self.store.holder(id)).map_err(|e| e.to_string())?;
         let balance = holder.ok_or("a sender has no row")?.balance.minor();
@@ -79,29 +102,7 @@ impl World<'_> {
                 "I1: sender {sender} has {balance}, held or paid {held}"
             ));
         }
-        Ok(())
-    }
-
-    /// What was owed to the holder of a lost card, and was sent to another card.
-    fn check_sent_on(&mut self) -> Result<i64, String> {
-        let orders = self.store.orders(recipient_id(), None, 1_000);
-        let page = now(orders).map_err(|e| e.to_string())?;
-        let mut sent = 0_i64;
-        for row in &page.items {
-            sent += self.check_remittance(row)?;
-        }
-        Ok(sent)
-    }
-
-    /// What lost cards held is owed to their holder, until it was sent to another card.
-    fn check_payable(&self, paid_out: i64, sent: i64) -> Result<(), String> {
-        let holder = recipient_id();
-        let owed = now(self.store.balance(Account::Payable(holder))).map_err(|e| e.to_string())?;
-        let owed = owed.map_or(0, |money| money.minor());
-        if owed + sent != paid_out {
-            return Err(format!("I1: {owed} owed and {sent} sent of {paid_out}"));
-        }
-        Ok(())
+        Ok((back, sent))
     }
 
     /// Outside the books: nothing is on a chip, or on its way there, that nobody paid; nothing was
@@ -129,13 +130,16 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Gives what its payer's account is short of.
-    fn check_remittance(&mut self, row: &Remittance) -> Result<i64, String> {
+    /// One remittance against all that was known of it.
+    pub(crate) fn check_remittance(&mut self, row: &Remittance, blind: bool) -> Result<(), String> {
         let card = self.cards.iter().position(|slot| slot.id == row.card);
         let (card, id) = (card.ok_or("an order for no card")?, row.id);
         let ghost = match self.ghosts.entry(id) {
             Place::Vacant(place) => {
-                self.stats.remittances += 1;
+                match row.flow {
+                    Flow::Credit(_) => self.stats.remittances += 1,
+                    Flow::Debit { .. } => self.stats.debits += 1,
+                }
                 place.insert(Ghost::new(row, card))
             }
             Place::Occupied(place) => place.into_mut(),
@@ -143,8 +147,7 @@ impl World<'_> {
         if ghost.amount != row.amount.minor() || ghost.card != card || ghost.flow != row.flow {
             return Err(format!("{id} is no longer what was ordered"));
         }
-        ghost.moves(row)?;
-        Ok(ghost.taken())
+        ghost.moves(row, blind)
     }
 
     /// I4: the card holds what its account says, or exactly one operation is in flight on it.
@@ -171,45 +174,52 @@ impl World<'_> {
         }
         // What a restore has forgotten is on the card all the same, until the card was read.
         let of_card = || self.ghosts.values().filter(move |ghost| ghost.card == at);
-        let forgotten: i64 = of_card()
-            .filter(|ghost| ghost.forgotten && ghost.credits > 0)
-            .map(|ghost| ghost.amount)
-            .sum();
-        if row.status == CardStatus::Frozen && (forgotten == 0 || !row.reread) {
+        let unknown = || of_card().filter(|ghost| ghost.is_unknown());
+        if row.status == CardStatus::Frozen && (unknown().next().is_none() || !row.reread) {
             return Err(format!(
                 "I4: card {at} is frozen, and it never lied: {:?}",
-                slot.seen
+                self.cards[at].seen
             ));
         }
         if row.reread {
             return Ok(());
         }
-        let (state, value) = slot.seen;
+        let (state, value) = self.cards[at].seen;
         let proven = (row.proven.state(), row.proven.value);
         let sent = flight.and_then(|flight| {
-            let amount = self.ghosts.get(&flight.remittance)?.amount;
+            let change = self.ghosts.get(&flight.remittance)?.change();
             let state = CardState {
                 id: flight.remittance.to_bytes(),
                 remittance_seq: flight.seq,
                 payment_seq: flight.payment_seq,
             };
-            Some((state, flight.balance_before.checked_add(amount)?))
+            Some((state, flight.balance_before.checked_add(change)?))
         });
         if (state, value) != proven && Some((state, value)) != sent {
             return Err(format!(
                 "I4: card {at} has {value} {state:?}, proven {proven:?}, in flight {sent:?}"
             ));
         }
-        let credited: i64 = of_card()
+        let moved: i64 = of_card()
             .filter(|ghost| !ghost.forgotten)
             .filter(|ghost| matches!(ghost.said.status, Status::Credited { .. }))
-            .map(|ghost| ghost.amount)
+            .map(Ghost::change)
             .sum();
         // What nobody knows of is adopted by two persons, and nothing else is.
-        if credited + forgotten != row.proven.value {
+        let unknown: i64 = unknown().map(Ghost::change).sum();
+        let began = self.cards[at].began;
+        if began + moved + unknown != row.proven.value {
             return Err(format!(
-                "I1: card account {at}: {} of {credited} and {forgotten}",
+                "I1: card {at} proved {} of {began}, {moved} and {unknown}",
                 row.proven.value
+            ));
+        }
+        let account = now(self.store.balance(Account::Card(row.id))).map_err(|e| e.to_string())?;
+        let account = account.ok_or("a card has no account")?.minor();
+        if account != row.proven.value - row.paid_out + self.paid_twice(at) {
+            return Err(format!(
+                "I1: card account {at} has {account}, {} paid out of {}",
+                row.paid_out, row.proven.value
             ));
         }
         Ok(())

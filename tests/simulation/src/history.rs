@@ -26,6 +26,8 @@ pub struct Stats {
     pub checks: u64,
     /// Remittances ordered.
     pub remittances: u64,
+    /// Debits by which cards were to pay for some of them.
+    pub debits: u64,
     /// Receipts that a terminal stored.
     pub receipts: u64,
     /// Exchanges that reached the server.
@@ -48,6 +50,7 @@ impl Stats {
         self.events += other.events;
         self.checks += other.checks;
         self.remittances += other.remittances;
+        self.debits += other.debits;
         self.receipts += other.receipts;
         self.exchanges += other.exchanges;
         self.apdus += other.apdus;

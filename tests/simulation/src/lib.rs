@@ -10,6 +10,7 @@ mod base;
 mod cards;
 mod cells;
 mod check;
+mod debits;
 mod dice;
 mod gate;
 mod ghost;

@@ -93,9 +93,10 @@ fn main() -> anyhow::Result<ExitCode> {
         micros / 1_000_000
     );
     println!(
-        "{} remittances, {} events, {} checks of all books, {} exchanges, {} card commands, {} runs, \
+        "{} remittances, {} debits that pay for some of them, {} events, {} checks of all books, {} exchanges, {} card commands, {} runs, \
          {} receipts, server killed {} times, {} backups put back, {} lost cards paid out",
         stats.remittances,
+        stats.debits,
         stats.events,
         stats.checks,
         stats.exchanges,

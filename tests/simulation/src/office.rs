@@ -2,8 +2,8 @@
 //! two persons decide.
 
 use crate::{
-    base::{self, recipient_id},
-    cells::PHASES,
+    base::{self, PAYER, RECIPIENT, owner_of, person_id},
+    cells::{DEBIT_PHASES, PHASES},
     dice::Dice,
     server::{Call, Client, Out, What},
     world::World,
@@ -69,7 +69,7 @@ impl World<'_> {
             3 if self.blocks => self.block(),
             4 | 8 if self.plans.loses => self.lose(),
             5 => self.pay_out_some(),
-            6 => self.send_payable(),
+            6 => self.send_some_payable(),
             7 if self.plans.revises => self.revise_some(),
             9 if self.plans.closes => self.close_some(),
             10 if self.plans.shows => self.show_some(),
@@ -157,21 +157,32 @@ impl World<'_> {
         self.command(What::PayOut, move |now| Command::PayOut { card, now });
     }
 
-    /// What is owed goes to another card of its holder.
-    pub(crate) fn send_payable(&mut self) {
-        let live = |slot: &crate::cards::Slot| slot.status == CardStatus::Active;
-        let Some(card) = self.cards.iter().position(live) else {
+    /// Some of what somebody is owed goes to a card of theirs.
+    pub(crate) fn send_some_payable(&mut self) {
+        let owed = |person: &usize| self.owed[*person] > 0;
+        let owed: Vec<_> = [PAYER, RECIPIENT].into_iter().filter(owed).collect();
+        match self.dice.pick(&owed).copied() {
+            Some(person) => self.send_payable(person),
+            // nobody is owed anything: that is refused
+            None if self.dice.one_in(20) => self.send_payable(RECIPIENT),
+            None => {}
+        }
+    }
+
+    /// What is owed goes to a card of its holder.
+    pub(crate) fn send_payable(&mut self, person: usize) {
+        let live =
+            |at: &usize| owner_of(*at) == person && self.cards[*at].status == CardStatus::Active;
+        let live: Vec<_> = (0..self.cards.len()).filter(live).collect();
+        let Some(card) = self.dice.pick(&live).copied() else {
             return;
         };
-        let lost: Vec<_> = self.cards.iter().filter(|slot| slot.lost).collect();
-        if lost.is_empty() && !self.dice.one_in(20) {
-            return;
-        }
         self.payables += 1;
-        let amount = if self.calm {
-            1
-        } else {
-            1 + self.dice.roll(500)
+        let owed = usize::try_from(self.owed[person]).unwrap_or(0);
+        let amount = match self.dice.roll(3) {
+            0 if owed > 0 => owed,
+            _ if owed > 0 => 1 + self.dice.roll(owed.min(500)),
+            _ => 1,
         };
         let order = CreateOrder {
             recipient_card: Some(self.cards[card].number.clone()),
@@ -186,7 +197,7 @@ impl World<'_> {
         self.say(|| format!("server: {amount} of what is owed goes to card {card}"));
         let (app, key) = (Arc::clone(&self.app), format!("owed-{}", self.payables));
         let future = async move {
-            let _ = owed(&app, &key, order).await;
+            let _ = owed_goes(&app, person, &key, order).await;
             Out::Done
         };
         self.begin(What::Payable, Client::Nobody, Vec::new(), Box::pin(future));
@@ -194,7 +205,9 @@ impl World<'_> {
 
     fn close_some(&mut self) {
         let sent = self.ghosts.iter().filter(|(_, ghost)| {
-            !ghost.forgotten && matches!(ghost.phase, "commit sent" | "on the card" | "credited")
+            let sent = ["commit sent", "on the card", "credited"].contains(&ghost.phase);
+            let taken = ["debit commit sent", "debited", "debit credited"].contains(&ghost.phase);
+            !ghost.forgotten && (sent || taken)
         });
         let sent: Vec<_> = sent.map(|(id, _)| *id).collect();
         let chosen = match self.dice.pick(&sent).copied() {
@@ -304,13 +317,16 @@ impl World<'_> {
         if PHASES.contains(&phase) {
             self.cells.hit("races", what, phase);
         }
+        if DEBIT_PHASES.contains(&phase) && what != "mail bounced" {
+            self.cells.hit("debit races", what, phase);
+        }
         if crate::cells::FUNDING.contains(&phase) && crate::cells::FUNDING_RACES.contains(&what) {
             self.cells.hit("funding", what, phase);
         }
     }
 
-    /// Everything in doubt on cards that no session settles is closed.
-    pub(crate) fn close_what_is_in_doubt(&mut self) {
+    /// Everything in doubt on cards that no session settles is closed; gives whether there was anything.
+    pub(crate) fn close_what_is_in_doubt(&mut self) -> bool {
         let doubt = self.ghosts.iter().filter(|(_, ghost)| {
             let open = matches!(
                 ghost.said.status,
@@ -319,15 +335,16 @@ impl World<'_> {
             open && !ghost.forgotten && self.cards[ghost.card].status != CardStatus::Active
         });
         let doubt: Vec<_> = doubt.map(|(id, _)| *id).collect();
-        for id in doubt {
-            self.close(id);
+        for id in &doubt {
+            self.close(*id);
             self.finish();
         }
+        !doubt.is_empty()
     }
 }
 
-async fn owed(app: &App, key: &str, order: CreateOrder) -> anyhow::Result<()> {
-    let holder = app.office.store.holder(recipient_id()).await?;
+async fn owed_goes(app: &App, person: usize, key: &str, order: CreateOrder) -> anyhow::Result<()> {
+    let holder = app.office.store.holder(person_id(person)).await?;
     let order = NewOrder::check(app, order).map_err(|refused| anyhow::anyhow!("{refused:?}"))?;
     let holder = holder.context("a holder")?;
     orders::send_payable(app, &holder, IdempotencyKey::new(key)?, order).await?;

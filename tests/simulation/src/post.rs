@@ -102,7 +102,10 @@ impl Delivery for Post {
         let chance = state.chance;
         let again = chance > 0 && state.denied.contains(message_id);
         let fate = if again && state.dice.one_in(2) {
-            Fate::Bounced
+            match state.dice.roll(3) {
+                0 => Fate::AcceptedAndDenied,
+                _ => Fate::Bounced,
+            }
         } else if state.dice.permille(chance) {
             match state.dice.roll(10) {
                 0 => Fate::Lost,

@@ -71,13 +71,18 @@ impl World<'_> {
         let overtaken = matches!(&self.backup, Backup::Made(kept) if self.has_overtaken(kept));
         match self.backup {
             // what is in flight in the backup is what it will know least about
-            Backup::Planned if self.phases().contains(&"commit sent") => self.dice.one_in(8),
+            Backup::Planned if self.is_something_sent() => self.dice.one_in(8),
             Backup::Planned => self.dice.one_in(120),
             Backup::Made(_) if overtaken => self.dice.one_in(2),
             // late, so that much has happened since
             Backup::Made(_) => self.stats.events > RESTORE_FROM && self.dice.one_in(60),
             Backup::Never | Backup::Restored => false,
         }
+    }
+
+    fn is_something_sent(&self) -> bool {
+        let sent = |phase: &&str| ["commit sent", "debit commit sent"].contains(phase);
+        self.phases().iter().any(sent)
     }
 
     fn sent(&self) -> Vec<(usize, [u8; 16], u32)> {

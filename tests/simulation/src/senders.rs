@@ -1,6 +1,10 @@
 //! Senders: they order, ask again under the same key until answered, and change their minds.
 
-use crate::{base::CURRENCY, server::Client, world::World};
+use crate::{
+    base::{CURRENCY, PAYER, PAYERS_CARD, RECIPIENT},
+    server::Client,
+    world::World,
+};
 use issuer::http::problem::Refused;
 use ledger::{Holder, RemittanceId, Status};
 use wire::api::{CreateOrder, FundFrom, ProblemCode};
@@ -51,7 +55,9 @@ const EXPIRES_MAX_S: usize = 5_000;
 impl World<'_> {
     /// A sender wishes for one more order.
     pub(crate) fn wish(&mut self) {
-        let sender = self.dice.roll(self.senders.len());
+        /// Who has money in an account.
+        const WITH_ACCOUNT: usize = 2;
+        let sender = self.dice.roll(WITH_ACCOUNT);
         let card = self.dice.roll(self.cards.len());
         let amount = 1 + self.dice.roll(3_000);
         // Some expire while they are picked up.
@@ -61,8 +67,9 @@ impl World<'_> {
             EXPIRES_MAX_S
         };
         let expires = 10 + self.dice.roll(most);
-        let fund_from = match self.dice.roll(4) {
-            0 => FundFrom::Bank,
+        let fund_from = match self.dice.roll(8) {
+            0 | 1 => FundFrom::Bank,
+            2 | 3 => FundFrom::Card,
             _ => FundFrom::Account,
         };
         // Equal amounts are told apart by nothing but the remittance's id.
@@ -70,16 +77,44 @@ impl World<'_> {
             0 => 500,
             _ => amount,
         };
-        self.wish_from(fund_from, sender, card, amount, expires);
+        if fund_from == FundFrom::Card {
+            self.wish_by_card(card, amount, expires);
+        } else {
+            self.wish_from((fund_from, None), sender, card, amount, expires);
+        }
+    }
+
+    /// Somebody pays with a card: the payer, or the recipient with one that has got something.
+    fn wish_by_card(&mut self, to: usize, amount: usize, expires: usize) {
+        let full: Vec<_> = (0..self.cards.len())
+            .filter(|card| *card != PAYERS_CARD && self.cards[*card].seen.1 > 0)
+            .collect();
+        let recipients = if self.dice.one_in(2) {
+            self.dice.pick(&full).copied()
+        } else {
+            None
+        };
+        let (sender, own, to) = match recipients {
+            Some(own) => (RECIPIENT, own, PAYERS_CARD),
+            None => (PAYER, PAYERS_CARD, to % PAYERS_CARD),
+        };
+        // mostly what the card can pay
+        let has = usize::try_from(self.cards[own].seen.1).unwrap_or(0);
+        let amount = if amount > has && has > 0 && !self.dice.one_in(10) {
+            1 + self.dice.roll(has)
+        } else {
+            amount
+        };
+        self.wish_from((FundFrom::Card, Some(own)), sender, to, amount, expires);
     }
 
     pub(crate) fn wish_for(&mut self, sender: usize, card: usize, amount: usize, expires: usize) {
-        self.wish_from(FundFrom::Account, sender, card, amount, expires);
+        self.wish_from((FundFrom::Account, None), sender, card, amount, expires);
     }
 
     fn wish_from(
         &mut self,
-        fund_from: FundFrom,
+        (fund_from, own): (FundFrom, Option<usize>),
         sender: usize,
         card: usize,
         amount: usize,
@@ -94,7 +129,7 @@ impl World<'_> {
             note: None,
             expires_in_s: u64::try_from(expires).ok(),
             fund_from,
-            from_card: None,
+            from_card: own.map(|own| self.cards[own].number.clone()),
         };
         let key = format!("wish-{}", self.wishes);
         self.senders[sender].wishes.push(Wish {
@@ -188,6 +223,7 @@ impl World<'_> {
 
     fn cancel(&mut self, sender: usize, id: RemittanceId) {
         self.race("cancelled", id);
+        self.race_of_debit("cancelled", id);
         if self.fault(self.rates.message) {
             match self.dice.roll(3) {
                 0 => {

@@ -1,7 +1,9 @@
 //! The server process: calls that stand still before and behind every access of the store.
 
 use crate::{
+    cells::{DEBIT_EXCHANGES, EXCHANGES},
     gate::{Point, unavailable},
+    ghost::Ghost,
     world::World,
 };
 use issuer::{
@@ -25,6 +27,10 @@ use wire::exchange::{Reply, Request};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     Order,
+    /// One that a card of the sender pays for.
+    CardOrder,
+    /// The program of its debit is fetched.
+    Program,
     Cancel,
     Exchange(usize),
     Expiry,
@@ -43,11 +49,20 @@ pub(crate) enum What {
 }
 
 impl What {
-    /// The step's name in the table of the store.
-    const fn access(self, access: Access) -> &'static str {
+    /// The step's name in the table of the store; `debit`: for a program that takes value off its card.
+    const fn access(self, access: Access, debit: bool) -> &'static str {
         match (self, access) {
             (Self::Order, Access::Read) => "order read",
             (Self::Order, Access::Apply | Access::Write) => "order apply",
+            (Self::CardOrder, Access::Read) => "card order read",
+            (Self::CardOrder, Access::Apply | Access::Write) => "card order apply",
+            (Self::Program, _) => "program read",
+            (Self::Exchange(0), _) if debit => "debit 1 read",
+            (Self::Exchange(1), _) if debit => "debit 2 read",
+            (Self::Exchange(2), Access::Read) if debit => "debit 3 read",
+            (Self::Exchange(2), _) if debit => "debit 3 apply",
+            (Self::Exchange(_), Access::Read) if debit => "debit 4 read",
+            (Self::Exchange(_), _) if debit => "debit 4 apply",
             (Self::Cancel, _) => "cancel apply",
             (Self::Exchange(0), _) => "exchange 1 read",
             (Self::Exchange(1), _) => "exchange 2 read",
@@ -97,6 +112,8 @@ pub(crate) enum Out {
     Cancelled(RemittanceId, Result<(), Refused>),
     /// Questions to the bank that are due.
     Tasks(Vec<BankTask>),
+    /// A program as its sender fetches it.
+    Program(Option<Vec<u8>>),
     /// A command of the office.
     Decided(Option<Outcome>),
     Done,
@@ -109,6 +126,8 @@ pub(crate) struct Call {
     pub(crate) request: Vec<u8>,
     /// The program of its remittance that counted when it came.
     pub(crate) revision: u32,
+    /// It is about a debit.
+    pub(crate) debit: bool,
     waiting: Option<Point>,
     /// It has written to the books.
     pub(crate) applied: bool,
@@ -136,11 +155,13 @@ impl World<'_> {
         future: Pin<Box<dyn Future<Output = Out>>>,
     ) {
         let revision = self.revision_of(&request);
+        let debit = Request::decode(&request).is_ok_and(|request| self.is_debit(&request));
         self.calls.push(Call {
             what,
             client,
             request,
             revision,
+            debit,
             waiting: None,
             applied: false,
             future,
@@ -154,6 +175,26 @@ impl World<'_> {
         let id = RemittanceId::from_bytes(instruction.remittance).ok();
         let ghost = id.and_then(|id| self.ghosts.get(&id));
         ghost.map_or(0, |ghost| ghost.said.revision)
+    }
+
+    /// Whether a request is of a program that takes value off its card.
+    fn is_debit(&self, request: &Request) -> bool {
+        let id = match request {
+            Request::Instruction(instruction) => instruction.remittance,
+            Request::Answers(answers) => answers.remittance,
+        };
+        let id = RemittanceId::from_bytes(id).ok();
+        let ghost = id.and_then(|id| self.ghosts.get(&id));
+        ghost.is_some_and(Ghost::is_debit)
+    }
+
+    /// The name of the exchange that a request is, as the tables have it.
+    pub(crate) fn exchange_name(&self, request: &Request) -> &'static str {
+        let names = match self.is_debit(request) {
+            true => DEBIT_EXCHANGES,
+            false => EXCHANGES,
+        };
+        names[exchange_of(request)]
     }
 
     /// A request of the exchange reaches the server.
@@ -180,6 +221,10 @@ impl World<'_> {
         self.say(|| format!("server: order {key} for {client:?}"));
         let (app, key) = (Arc::clone(&self.app), IdempotencyKey::new(key));
         let holder = self.senders[sender].holder.clone();
+        let what = match order.from_card {
+            Some(_) => What::CardOrder,
+            None => What::Order,
+        };
         let future = async move {
             let placed = match (NewOrder::check(&app, order), key) {
                 (Ok(order), Ok(key)) => orders::place(&app, &holder, key, order).await,
@@ -188,7 +233,7 @@ impl World<'_> {
             };
             Out::Placed(placed.map(|ordered| ordered.id()))
         };
-        self.begin(What::Order, client, Vec::new(), Box::pin(future));
+        self.begin(what, client, Vec::new(), Box::pin(future));
     }
 
     /// A sender wants money back.
@@ -276,10 +321,12 @@ impl World<'_> {
             let mut verdict = Ok(());
             // What is rare fails more often.
             let often = match what {
+                What::Exchange(3) if self.calls[at].debit => 60,
                 What::Exchange(3) => 30,
                 What::Cancel => 4,
-                What::Expiry => 8,
+                What::Expiry | What::Program => 8,
                 What::Exchange(2) | What::Lease | What::Bank => 3,
+                What::CardOrder => 3,
                 What::Exchange(_) | What::Order | What::Outbox => 1,
                 What::Block
                 | What::Revise
@@ -299,7 +346,8 @@ impl World<'_> {
                     (false, Side::Before) => "failed before",
                     (false, Side::After) => "answer lost",
                 };
-                self.cells.hit("store", fault, what.access(access));
+                let step = what.access(access, self.calls[at].debit);
+                self.cells.hit("store", fault, step);
                 self.say(|| format!("server: {what:?} {access:?}: {fault}"));
                 if kill {
                     self.kill_server();
@@ -326,9 +374,11 @@ impl World<'_> {
             Out::Reply(Ok(bytes)) => {
                 self.check_reply(call, &bytes);
                 self.note_progress(&call.request, &bytes);
-                self.reply_leaves(call.client, call.what, Some(bytes));
+                self.reply_leaves(call, Some(bytes));
             }
-            Out::Reply(Err(_)) => self.reply_leaves(call.client, call.what, None),
+            Out::Reply(Err(_)) => self.reply_leaves(call, None),
+            Out::Program(Some(file)) => self.program_arrives(file),
+            Out::Program(None) => {}
             Out::Placed(placed) => self.order_answered(call.client, placed),
             Out::Cancelled(id, cancelled) => self.cancel_answered(call.client, id, &cancelled),
             Out::Tasks(tasks) => tasks.into_iter().for_each(|task| self.serve_task(task)),
@@ -353,8 +403,8 @@ impl World<'_> {
         };
         let early = matches!(ghost.said.status, Status::Open);
         match step.ticket.as_deref().and_then(<[u8]>::first) {
-            Some(2) if early => ghost.phase = "challenged",
-            Some(_) if early => ghost.phase = "state asked",
+            Some(2) if early => ghost.enter("challenged"),
+            Some(_) if early => ghost.enter("state asked"),
             Some(_) | None => {}
         }
     }

@@ -1,6 +1,11 @@
 //! The faults stop: everything comes to rest, and ends.
 
-use crate::{base::SETTLE_WINDOW_S, ghost::Ghost, world::World};
+use crate::{
+    base::{PAYER, RECIPIENT, SETTLE_WINDOW_S, owner_of},
+    ghost::Ghost,
+    session::Opened,
+    world::World,
+};
 use ledger::{CardAccounts, CardStatus, Status};
 use std::{rc::Rc, sync::Arc};
 use store::Store as _;
@@ -14,6 +19,9 @@ const OFFICE_TRIES: usize = 8;
 /// Most questions to the bank about one remittance: a restored database asks often before it believes
 /// that the bank has never heard of it.
 const BANK_ROUNDS: usize = 12;
+/// Rounds of sessions with every card until nothing is in doubt: each lets at least one card speak that
+/// another waits for, and there is one more for what two persons decided.
+const DOUBT_ROUNDS: usize = 12;
 /// Longer than the longest wait for the bank.
 const BANK_ROUND_S: i64 = 61;
 
@@ -67,20 +75,80 @@ impl World<'_> {
             self.finish();
         }
         self.show_receipts();
-        for opened in self.programs.clone() {
-            let card = self.card_of(&opened);
-            self.start_run(0, Some((opened, card)));
+        for order in self.unpaid() {
+            self.fetch(order);
             self.finish();
         }
-        self.adopt_frozen();
-        self.settle_cards();
-        if self.adopt_frozen() {
-            self.settle_cards();
-        }
-        for _ in 0..OFFICE_TRIES {
-            self.close_what_is_in_doubt();
-        }
+        let arrived = core::mem::take(&mut self.programs);
+        self.run_all(arrived);
+        // what cards have paid for meanwhile is mailed now
+        self.and_run(Self::jobs);
+        self.settle_doubts();
         self.pay_out_lost();
+        self.expire_all();
+        self.pay_what_is_owed();
+        self.dirty = true;
+        self.check();
+        self.rest();
+    }
+
+    /// Each of these programs is run once more, with its card.
+    fn run_all(&mut self, programs: Vec<Rc<Opened>>) {
+        for opened in programs {
+            let card = self.card_of(&opened);
+            self.start_run(0, Some((Rc::clone(&opened), card)));
+            self.finish();
+            self.programs.push(opened);
+        }
+    }
+
+    /// Programs that come while `act` acts are run.
+    fn and_run(&mut self, act: impl FnOnce(&mut Self)) {
+        let before = core::mem::take(&mut self.programs);
+        act(self);
+        self.serve_outbox();
+        self.finish();
+        let arrived = core::mem::replace(&mut self.programs, before);
+        self.run_all(arrived);
+    }
+
+    /// Cards tell what they know, and what they can not tell any more is decided by two persons. One card
+    /// may have to wait for another, which paid for what it holds.
+    fn settle_doubts(&mut self) {
+        for round in 0..DOUBT_ROUNDS {
+            let adopted = self.adopt_frozen();
+            let waits = self.is_waiting_for_a_card();
+            if round == 0 || adopted || waits {
+                self.settle_cards();
+            }
+            let closed = self.close_what_is_in_doubt();
+            if round > 0 && !adopted && !closed && !waits || self.broken.is_some() {
+                return;
+            }
+        }
+        self.broke("I3: what is in doubt is not settled by any session".to_owned());
+    }
+
+    /// Whether something is in doubt that the session of a card may settle.
+    fn is_waiting_for_a_card(&self) -> bool {
+        self.ghosts.values().any(|ghost| {
+            let open = match ghost.said.status {
+                Status::CommitSent { .. } | Status::Recovering { .. } => true,
+                Status::FundingUnknown { .. } => ghost.is_paid_by_card(),
+                Status::Ordered
+                | Status::Unfunded { .. }
+                | Status::Open
+                | Status::Refunding { .. }
+                | Status::Held { .. }
+                | Status::Credited { .. }
+                | Status::Returned { .. } => false,
+            };
+            open && !ghost.forgotten
+        })
+    }
+
+    /// The time of everything is over.
+    fn expire_all(&mut self) {
         let last = self.ghosts.values().map(|ghost| ghost.expires).max();
         let left = last.map_or(0, |last| last.micros().saturating_sub(self.clock.raw()));
         self.clock.shift(left.max(0) + 1_000_000);
@@ -91,7 +159,23 @@ impl World<'_> {
         self.finish();
         self.dirty = true;
         self.check();
-        self.rest();
+    }
+
+    /// What came back to people whose cards had paid reaches a card by an ordinary credit.
+    fn pay_what_is_owed(&mut self) {
+        let mut any = false;
+        for person in [PAYER, RECIPIENT] {
+            if self.owed[person] > 0 && self.broken.is_none() {
+                self.and_run(|world| {
+                    world.send_payable(person);
+                    world.finish();
+                });
+                any = true;
+            }
+        }
+        if any {
+            self.expire_all();
+        }
     }
 
     /// The jobs, often enough: leases run out, and waits.
@@ -156,19 +240,12 @@ impl World<'_> {
             if self.cards[card].status != CardStatus::Active || self.broken.is_some() {
                 continue;
             }
-            let before = self.programs.len();
-            self.wish_for(0, card, 1, 4_000);
-            while self.send_wish() {
-                self.finish();
-            }
-            self.serve_outbox();
-            self.finish();
-            for opened in self.programs.split_off(before.min(self.programs.len())) {
-                let card = self.card_of(&opened);
-                self.start_run(0, Some((Rc::clone(&opened), card)));
-                self.finish();
-                self.programs.push(opened);
-            }
+            self.and_run(|world| {
+                world.wish_for(0, card, 1, 4_000);
+                while world.send_wish() {
+                    world.finish();
+                }
+            });
         }
     }
 
@@ -208,24 +285,17 @@ impl World<'_> {
     fn pay_out_lost(&mut self) {
         let window = i64::from(SETTLE_WINDOW_S);
         self.clock.shift((window + 1) * 1_000_000);
-        let before = self.programs.len();
         for card in 0..self.cards.len() {
             if self.cards[card].lost {
-                for _ in 0..2 {
-                    self.pay_out(card);
-                    self.finish();
-                    self.send_payable();
-                    self.finish();
-                }
+                self.and_run(|world| {
+                    for _ in 0..2 {
+                        world.pay_out(card);
+                        world.finish();
+                        world.send_payable(owner_of(card));
+                        world.finish();
+                    }
+                });
             }
-        }
-        self.serve_outbox();
-        self.finish();
-        for opened in self.programs.split_off(before.min(self.programs.len())) {
-            let card = self.card_of(&opened);
-            self.start_run(0, Some((Rc::clone(&opened), card)));
-            self.finish();
-            self.programs.push(opened);
         }
     }
 }

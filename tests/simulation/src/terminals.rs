@@ -2,8 +2,7 @@
 
 use crate::{
     cards::Connection,
-    cells::EXCHANGES,
-    server::{Client, What, exchange_of},
+    server::{Call, Client, What},
     session::{self, Ask, Effects, Ended, Got, Left, Opened},
     world::World,
 };
@@ -90,7 +89,10 @@ impl World<'_> {
     /// Starts a terminal: earlier exchanges are sent again, then a program is opened with a card.
     pub(crate) fn start_run(&mut self, at: usize, open: Option<(Rc<Opened>, usize)>) {
         let opened = open.as_ref().map(|(opened, _)| Rc::clone(opened));
-        let connection = open.map(|(_, card)| self.place_card(card));
+        let connection = open.map(|(opened, card)| {
+            let debit = opened.kind == program::Kind::Debit;
+            self.place_card(card, debit)
+        });
         if let Some(opened) = &opened {
             let second = self.terminals.iter().enumerate().any(|(other, terminal)| {
                 let running = terminal.run.as_ref().and_then(Active::remittance);
@@ -305,9 +307,9 @@ impl World<'_> {
         waiting.sent = true;
         let (request, again) = (waiting.request.clone(), waiting.again);
         let step = match (again, Request::decode(&request)) {
-            (true, _) => "sent again",
-            (false, Ok(request)) => EXCHANGES[exchange_of(&request)],
-            (false, Err(_)) => return,
+            (true, Ok(request)) => again_of(self.exchange_name(&request)),
+            (false, Ok(request)) => self.exchange_name(&request),
+            (_, Err(_)) => return,
         };
         if self.fault(self.rates.terminal) {
             self.cells.hit("terminal", "killed before", "sending");
@@ -319,7 +321,9 @@ impl World<'_> {
         // What is sent again is rare, so it fails more often.
         let often = match step {
             "sent again" => 20,
+            "debit again" => 60,
             "exchange 4" => 4,
+            "debit 4" => 8,
             _ => 1,
         };
         if self.fault(often * self.rates.message) {
@@ -352,28 +356,31 @@ impl World<'_> {
             return;
         };
         if let Ok(request) = Request::decode(&bytes) {
-            self.cells
-                .hit("messages", "late", EXCHANGES[exchange_of(&request)]);
+            let step = self.exchange_name(&request);
+            self.cells.hit("messages", "late", step);
         }
         self.serve(Client::Nobody, &bytes);
     }
 
     /// An answer leaves the server.
-    pub(crate) fn reply_leaves(&mut self, client: Client, what: What, reply: Option<Vec<u8>>) {
+    pub(crate) fn reply_leaves(&mut self, call: &Call, reply: Option<Vec<u8>>) {
+        let (client, what) = (call.client, call.what);
         match client {
             Client::Terminal(at, number) => {
                 let again = self.waits_again(at, number);
                 let often = match (again, what) {
+                    (Some(true), _) if call.debit => 60,
                     (Some(true), _) => 20,
+                    (_, What::Exchange(3)) if call.debit => 8,
                     (_, What::Exchange(3)) => 4,
                     (_, _) => 1,
                 };
                 let lost = self.fault(often * self.rates.message);
-                if lost {
-                    let step = match (again, what) {
-                        (Some(true), _) => "sent again",
-                        (_, What::Exchange(exchange)) => EXCHANGES[exchange],
-                        (_, _) => return,
+                if lost && let Ok(request) = Request::decode(&call.request) {
+                    let name = self.exchange_name(&request);
+                    let step = match again {
+                        Some(true) => again_of(name),
+                        Some(false) | None => name,
                     };
                     self.cells.hit("messages", "reply lost", step);
                 }
@@ -433,6 +440,15 @@ impl World<'_> {
     pub(crate) fn phase_of(&self, remittance: [u8; 16]) -> Option<&'static str> {
         let id = RemittanceId::from_bytes(remittance).ok()?;
         self.ghosts.get(&id).map(|ghost| ghost.phase)
+    }
+}
+
+/// What is sent again is always the last exchange.
+fn again_of(exchange: &'static str) -> &'static str {
+    if exchange == "debit 4" {
+        "debit again"
+    } else {
+        "sent again"
     }
 }
 

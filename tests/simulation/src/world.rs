@@ -2,9 +2,9 @@
 
 use crate::{
     bank::SimBank,
-    base::{self, Base, CARDS, FUNDS, Machine, START, now, sender_id},
+    base::{self, Base, CARDS, FUNDS, Machine, START, now, person_id},
     cards::Slot,
-    cells::Cells,
+    cells::{Cells, DEBIT_PHASES},
     dice::Dice,
     gate::{SimClock, SimGate, SimRandom},
     ghost::Ghost,
@@ -36,7 +36,7 @@ const TERMINALS: usize = 3;
 /// Most faults of a history in what the office does: it does little, and does it again.
 const OFFICE_FAULTS_MAX: usize = 7;
 /// Orders of a history at most.
-const WISHES_MAX: usize = 7;
+const WISHES_MAX: usize = 8;
 
 /// How often things go wrong, in a thousand.
 #[derive(Clone, Copy, Debug, Default)]
@@ -113,7 +113,10 @@ pub(crate) struct World<'b> {
     pub(crate) broken: Option<String>,
     pub(crate) stats: Stats,
     pub(crate) cells: Cells,
+    /// The books were written to since the last check.
     pub(crate) dirty: bool,
+    /// A card has moved since then.
+    pub(crate) moved: bool,
     pub(crate) floor: Timestamp,
 
     pub(crate) gate: Arc<SimGate>,
@@ -144,6 +147,8 @@ pub(crate) struct World<'b> {
     pub(crate) office_faults: usize,
     /// Orders of what is owed.
     pub(crate) payables: usize,
+    /// What each of the people is owed, at the last look.
+    pub(crate) owed: [i64; FUNDS.len()],
     /// Whether a card is blocked.
     pub(crate) blocks: bool,
     /// Whether there is a terminal without a program.
@@ -179,6 +184,7 @@ impl<'b> World<'b> {
             stats: Stats::default(),
             cells: Cells::default(),
             dirty: true,
+            moved: false,
             floor: Timestamp::EPOCH,
             gate,
             clock,
@@ -207,6 +213,7 @@ impl<'b> World<'b> {
                 OFFICE_FAULTS_MAX
             },
             payables: 0,
+            owed: [0; FUNDS.len()],
             blocks,
             liar,
             liar_card: 0,
@@ -221,8 +228,8 @@ impl<'b> World<'b> {
 
     /// Who there is, with cards and terminals.
     fn people(&mut self) -> Result<()> {
-        for (n, funded) in (0_u8..).zip(FUNDS) {
-            let holder = now(self.store.holder(sender_id(n)))?.context("a holder")?;
+        for (person, funded) in FUNDS.into_iter().enumerate() {
+            let holder = now(self.store.holder(person_id(person)))?.context("a holder")?;
             self.senders.push(Sender {
                 holder,
                 funded,
@@ -290,11 +297,32 @@ impl<'b> World<'b> {
         }
     }
 
+    /// A program that was fetched is opened: the same as in the mail.
+    pub(crate) fn program_arrives(&mut self, file: Vec<u8>) {
+        match self.verified_file(file) {
+            Ok(opened) => {
+                let same = |other: &Rc<Opened>| {
+                    let revision = other.facts.revision == opened.facts.revision;
+                    other.key == opened.key && revision && other.hash != opened.hash
+                };
+                if self.programs.iter().any(same) {
+                    self.broke("two programs of one remittance and revision".to_owned());
+                }
+                self.programs.push(Rc::new(opened));
+            }
+            Err(error) => self.broke(format!("what was fetched is no program: {error:#}")),
+        }
+    }
+
     fn verified(&self, mail: &[u8]) -> Result<Opened> {
         let parsed = MessageParser::default().parse(mail).context("no mail")?;
         let mut parts = parsed.parts.iter().map(mail_parser::MessagePart::contents);
         let file = parts.find(|part| part.starts_with(b"\0asm"));
-        let raw = RawProgram::new(file.context("no program")?.to_vec())?;
+        self.verified_file(file.context("no program")?.to_vec())
+    }
+
+    fn verified_file(&self, file: Vec<u8>) -> Result<Opened> {
+        let raw = RawProgram::new(file)?;
         let at = u64::try_from(self.clock.raw() / 1_000_000)?;
         let program = program::verify(raw, &self.keys, at)?;
         let order = program.order();
@@ -393,7 +421,12 @@ impl<'b> World<'b> {
         if self.terminals[at].run.is_some() {
             return;
         }
-        let program = self.dice.pick(&self.programs).cloned();
+        let program = match self.dice.roll(4) {
+            // what pays for an order has to come before it, and has the order's time only
+            0 | 1 => self.some_open_debit(),
+            _ => None,
+        };
+        let program = program.or_else(|| self.dice.pick(&self.programs).cloned());
         let Some(opened) = program else {
             return;
         };
@@ -404,7 +437,21 @@ impl<'b> World<'b> {
         self.start_run(at, Some((opened, card)));
     }
 
+    /// A program that has still to take something off its card.
+    fn some_open_debit(&mut self) -> Option<Rc<Opened>> {
+        let open = |opened: &&Rc<Opened>| {
+            let phase = self.phase_of(opened.key.remittance);
+            let phase = phase.and_then(|phase| DEBIT_PHASES.iter().position(|of| *of == phase));
+            phase.is_some_and(|phase| DEBIT_PHASES[phase] != "debit credited")
+        };
+        let open: Vec<_> = self.programs.iter().filter(open).cloned().collect();
+        self.dice.pick(&open).cloned()
+    }
+
     fn somebody_sends(&mut self) {
+        if self.dice.one_in(6) {
+            return self.fetch_some();
+        }
         if !self.send_wish() && self.wishes < WISHES_MAX {
             self.wish();
             self.send_wish();

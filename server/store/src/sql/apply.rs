@@ -367,7 +367,10 @@ fn settle(connection: &Connection, proof: &Settle, now: Timestamp) -> Result<Ans
                 receipt: proof.receipt.clone(),
             }))
         }
-        (Ok(rules::SettlePlan::Kept), _) => {
+        (Ok(rules::SettlePlan::Kept), found) => {
+            if let (true, Some(debit)) = (planted::on(Bug::DebitTwice), found) {
+                debit::take_again(connection, debit)?;
+            }
             let receipt = rows::receipt(connection, proof.remittance)?;
             let receipt = receipt.ok_or(Fault::Corrupt("receipt"))?;
             Ok(Ok(Outcome::Settled { receipt }))
@@ -537,7 +540,7 @@ fn post_leg(
             (Leg::Loss, loss, escrow.paid_from_loss())
         }
         (Posting::ToSender, Flow::Credit(_)) | (Posting::Through, Flow::Credit(Source::Card)) => {
-            (Leg::End, held, escrow.home())
+            (Leg::End, held, debit::home(connection, escrow)?)
         }
         (
             Posting::ToEscrow

@@ -4,10 +4,11 @@
 use crate::db::{Connection, Row};
 use audit_log::{Change, digest};
 use ledger::{
-    Account, CardId, CardStatus, Escrow, Flow, Holder, HolderId, Leg, NewDebit, PlaceOrder,
+    Account, CardId, CardStatus, Escrow, Event, Flow, Holder, HolderId, Leg, NewDebit, PlaceOrder,
     Remittance, RemittanceId, Source, Status, Timestamp, Transfer, order_event, rules,
 };
 use money::Money;
+use planted::Bug;
 
 use crate::sql::apply::advance;
 use crate::sql::fault::Fault;
@@ -140,7 +141,9 @@ pub(super) fn of_order(
 /// Whose step decides about this remittance: its debit's while a card has still to pay for it.
 pub(super) fn decisive(connection: &Connection, escrow: &Escrow) -> Result<Escrow, Fault> {
     match (escrow.flow, escrow.status) {
-        (Flow::Credit(Source::Card), Status::Ordered | Status::FundingUnknown { .. }) => {
+        (Flow::Credit(Source::Card), Status::Ordered | Status::FundingUnknown { .. })
+            if !planted::on(Bug::OrderCancelledAlone) =>
+        {
             let sql = "SELECT id FROM remittance WHERE funds = ?1";
             let debit = rows::one(connection, sql, [escrow.remittance.as_bytes()], |row| {
                 rows::id(row, 0, RemittanceId::from_bytes)
@@ -169,10 +172,37 @@ pub(super) fn follow(
     let Some(event) = order_event(debit.status, to) else {
         return Ok(());
     };
-    let order = rows::escrow(connection, funds)?.ok_or(Fault::Corrupt("order of a debit"))?;
+    let of_order = || rows::escrow(connection, funds)?.ok_or(Fault::Corrupt("order of a debit"));
+    let order = of_order()?;
     let step = order.on(event, now);
     let step = step.map_err(|_| Fault::Corrupt("order of a debit"))?;
-    advance(connection, &order, step, None, now)
+    advance(connection, &order, step, None, now)?;
+    if planted::on(Bug::OpenBeforeDebit)
+        && let Ok(step) = of_order()?.on(Event::Fund, now)
+        && matches!(event, Event::Ask)
+    {
+        post(connection, debit, now)?;
+        advance(connection, &of_order()?, step, None, now)?;
+    }
+    Ok(())
+}
+
+/// Takes a debit once more: one of the planted bugs.
+pub(super) fn take_again(connection: &Connection, debit: &Escrow) -> Result<(), Fault> {
+    match debit.flow {
+        Flow::Debit { .. } => take(connection, debit),
+        Flow::Credit(_) => Ok(()),
+    }
+}
+
+/// Where what came back of an order goes: [`Escrow::home`].
+pub(super) fn home(connection: &Connection, order: &Escrow) -> Result<Account, Fault> {
+    if planted::on(Bug::ReturnToPayingCard)
+        && let Some(debit) = of_order(connection, order.remittance)?
+    {
+        return Ok(Account::Card(debit.card));
+    }
+    Ok(order.home())
 }
 
 /// Posts what a card has proven to have given: to the escrow of the order that it pays for.
