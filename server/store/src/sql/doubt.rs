@@ -5,8 +5,7 @@ use audit_log::{Change, digest};
 use ledger::{
     Account, Adopted, Card, CardId, CardStatus, CaseKind, CaseResolved, CloseInDoubt, Escrow,
     FreezeCase, Invitation, InvitationEvent, LoggedCredit, Outcome, Refusal, RemittanceId,
-    Resolution, ResolveCase, ResolveFacts, Status, Timestamp, Transfer, close_in_doubt,
-    resolve_case,
+    Resolution, ResolveCase, ResolveFacts, Timestamp, Transfer, close_in_doubt, resolve_case,
 };
 use money::Amount;
 
@@ -14,6 +13,7 @@ use crate::record::DoubtRow;
 use crate::sql::apply::{advance, set_card_status, set_proven};
 use crate::sql::fault::Fault;
 use crate::sql::officers::{decide, known};
+use crate::sql::recovery::Shown;
 use crate::sql::{bank, invitation, journal, recovery, rows};
 use crate::traits::PAGE_MAX;
 
@@ -306,42 +306,13 @@ fn adopt(
     credited: &[LoggedCredit],
     now: Timestamp,
 ) -> Result<(), Fault> {
-    for sql in [
-        "DELETE FROM in_flight WHERE card = ?1",
-        "DELETE FROM receipt_shown WHERE card = ?1",
-    ] {
-        connection.execute(sql, [card.as_bytes()])?;
-    }
-    for step in &plan.steps {
-        let remittance = step.escrow.remittance;
-        let receipt = step.logged.and_then(|at| credited.get(at));
-        let decided = match step.escrow.status {
-            Status::Credited { .. } => true,
-            Status::Ordered
-            | Status::FundingUnknown { .. }
-            | Status::Unfunded { .. }
-            | Status::Refunding { .. }
-            | Status::Open
-            | Status::CommitSent { .. }
-            | Status::Recovering { .. }
-            | Status::Held { .. }
-            | Status::Returned { .. } => false,
-        };
-        if decided {
-            continue;
-        }
-        let change = match receipt {
-            Some(logged) => Change::CreditedByLog {
-                remittance,
-                card,
-                receipt: digest(&logged.receipt),
-            },
-            None => Change::ProvenAbsent { remittance },
-        };
-        journal::record(connection, now, change)?;
-        let receipt = receipt.map(|logged| logged.receipt.as_slice());
-        advance(connection, &step.escrow, step.step, receipt, now)?;
-    }
+    recovery::decide_all(
+        connection,
+        card,
+        (&plan.steps, credited),
+        Shown::Believed,
+        now,
+    )?;
     set_proven(connection, card, &plan.proven)?;
     let sql = "UPDATE card SET reread = 0, epoch = ?2 WHERE id = ?1";
     rows::write(

@@ -3,8 +3,8 @@
 use crate::db::Connection;
 use audit_log::{Change, digest};
 use ledger::{
-    CardId, Escrow, Event, Outcome, Refusal, Remittance, RemittanceId, RereadPlan, Settlement,
-    Status, Timestamp,
+    CardId, Escrow, Event, LoggedCredit, Outcome, Refusal, Remittance, RemittanceId, RereadPlan,
+    RereadStep, Settlement, Status, Timestamp,
 };
 use planted::Bug;
 
@@ -104,32 +104,18 @@ pub(super) fn reread(
     settle: Option<&Settlement>,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    for sql in [
-        "DELETE FROM in_flight WHERE card = ?1",
-        "DELETE FROM receipt_shown WHERE card = ?1",
-    ] {
-        connection.execute(sql, [card.as_bytes()])?;
-    }
     let logged = match settle {
         Some(Settlement::Reread { credited, .. }) => credited.as_slice(),
         Some(Settlement::Credited { .. } | Settlement::Absent | Settlement::Freeze { .. })
         | None => &[],
     };
-    for step in &plan.steps {
-        let receipt = step.logged.and_then(|at| logged.get(at));
-        let remittance = step.escrow.remittance;
-        let change = match receipt {
-            Some(logged) => Change::CreditedByLog {
-                remittance,
-                card,
-                receipt: digest(&logged.receipt),
-            },
-            None => Change::ProvenAbsent { remittance },
-        };
-        journal::record(connection, now, change)?;
-        let receipt = receipt.map(|logged| logged.receipt.as_slice());
-        advance(connection, &step.escrow, step.step, receipt, now)?;
-    }
+    decide_all(
+        connection,
+        card,
+        (&plan.steps, logged),
+        Shown::Confirmed,
+        now,
+    )?;
     set_proven(connection, card, &plan.proven)?;
     let sql = "UPDATE card SET reread = 0 WHERE id = ?1";
     rows::write(connection, sql, [card.as_bytes()], "card")?;
@@ -140,6 +126,59 @@ pub(super) fn reread(
         value: plan.proven.value,
     };
     journal::record(connection, now, change)
+}
+
+/// What a card's word means for what a receipt has credited before it spoke.
+#[derive(Clone, Copy)]
+pub(super) enum Shown {
+    /// Its first reading names all of it, or is refused: each gets the record that the card has it.
+    Confirmed,
+    /// Two persons adopt what it says, and it may not have it: the receipt stands, the adjustment makes the
+    /// account what the card holds, and no record says what the card did not.
+    Believed,
+}
+
+/// Moves every undecided remittance of a card as its word, or two persons, decided; what was in flight and
+/// what receipts had shown is settled with it.
+pub(super) fn decide_all(
+    connection: &Connection,
+    card: CardId,
+    (steps, logged): (&[RereadStep], &[LoggedCredit]),
+    shown: Shown,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    for sql in [
+        "DELETE FROM in_flight WHERE card = ?1",
+        "DELETE FROM receipt_shown WHERE card = ?1",
+    ] {
+        connection.execute(sql, [card.as_bytes()])?;
+    }
+    for step in steps {
+        let by_receipt = matches!(step.escrow.status, Status::Credited { .. });
+        match (shown, by_receipt) {
+            (Shown::Believed, true) => continue,
+            (Shown::Believed, false) | (Shown::Confirmed, _) => {}
+        }
+        let remittance = step.escrow.remittance;
+        let receipt = step.logged.and_then(|at| logged.get(at));
+        let receipt = receipt.map(|logged| logged.receipt.as_slice());
+        // the one that was shown stays, whatever the caller made of it
+        let kept = match by_receipt {
+            true => rows::receipt(connection, remittance)?,
+            false => None,
+        };
+        let change = match kept.as_deref().or(receipt) {
+            Some(receipt) => Change::CreditedByLog {
+                remittance,
+                card,
+                receipt: digest(receipt),
+            },
+            None => Change::ProvenAbsent { remittance },
+        };
+        journal::record(connection, now, change)?;
+        advance(connection, &step.escrow, step.step, receipt, now)?;
+    }
+    Ok(())
 }
 
 /// Whether a receipt was shown for this card that the card has not confirmed.
