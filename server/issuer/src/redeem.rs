@@ -6,8 +6,8 @@ use crate::{
 };
 use anyhow::Context as _;
 use ledger::{
-    Command, CommitOutcome, Decide, Decided, Outcome, REVISION_MAX, RemittanceId, Settlement,
-    Timestamp, Uid,
+    Command, CommitOutcome, Decide, Decided, LoggedCredit, Outcome, REVISION_MAX, RemittanceId,
+    Settlement, Timestamp, Uid,
 };
 use planted::Bug;
 use redemption::{
@@ -134,6 +134,10 @@ async fn decide(office: &Office, state: &StateAnswered) -> anyhow::Result<Vec<u8
         let verdict = match state.decide(office.context(now)?, rows, &nonce) {
             Decision::Answer(bytes) => return Ok(bytes),
             Decision::Write(verdict) => verdict,
+            Decision::Show { certain, answer } => {
+                show(office, certain).await?;
+                return Ok(answer);
+            }
         };
         if let (true, Some(commit)) = (
             planted::on(Bug::AnswerBeforeCommit),
@@ -156,6 +160,28 @@ async fn decide(office: &Office, state: &StateAnswered) -> anyhow::Result<Vec<u8
         }
     }
     encode(&Reply::Refusal(Refusal::Restart))
+}
+
+/// Posts what a card's log proves while the card waits for another. Nothing lies between two of them that a
+/// crash could tear: what is not posted is posted by the card's next session.
+async fn show(office: &Office, certain: Vec<LoggedCredit>) -> anyhow::Result<()> {
+    for logged in certain {
+        let remittance = logged.remittance;
+        let command = Command::ShowReceipt {
+            remittance,
+            receipt: logged.receipt,
+            now: office.clock.now(),
+        };
+        match office.store.apply_one(command).await {
+            Ok(_) => {
+                tracing::info!(remittance.id = %remittance, "posted, by the log of a card that waits for another");
+            }
+            // the account does not cover a debit yet, or another session was faster
+            Err(ApplyError::Refused(_)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// What a decision did, for the log.

@@ -22,7 +22,7 @@ use alloc::vec::Vec;
 use card::{purse, secure_messaging::Session};
 use ledger::{
     Card, CardState, CardStatus, CommitOutcome, CommitSend, Decide, Decided, Event, Flow, InFlight,
-    Proven, Remittance, RemittanceId, Settlement, Status,
+    LoggedCredit, Proven, Remittance, RemittanceId, Settlement, Status,
 };
 use planted::Bug;
 use wire::exchange::{Refusal, Reply, Step, StopRule};
@@ -51,6 +51,14 @@ pub enum Decision {
     Answer(Vec<u8>),
     /// Write [`Verdict::command`]; only after its commit send [`Verdict::answer`].
     Write(Verdict),
+    /// Take these in, in this order, as shown receipts ([`ledger::Command::ShowReceipt`]) until one is
+    /// refused; send the answer whatever becomes of them.
+    Show {
+        /// What the card's log proves.
+        certain: Vec<LoggedCredit>,
+        /// The refusal: the rest has to wait.
+        answer: Vec<u8>,
+    },
 }
 
 /// A decision that becomes true when its command is committed.
@@ -186,7 +194,7 @@ fn conclude(
                 let asked = reread::ask_log(context, nonce, binding, heard);
                 return Decision::Answer(asked.unwrap_or_else(|_| refuse(Refusal::CardStopped)));
             }
-            Reread::Waits => return Decision::Answer(refuse(Refusal::Recovering)),
+            Reread::Waits(certain) => return wait(context, certain),
             Reread::Unexplained => return freeze(command, rows.card, heard),
             Reread::Explained(credited) => reread::logged(context, &credited),
         };
@@ -239,6 +247,18 @@ fn conclude(
         (Reading::Unchanged, None) => {}
     }
     go_on(context, rows, nonce, heard, command, status)
+}
+
+/// Posts what is certain while the rest waits for another card, or a bank.
+fn wait(context: Context<'_>, certain: Vec<&Remittance>) -> Decision {
+    let answer = refuse(Refusal::Recovering);
+    let new = certain.into_iter().filter(|r| r.receipt.is_none());
+    let new: Vec<_> = new.collect();
+    if new.is_empty() {
+        return Decision::Answer(answer);
+    }
+    let certain = reread::logged(context, &new);
+    Decision::Show { certain, answer }
 }
 
 /// Concludes nothing, keeps what the card said.

@@ -4,12 +4,16 @@
 //! | --- | --- | --- |
 //! | exactly what was last proven, no receipt shown | not asked | all that waited is absent |
 //! | anything else, on a card that was used | asked, one exchange more | each new record is a remittance that waits: credited; the others absent |
-//! | anything else | names one that is not known as funded yet | wait: its bank, or its sender's card, has to speak first |
+//! | anything else | names one that is not known as funded yet | wait: its bank, or its sender's card, has to speak first. What stands before it is certain |
 //! | anything else | not explained by it | freeze the card with the log |
 //!
 //! New records are as many as the remittance number has risen. They must be credits and debits of remittances of
 //! this card that wait or that a receipt has shown, of the right amounts, chain from the last proven
 //! value to the present one, and end in STATE.
+//!
+//! What is certain is posted as if its receipt had been shown, and the first reading has to confirm it. So two cards
+//! that paid each other since the backup do not wait for each other for ever: of all that happened since then and
+//! is not posted yet, the first waits for nothing, and stands before all that is not known as funded.
 
 use crate::{
     Context,
@@ -38,9 +42,9 @@ pub(crate) enum Reread<'a> {
     AskLog,
     /// These were credited since the backup, oldest first; whatever else waited is absent.
     Explained(Vec<&'a Remittance>),
-    /// The log names a remittance of which a restore has forgotten that it was funded: conclude nothing
-    /// before that is known.
-    Waits,
+    /// The log names a remittance of which a restore has forgotten that it was funded: nothing is absent
+    /// before that is known. These stand before it, oldest first.
+    Waits(Vec<&'a Remittance>),
     /// Freeze.
     Unexplained,
 }
@@ -53,8 +57,15 @@ pub(crate) fn read<'a>(rows: DecideRows<'a>, heard: &Heard) -> Reread<'a> {
         return Reread::Explained(Vec::new());
     }
     match &heard.log {
-        Some(log) if waits(rows, log) => Reread::Waits,
-        Some(log) => explain(rows, now, log).map_or(Reread::Unexplained, Reread::Explained),
+        Some(log) => {
+            let way = walk(rows, now, log);
+            if waits(rows, log) {
+                let certain = way.filter(|way| way.waits);
+                return Reread::Waits(certain.map(|way| way.found).unwrap_or_default());
+            }
+            let whole = way.filter(|way| way.is_whole(rows, now));
+            whole.map_or(Reread::Unexplained, |way| Reread::Explained(way.found))
+        }
         // a card that was never used has no log to read
         None if heard.state == CardState::default() => Reread::Unexplained,
         None => Reread::AskLog,
@@ -71,8 +82,28 @@ fn waits(rows: DecideRows<'_>, log: &[Record]) -> bool {
     })
 }
 
-/// The remittances of the new records, if the records account for everything.
-fn explain<'a>(rows: DecideRows<'a>, now: Proven, log: &[Record]) -> Option<Vec<&'a Remittance>> {
+/// Where the new records of a log lead, from what was last proven.
+struct Way<'a> {
+    /// The remittances of the records, oldest first.
+    found: Vec<&'a Remittance>,
+    /// Value and id after the last of them.
+    value: i64,
+    id: [u8; 16],
+    /// The next record is of a remittance that is not known as funded.
+    waits: bool,
+}
+
+impl Way<'_> {
+    /// Whether the records account for everything.
+    fn is_whole(&self, rows: DecideRows<'_>, now: Proven) -> bool {
+        let kept = |r: &Remittance| r.receipt.is_none() || self.found.iter().any(|f| f.id == r.id);
+        (self.value, self.id) == (now.value, now.id) && rows.recovering.iter().all(kept)
+    }
+}
+
+/// Follows the new records to their end, or to the first that is not known as funded; `None` where one does
+/// not join the one before it.
+fn walk<'a>(rows: DecideRows<'a>, now: Proven, log: &[Record]) -> Option<Way<'a>> {
     let before = rows.card.proven;
     if now.payment_seq != before.payment_seq {
         return None;
@@ -89,32 +120,43 @@ fn explain<'a>(rows: DecideRows<'a>, now: Proven, log: &[Record]) -> Option<Vec<
         // nothing older: overwritten since, or there was nothing
         None => log.len() == LOG_RECORDS_MAX || before.state() == CardState::default(),
     };
-    let mut found: Vec<&Remittance> = Vec::with_capacity(newer.len());
-    let (mut value, mut id) = (before.value, before.id);
+    if !joins {
+        return None;
+    }
+    let mut way = Way {
+        found: Vec::with_capacity(newer.len()),
+        value: before.value,
+        id: before.id,
+        waits: false,
+    };
     for record in newer {
         let record = LogRecord::from_bytes(record)?;
         let credited = rows.recovering.iter().find(|r| {
-            let by_number = planted::on(Bug::DecideBySeq) && found.iter().all(|f| f.id != r.id);
+            let by_number = planted::on(Bug::DecideBySeq) && way.found.iter().all(|f| f.id != r.id);
             (r.id.to_bytes() == record.id || by_number)
                 && r.amount.minor() == i64::from(record.amount)
         })?;
+        if let Status::FundingUnknown { .. } = credited.status {
+            way.waits = true;
+            return Some(way);
+        }
         let kind = match credited.flow {
             Flow::Credit(_) => LogKind::Credit,
             Flow::Debit { .. } => LogKind::Debit,
         };
-        if record.kind != kind || found.iter().any(|f| f.id == credited.id) {
+        if record.kind != kind || way.found.iter().any(|f| f.id == credited.id) {
             return None;
         }
-        let after = credited.flow.value_after(value, credited.amount.minor())?;
-        (value, id) = (after, record.id);
-        if value != i64::from(record.balance_after) {
+        let after = credited
+            .flow
+            .value_after(way.value, credited.amount.minor())?;
+        (way.value, way.id) = (after, record.id);
+        if after != i64::from(record.balance_after) {
             return None;
         }
-        found.push(credited);
+        way.found.push(credited);
     }
-    let kept = |r: &Remittance| r.receipt.is_none() || found.iter().any(|f| f.id == r.id);
-    let whole = joins && (value, id) == (now.value, now.id) && rows.recovering.iter().all(kept);
-    whole.then_some(found)
+    Some(way)
 }
 
 /// What the ledger is told of them.

@@ -282,6 +282,65 @@ fn a_card_that_has_what_is_not_known_as_funded_waits_and_is_not_frozen() {
     assert_eq!(i64::from(world.value()), AMOUNT + 300);
 }
 
+/// Another card waits for what this one has paid, and this one for what the other has.
+#[test]
+fn what_stands_in_the_log_before_what_has_to_wait_is_posted_at_once_and_nothing_is_absent() {
+    let mut world = World::new();
+    let charge = world.order(AMOUNT);
+    assert!(matches!(world.run(charge), Reply::Receipt(_)));
+    let (own, debit) = (world.order(300), world.order_debit(1_000));
+    let (back, after, never) = (world.order(700), world.order(50), world.order(20));
+    let backup = world.backup();
+    for id in [own, debit, back, after] {
+        assert!(matches!(world.run(id), Reply::Receipt(_)));
+    }
+    world.restore(backup);
+    let known = world.status(back);
+    world.remittances.get_mut(&back).unwrap().status = Status::FundingUnknown {
+        cancel_asked: false,
+        recovering: true,
+    };
+    for id in [after, back, never] {
+        assert_eq!(world.run(id), Reply::Refusal(Refusal::Recovering));
+        assert!(credited(&world, own) && credited(&world, debit));
+        assert_eq!(world.status(after), known, "not before what has to wait");
+        assert_eq!(world.status(never), known, "nothing is absent yet");
+        assert!(world.card.reread && world.card.proven.value == AMOUNT);
+    }
+    let kept = world.remittances[&debit].receipt.clone();
+    world.remittances.get_mut(&back).unwrap().status = known;
+    assert!(matches!(world.run(never), Reply::Receipt(_)));
+    assert!(
+        [own, debit, back, after]
+            .iter()
+            .all(|id| credited(&world, *id))
+    );
+    assert_eq!(world.remittances[&debit].receipt, kept);
+    let value = AMOUNT + 300 - 1_000 + 700 + 50 + 20;
+    assert_eq!(i64::from(world.value()), value);
+    assert_eq!(world.card.proven.value, value);
+}
+
+/// What stands before what has to wait has to join what was proven, too.
+#[test]
+fn of_a_log_that_does_not_join_nothing_is_posted_before_what_has_to_wait() {
+    let mut world = World::new();
+    let (own, back) = (world.order(300), world.order(700));
+    let backup = world.backup();
+    for id in [own, back] {
+        assert!(matches!(world.run(id), Reply::Receipt(_)));
+    }
+    world.restore(backup);
+    let waits = world.status(own);
+    world.card.proven.value += 1;
+    world.remittances.get_mut(&back).unwrap().status = Status::FundingUnknown {
+        cancel_asked: false,
+        recovering: true,
+    };
+    assert_eq!(world.run(own), Reply::Refusal(Refusal::Recovering));
+    assert_eq!(world.status(own), waits);
+}
+
 #[test]
 fn tickets_of_the_lost_life_open_nothing() {
     let mut world = World::new();

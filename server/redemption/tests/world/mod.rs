@@ -298,6 +298,12 @@ impl World {
                 let decided = self.apply(&verdict.command).unwrap();
                 verdict.answer(decided)
             }
+            Decision::Show { certain, answer } => {
+                for logged in certain {
+                    self.show(logged.remittance, logged.receipt);
+                }
+                answer
+            }
         }
     }
 
