@@ -29,6 +29,14 @@ fn next(world: &World, remittance: RemittanceId, revision: u32) -> Revise {
     }
 }
 
+impl World {
+    /// An order with a new program.
+    pub async fn revised(&self, remittance: RemittanceId) {
+        let answer = revise(self, next(self, remittance, 1)).await;
+        assert_eq!(answer, Ok(Outcome::Revised));
+    }
+}
+
 async fn revise(world: &World, revise: Revise) -> Result<Outcome, Refusal> {
     world.apply(Command::Revise(Box::new(revise))).await
 }

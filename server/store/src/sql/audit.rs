@@ -3,6 +3,7 @@
 mod debit;
 mod invitation;
 mod log;
+mod records;
 
 use std::collections::{BTreeMap, HashMap};
 

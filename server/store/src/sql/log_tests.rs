@@ -447,3 +447,47 @@ fn every_table_reaches_the_log_by_some_kind() {
     let named: BTreeSet<_> = COVERED.iter().flat_map(|line| line.1).copied().collect();
     assert_eq!(named, Change::KINDS.iter().map(|kind| kind.1).collect());
 }
+
+/// Rows that the log knows otherwise: sealed or not, each is named.
+#[tokio::test]
+async fn the_audit_names_an_order_a_program_a_receipt_and_a_decision_that_the_log_has_otherwise() {
+    const ALTERED: [&str; 8] = [
+        "UPDATE remittance SET expires = expires + 1 WHERE status = 'open'",
+        "UPDATE remittance SET order_bytes = x'01' WHERE status = 'open'",
+        "UPDATE remittance SET program_key = zeroblob(32) WHERE status = 'open'",
+        "UPDATE remittance SET revision = 0 WHERE revision = 1",
+        "UPDATE remittance SET template_hash = zeroblob(32) WHERE revision = 1",
+        "UPDATE remittance SET receipt = x'01' WHERE status = 'credited'",
+        "UPDATE decision SET reason = 'another one'",
+        "DELETE FROM decision",
+    ];
+    for (sealed, sql) in [true, false]
+        .into_iter()
+        .flat_map(|s| ALTERED.map(|sql| (s, sql)))
+    {
+        let (store, world, folder) = case();
+        let of = world.funded().await;
+        let credited = world.placed(&of, 100).await;
+        world.sent(of.card, credited).await;
+        let proof = world.proof(of.card).await;
+        world.apply(Command::Settle(proof)).await.unwrap();
+        world.placed(&of, 200).await;
+        let revised = world.placed(&of, 250).await;
+        world.revised(revised).await;
+        let doubt = world.placed(&of, 300).await;
+        world.sent(of.card, doubt).await;
+        let approval = world.approval().await;
+        world.close(doubt, approval).await.unwrap();
+        assert!(!sealed || seal(&store, 1).await);
+        world.balanced().await;
+        let connection = Connection::open(folder.path().join("ledger.db")).unwrap();
+        let triggers = "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF; \
+                        DROP TRIGGER decision_never_changes; DROP TRIGGER decision_never_goes;";
+        connection.execute_batch(triggers).unwrap();
+        assert!(connection.execute(sql, []).unwrap() > 0, "{sql}");
+        let report = store.audit().await.unwrap();
+        let mut found = report.failures.iter();
+        let named = found.any(|failure| failure.check == AuditCheck::LogMatchesLedger);
+        assert!(named, "{sql}: {report:#?}");
+    }
+}

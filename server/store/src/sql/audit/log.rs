@@ -7,6 +7,7 @@ use audit_log::{Change, Link, Record, Side};
 use ledger::AuditCheck;
 
 use super::Books;
+use super::records::Approved;
 use crate::sql::fault::Fault;
 use crate::sql::journal::{self, Noted};
 use crate::sql::log;
@@ -15,6 +16,7 @@ use crate::sql::log;
 struct Replay {
     transfers: u64,
     balances: HashMap<(i64, [u8; 16]), i128>,
+    approved: Vec<Approved>,
 }
 
 impl Books<'_> {
@@ -48,6 +50,7 @@ impl Books<'_> {
             number += 1;
         }
         self.tail(&mut replay)?;
+        self.decisions(&replay.approved)?;
         self.compare(&replay)
     }
 
@@ -96,6 +99,8 @@ impl Books<'_> {
             amount,
         } = record.change
         else {
+            let approved = self.record(&place.to_string(), &record.change)?;
+            replay.approved.extend(approved);
             return Ok(());
         };
         if journal::transfer_record(self.connection, transfer)? != Some(record) {
