@@ -48,6 +48,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// they would read all of it, and go on so while it grows, until its statistics are taken.
 const PLANS: &str = "SET enable_hashjoin = off; SET enable_mergejoin = off";
 
+/// All of a reading sees one instant.
+const BEGIN_TO_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
 /// How a query ends that is about a table of one row.
 const ONLY_ROW: &str = "WHERE id = 1";
 
@@ -83,6 +86,7 @@ pub(crate) struct Session {
     pub(super) client: Client,
     pub(super) gathered: RefCell<Gathered>,
     round_trips: Cell<u64>,
+    reading: Cell<Reading>,
     /// Transactions that were begun to write.
     begun: Cell<u32>,
     /// Whether its plans are those of a writer.
@@ -92,6 +96,17 @@ pub(crate) struct Session {
     transaction: RefCell<Option<String>>,
     committed: RefCell<Option<String>>,
     lost: Cell<bool>,
+}
+
+/// How far a transaction that reads has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Reading {
+    /// There is none.
+    #[default]
+    Not,
+    /// It begins together with its first query.
+    Announced,
+    Begun,
 }
 
 impl core::fmt::Debug for Session {
@@ -179,6 +194,7 @@ impl Server {
             client,
             gathered: RefCell::default(),
             round_trips: Cell::new(0),
+            reading: Cell::default(),
             begun: Cell::new(0),
             planned: Cell::new(false),
             statements: RefCell::new(HashMap::new()),
@@ -231,6 +247,7 @@ impl Session {
 
     pub(super) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<usize, Fault> {
         self.before_alone(sql, values)?;
+        self.begin_announced()?;
         let statement = self.prepared(sql)?;
         let count = self.run(self.client.execute_raw(&statement, values.iter()))?;
         usize::try_from(count).map_err(|_| Fault::Corrupt("count"))
@@ -263,7 +280,33 @@ impl Session {
     ) -> Result<Vec<tokio_postgres::Row>, Fault> {
         let statement = self.prepared(sql)?;
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|v| v as _).collect();
-        self.run(self.client.query(&statement, &values))
+        if self.reading.get() != Reading::Announced {
+            return self.run(self.client.query(&statement, &values));
+        }
+        self.reading.set(Reading::Begun);
+        let begin: Call<'_> = Box::pin(async {
+            self.client.batch_execute(BEGIN_TO_READ).await?;
+            Ok(Said::Count(0))
+        });
+        let query: Call<'_> = Box::pin(async {
+            let rows = self.client.query(&statement, &values).await;
+            rows.map(Said::Rows)
+        });
+        match self.together(vec![begin, query])?.pop() {
+            Some(Said::Rows(rows)) => Ok(rows),
+            Some(Said::Count(_)) | None => Err(Fault::Corrupt("answer")),
+        }
+    }
+
+    /// Begins what was announced, before what is no query of rows.
+    fn begin_announced(&self) -> Result<(), Fault> {
+        match self.reading.get() {
+            Reading::Announced => {
+                self.reading.set(Reading::Begun);
+                self.run(self.client.batch_execute(BEGIN_TO_READ))
+            }
+            Reading::Not | Reading::Begun => Ok(()),
+        }
     }
 
     /// A query without parameters may be one over a whole table: it is fetched in pieces.
@@ -272,6 +315,7 @@ impl Session {
         sql: &str,
         each: &mut dyn FnMut(&Row<'_>) -> Result<bool, Fault>,
     ) -> Result<(), Fault> {
+        self.begin_announced()?;
         let name = format!("scan_{:p}", core::ptr::from_ref(&each));
         self.run(
             self.client
@@ -294,10 +338,10 @@ impl Session {
 
     pub(super) fn begin(&self, mode: Mode) -> Result<(), Fault> {
         match mode {
-            Mode::Read => self.run(
-                self.client
-                    .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
-            ),
+            Mode::Read => {
+                self.reading.set(Reading::Announced);
+                Ok(())
+            }
             Mode::Write | Mode::Schema => {
                 let begun = self.begin_to_write(mode);
                 if begun.is_err() {
@@ -370,6 +414,11 @@ impl Session {
     }
 
     pub(super) fn commit(&self) -> Result<(), Fault> {
+        match self.reading.take() {
+            Reading::Not => {}
+            Reading::Announced => return Ok(()),
+            Reading::Begun => return self.run(self.client.batch_execute("COMMIT")),
+        }
         self.gathered.borrow_mut().end();
         let mark = self.transaction.take();
         match (self.run(self.client.batch_execute("COMMIT")), mark) {
@@ -390,10 +439,14 @@ impl Session {
     pub(super) fn rollback(&self) -> Result<(), Fault> {
         self.gathered.borrow_mut().end();
         self.transaction.take();
+        if self.reading.take() == Reading::Announced {
+            return Ok(());
+        }
         self.run(self.client.batch_execute("ROLLBACK"))
     }
 
     pub(super) fn run_script(&self, script: &str) -> Result<(), Fault> {
+        self.begin_announced()?;
         self.run(self.client.batch_execute(script))
     }
 }
