@@ -175,16 +175,15 @@ fn decide(connection: &Connection, step: &Decide, now: Timestamp) -> Result<Answ
         Some(remittance) => rows::escrow(connection, remittance),
         None => Ok(None),
     };
-    // asked for before the first is looked at
+    // asked for before the first is looked at; none that failed is passed over
     let card = rows::card(connection, step.card);
     let in_flight = rows::in_flight(connection, step.card);
     let commit_escrow = escrow_of(step.commit.as_ref().map(|commit| commit.remittance));
-    let Some(card) = card? else {
+    let (card, in_flight, commit_escrow) = (card?, in_flight?, commit_escrow?);
+    let Some(card) = card else {
         return Ok(Err(Refusal::CardUnknown));
     };
-    let in_flight = in_flight?;
     let in_flight_escrow = escrow_of(in_flight.as_ref().map(|sent| sent.remittance))?;
-    let commit_escrow = commit_escrow?;
     let recovering = if card.reread {
         recovery::recovering(connection, card.id)?
     } else {

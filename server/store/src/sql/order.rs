@@ -34,7 +34,9 @@ pub(super) fn place_order(
         (_, Some(id)) => rows::balance(connection, &id),
         (_, None) => Ok(None),
     };
-    if let Some((content, answer)) = recorded?
+    // and none that failed is passed over: it has ended a server's transaction
+    let (recorded, found, taken, sender) = (recorded?, found?, taken?, sender?);
+    if let Some((content, answer)) = recorded
         && !planted::on(Bug::KeyIgnored)
     {
         let same = content == order.content;
@@ -44,7 +46,6 @@ pub(super) fn place_order(
             Err(Refusal::IdempotencyConflict)
         });
     }
-    let found = found?;
     let bank_account = match order.payment {
         Payment::Bank => bank::account(connection, order.sender)?,
         Payment::Account | Payment::Payable | Payment::Card(_) => None,
@@ -57,8 +58,8 @@ pub(super) fn place_order(
         Payment::Account | Payment::Payable | Payment::Bank => (None, false),
     };
     let facts = rules::OrderFacts {
-        remittance_taken: taken? || debit_taken,
-        sender: sender?,
+        remittance_taken: taken || debit_taken,
+        sender,
         bank_account: bank_account.is_some(),
         payer: payer.as_ref().map(debit::Payer::facts),
         recipient: found.as_ref().map(|found| found.facts),
