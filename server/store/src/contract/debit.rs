@@ -161,8 +161,9 @@ pub async fn a_card_pays_for_an_order_once_its_debit_is_proven(store: Arc<dyn St
     world.stand(pair, [ASKED, sent]).await;
     assert_eq!(world.five(&of, pair).await, [10_000, 2_000, 0, 0, 0]);
     let kept = world.proof(of.own).await;
-    world.pays(&of, 2).await;
-    let done = Status::Credited { at: world.at(2) };
+    // a lease of mails is of the ledger's time
+    world.pays(&of, 5).await;
+    let done = Status::Credited { at: world.at(5) };
     world.stand(pair, [Status::Open, done]).await;
     assert_eq!(world.five(&of, pair).await, [10_000, 0, 0, 2_000, 0]);
     let again = world.apply(Command::Settle(kept)).await;
