@@ -176,11 +176,18 @@ pub const TABLES: &[Table] = &[
         name: "races",
         faults: RACES,
         steps: PHASES,
-        impossible: &[(
-            "restored",
-            "recovering",
-            "a history has one restore, and nothing recovers before it",
-        )],
+        impossible: &[
+            (
+                "restored",
+                "recovering",
+                "a history has one restore, and nothing recovers before it",
+            ),
+            (
+                "mail bounced",
+                "credited",
+                "what was credited is not mailed any more; one that was under way is not counted",
+            ),
+        ],
     },
     Table {
         name: "debit races",

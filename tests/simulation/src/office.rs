@@ -101,7 +101,16 @@ impl World<'_> {
     }
 
     fn revise_some(&mut self) {
-        if let Some(id) = self.some_remittance() {
+        let debits = self
+            .ghosts
+            .iter()
+            .filter(|(_, g)| g.is_debit() && !g.forgotten);
+        let debits: Vec<_> = debits.map(|(id, _)| *id).collect();
+        let chosen = match self.dice.pick(&debits).copied() {
+            Some(id) if self.dice.one_in(3) => Some(id),
+            _ => self.some_remittance(),
+        };
+        if let Some(id) = chosen {
             self.race("revised", id);
             self.serve_revise(id);
         }
@@ -314,7 +323,7 @@ impl World<'_> {
 
     /// The same, by the phase.
     pub(crate) fn race_in(&mut self, what: &'static str, phase: &'static str) {
-        if PHASES.contains(&phase) {
+        if PHASES.contains(&phase) && (what, phase) != ("mail bounced", "credited") {
             self.cells.hit("races", what, phase);
         }
         if DEBIT_PHASES.contains(&phase) && what != "mail bounced" {

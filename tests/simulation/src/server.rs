@@ -304,7 +304,8 @@ impl World<'_> {
     /// What the office does is rare, so it fails often.
     fn office_fault(&mut self, what: What, access: Access) -> bool {
         let permille = match (what, access) {
-            (What::Adopt | What::Shown | What::Payable, Access::Apply | Access::Write) => 450,
+            (What::Adopt, Access::Apply | Access::Write) => 700,
+            (What::Shown | What::Payable, Access::Apply | Access::Write) => 450,
             (_, Access::Apply | Access::Write) => 250,
             (What::Adopt | What::Shown, Access::Read) => 150,
             (_, Access::Read) => 100,
@@ -321,8 +322,12 @@ impl World<'_> {
             let mut verdict = Ok(());
             // What is rare fails more often.
             let often = match what {
-                What::Exchange(3) if self.calls[at].debit => 60,
-                What::Exchange(3) => 30,
+                What::Exchange(3) => match (access, self.calls[at].debit) {
+                    (Access::Read, false) => 30,
+                    (Access::Read, true) => 40,
+                    (Access::Apply | Access::Write, false) => 90,
+                    (Access::Apply | Access::Write, true) => 160,
+                },
                 What::Cancel => 4,
                 What::Expiry | What::Program => 8,
                 What::Exchange(2) | What::Lease | What::Bank => 3,

@@ -79,6 +79,11 @@ impl Active {
         matches!(&self.waiting, Some(waiting) if !waiting.sent)
     }
 
+    /// The card on its reader.
+    pub(crate) fn card(&self) -> Option<usize> {
+        self.connection.map(|connection| connection.card)
+    }
+
     /// The remittance whose program runs.
     pub(crate) fn remittance(&self) -> Option<[u8; 16]> {
         self.open.as_ref().map(|opened| opened.key.remittance)

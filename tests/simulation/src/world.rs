@@ -15,7 +15,7 @@ use crate::{
     senders::Sender,
     server::Call,
     session::Opened,
-    terminals::Terminal,
+    terminals::{Active, Terminal},
 };
 use anyhow::{Context as _, Result};
 use issuer::app::App;
@@ -421,9 +421,9 @@ impl<'b> World<'b> {
         if self.terminals[at].run.is_some() {
             return;
         }
-        let program = match self.dice.roll(4) {
+        let program = match self.dice.roll(3) {
             // what pays for an order has to come before it, and has the order's time only
-            0 | 1 => self.some_open_debit(),
+            0 => self.some_open_debit(),
             _ => None,
         };
         let program = program.or_else(|| self.dice.pick(&self.programs).cloned());
@@ -437,9 +437,14 @@ impl<'b> World<'b> {
         self.start_run(at, Some((opened, card)));
     }
 
-    /// A program that has still to take something off its card.
+    /// A program that has still to take something off its card, which is on no reader.
     fn some_open_debit(&mut self) -> Option<Rc<Opened>> {
+        let runs = self.terminals.iter().filter_map(|t| t.run.as_ref());
+        let held: Vec<_> = runs.filter_map(Active::card).collect();
         let open = |opened: &&Rc<Opened>| {
+            if held.contains(&self.card_of(opened)) {
+                return false;
+            }
             let phase = self.phase_of(opened.key.remittance);
             let phase = phase.and_then(|phase| DEBIT_PHASES.iter().position(|of| *of == phase));
             phase.is_some_and(|phase| DEBIT_PHASES[phase] != "debit credited")
