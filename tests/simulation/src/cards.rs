@@ -278,28 +278,36 @@ impl World<'_> {
     }
 
     fn wrong_with(&mut self, step: &'static str, lying: bool, debit: bool) -> Option<Wrong> {
-        // Few runs come that far, and fewer of debits, so these fail more often.
+        if debit && let Some((fails, lied)) = deep_in_a_debit(step) {
+            if self.rates.card > 0 && self.fault(fails) {
+                return Some(self.pulled(step));
+            }
+            if lying && self.fault(lied) {
+                return Some(match self.dice.roll(5) {
+                    0 => Wrong::Withheld,
+                    1 => Wrong::ForgedUnsent,
+                    2 => Wrong::ForgedSent,
+                    3 if self.answers.iter().any(|(of, _)| is_like(of, step)) => Wrong::Old,
+                    _ => Wrong::OtherCard,
+                });
+            }
+            return None;
+        }
+        // Few runs come that far, so these fail more often.
         let often = match step {
-            "commit" | "read back" if debit => 20,
-            "debit" | "log" | "write state" if debit => 8,
             "commit" | "read back" => 8,
-            "credit" | "debit" | "log" | "write state" => 4,
+            "credit" | "log" | "write state" => 4,
             _ => 1,
         };
         if self.fault(often * self.rates.card) {
-            let commit = step == "commit";
-            return Some(match self.dice.roll(if commit { 4 } else { 2 }) {
-                0 => Wrong::PulledBefore,
-                1 => Wrong::PulledAfter,
-                2 => Wrong::TornBefore,
-                _ => Wrong::TornAfter,
-            });
+            return Some(self.pulled(step));
         }
         // Fewer still are lied to there: the deeper, the more often.
         let often = match step {
             "commit" | "read back" => 12 * often,
             "log" | "write state" => 15 * often,
-            "credit" | "debit" => 10 * often,
+            "credit" => 10 * often,
+            "read state" | "read value" if debit => 3,
             "read state" | "read value" => 8,
             _ => often,
         };
@@ -315,6 +323,16 @@ impl World<'_> {
         None
     }
 
+    fn pulled(&mut self, step: &'static str) -> Wrong {
+        let commit = step == "commit";
+        match self.dice.roll(if commit { 4 } else { 2 }) {
+            0 => Wrong::PulledBefore,
+            1 => Wrong::PulledAfter,
+            2 => Wrong::TornBefore,
+            _ => Wrong::TornAfter,
+        }
+    }
+
     /// Keeps the last answers of each step for a terminal that plays them again.
     fn remember(&mut self, step: &'static str, answer: &[u8]) {
         /// Of each step; more would only make the old ones rarer.
@@ -327,6 +345,19 @@ impl World<'_> {
             self.answers.remove(oldest);
         }
         self.answers.push((step, answer.to_vec()));
+    }
+}
+
+/// How often the batch of a debit fails and is lied about at this step, in a thousand: debits are few, and
+/// each step is to be the one at which as many of them end.
+fn deep_in_a_debit(step: &str) -> Option<(usize, usize)> {
+    match step {
+        "debit" => Some((40, 200)),
+        "log" => Some((40, 250)),
+        "write state" => Some((50, 330)),
+        "commit" => Some((120, 500)),
+        "read back" => Some((100, 900)),
+        _ => None,
     }
 }
 
