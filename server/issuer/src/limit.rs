@@ -38,7 +38,8 @@ pub const SIGN_INS: Rate = Rate {
     per_minute: 10,
 };
 
-/// Orders and previews of one holder: a shop's payday list in one go, and fifty callers that repeat the
+/// What one holder leaves for good or learns: orders, previews, new keys of cancels, new endpoints and
+/// secrets. A shop's payday list in one go, and fifty callers that repeat the
 /// same order side by side; nobody fills in a form each second. A preview tells initials for a card
 /// number: this is what makes guessing numbers slow.
 pub const ORDERS: Rate = Rate {
@@ -236,7 +237,7 @@ impl Limits {
         }
     }
 
-    /// Counts an order or preview of a holder.
+    /// Counts an order of a holder, or what else is counted as one ([`ORDERS`]).
     ///
     /// # Errors
     /// As [`Limit::check`].

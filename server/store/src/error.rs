@@ -63,6 +63,9 @@ pub enum AdminError {
     /// The card is not in the status that the step needs.
     #[error("the card is not in the status for this step")]
     WrongStatus,
+    /// The endpoint takes no events until it is enabled again.
+    #[error("the endpoint is disabled")]
+    Disabled,
     /// The step needs that no money is in escrow.
     #[error("remittances are open: {}", list(ids))]
     OpenRemittances {

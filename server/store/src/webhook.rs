@@ -352,7 +352,7 @@ pub trait Webhooks: Send + Sync {
     /// Queues a dead letter once more, with all its attempts before it.
     ///
     /// # Errors
-    /// [`AdminError::Unknown`] where it is none; [`AdminError::WrongStatus`] where the endpoint is
+    /// [`AdminError::Unknown`] where it is none; [`AdminError::Disabled`] where the endpoint is
     /// disabled.
     async fn send_again(
         &self,

@@ -34,7 +34,7 @@ impl core::fmt::Display for Budget {
     }
 }
 
-/// What was promised (docs/PERFORMANCE.md).
+/// What was promised.
 pub(crate) const BUDGETS: [(&str, Budget); 31] = [
     ("compile_vs_floor", AtMost(1.3)),
     ("compile_vs_wac", AtMost(0.3)),

@@ -323,10 +323,10 @@ impl World<'_> {
 
     /// The same, by the phase.
     pub(crate) fn race_in(&mut self, what: &'static str, phase: &'static str) {
-        if PHASES.contains(&phase) && (what, phase) != ("mail bounced", "credited") {
+        if PHASES.contains(&phase) && (what, phase) != crate::cells::NOT_COUNTED {
             self.cells.hit("races", what, phase);
         }
-        if DEBIT_PHASES.contains(&phase) && what != "mail bounced" {
+        if DEBIT_PHASES.contains(&phase) && crate::cells::DEBIT_RACES.contains(&what) {
             self.cells.hit("debit races", what, phase);
         }
         if crate::cells::FUNDING.contains(&phase) && crate::cells::FUNDING_RACES.contains(&what) {

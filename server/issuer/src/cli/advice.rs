@@ -75,6 +75,7 @@ fn of_admin(error: &AdminError) -> &'static str {
         AdminError::Unknown { .. } => "check what you named",
         AdminError::Taken { .. } => "name another one: what is in use stays with whom it is",
         AdminError::WrongStatus => CARDS,
+        AdminError::Disabled => "`tegata-server webhook enable ID` first, then send again",
         AdminError::OpenRemittances { .. } => {
             "wait until they have ended, or take them back: `tegata-server order cancel ID`"
         }

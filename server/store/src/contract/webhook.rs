@@ -311,7 +311,7 @@ pub async fn an_endpoint_is_disabled_when_it_is_gone_or_full_of_dead_letters(
         .store
         .send_again(webhook, first.event, world.at(1))
         .await;
-    assert_eq!(refused, Err(AdminError::WrongStatus));
+    assert_eq!(refused, Err(AdminError::Disabled));
     for _ in 0..2 {
         world
             .store

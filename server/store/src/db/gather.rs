@@ -14,7 +14,8 @@ use tokio_postgres::Statement;
 use super::shape::{Form, Found, Shape, Write};
 use super::value::Held;
 
-/// Tables whose rows name a remittance that must be there before them.
+/// Tables of `shape::KEYS` whose rows name a remittance that must be there before them: a row of one that
+/// is missing here could be sent before its remittance, and the server would refuse both.
 const REFERRING: &[&str] = &["bank_debit", "in_flight", "outbox", "remittance"];
 
 /// How statements are carried out.

@@ -2,7 +2,8 @@
 //!
 //! One transaction writes at a time, over all processes: it begins by waiting for one advisory lock.
 //! Whoever holds it commits the commands of all its callers at once, so that the wait is for a commit
-//! and not for a caller; and no two writers can meet in a row, so that nothing is ever retried.
+//! and not for a caller; and no two writers can meet in a row, so that nobody waits for a row's lock. What
+//! the server gives up all the same, or a lost connection, is done again (`sql/writer.rs`, `sql/line.rs`).
 //! The statements of its commands go in a few round trips, whatever their number (`gather`).
 
 use std::cell::{Cell, RefCell};

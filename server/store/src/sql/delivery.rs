@@ -431,7 +431,7 @@ pub(super) fn send_again(
         None => Err(AdminError::Unknown {
             what: "dead letter",
         }),
-        Some(true) => Err(AdminError::WrongStatus),
+        Some(true) => Err(AdminError::Disabled),
         Some(false) => {
             let sql = "UPDATE webhook_delivery SET status = 'queued', attempts = 0, due = ?3 \
                        WHERE webhook = ?1 AND event = ?2";

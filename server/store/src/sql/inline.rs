@@ -39,7 +39,7 @@ pub enum Side {
     After,
 }
 
-/// Stands before and behind every access of a store in memory.
+/// Stands before and behind every access of a store that is driven on its caller's thread.
 ///
 /// An error on the side `Before` is a database that failed; on the side `After` one whose answer
 /// was lost after the commit. A call that stays pending and is dropped is a process that was killed.

@@ -20,7 +20,8 @@ use ledger::HolderId;
 use std::sync::Arc;
 use wire::api::{CreateOrder, OrderView, ProblemCode};
 
-/// Counts one order or preview of this holder; a repeat under the same key is one more.
+/// Counts one order of this holder, or what else is counted as one ([`crate::limit::ORDERS`]); a repeat
+/// under the same key is one more.
 ///
 /// # Errors
 /// `rate-limited`; nothing is stored under the key.

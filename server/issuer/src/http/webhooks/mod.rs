@@ -46,7 +46,7 @@ fn problem_of(error: AdminError) -> Refused {
         AdminError::OutOfBounds {
             what: "number of webhooks",
         } => ProblemCode::WebhooksFull.into(),
-        AdminError::WrongStatus => ProblemCode::WebhookDisabled.into(),
+        AdminError::Disabled => ProblemCode::WebhookDisabled.into(),
         other => anyhow::Error::from(other).into(),
     }
 }

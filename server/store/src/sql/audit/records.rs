@@ -42,6 +42,7 @@ impl Kept {
 
 impl Books<'_> {
     /// Compares one record with the rows that it was written with; gives the decision that it names.
+    #[expect(clippy::too_many_lines, reason = "one line for each kind of record")]
     pub(super) fn record(
         &mut self,
         place: &str,
@@ -90,7 +91,55 @@ impl Books<'_> {
             } => self.compare_with(place, *remittance, "its credit or receipt", |kept| {
                 kept.credited && kept.card == *card && kept.receipt == Some(*receipt)
             })?,
-            _ => {}
+            Change::Invited { .. }
+            | Change::Funded { .. }
+            | Change::ClosedInDoubt { .. }
+            | Change::Returned { .. }
+            | Change::Unfunded { .. }
+            | Change::WebhookAdded { .. }
+            | Change::Posted { .. }
+            | Change::HolderAdded { .. }
+            | Change::HolderAddress { .. }
+            | Change::CardIssuing { .. }
+            | Change::CardActive { .. }
+            | Change::CardBlocked { .. }
+            | Change::CardFrozen { .. }
+            | Change::OrderRefused { .. }
+            | Change::CommitSent { .. }
+            | Change::CancelAsked { .. }
+            | Change::ProvenAbsent { .. }
+            | Change::TemplateKept { .. }
+            | Change::MailSent { .. }
+            | Change::MailFailed { .. }
+            | Change::KeyAdded { .. }
+            | Change::KeyRevoked { .. }
+            | Change::Restored { .. }
+            | Change::Recovering { .. }
+            | Change::CardReread { .. }
+            | Change::BankAccount { .. }
+            | Change::BankAsked { .. }
+            | Change::Refunding { .. }
+            | Change::TemplateWithdrawn { .. }
+            | Change::AccountsSwitched { .. }
+            | Change::OfficerAdded { .. }
+            | Change::OfficerWithdrawn { .. }
+            | Change::CaseAdopted { .. }
+            | Change::CaseBlocked { .. }
+            | Change::CardLost { .. }
+            | Change::PaidOut { .. }
+            | Change::AddressAsked { .. }
+            | Change::AddressTried { .. }
+            | Change::AddressVerified { .. }
+            | Change::AddressCard { .. }
+            | Change::AddressRemoved { .. }
+            | Change::InvitationClosed { .. }
+            | Change::Approved { .. }
+            | Change::SettleWindow { .. }
+            | Change::TokenAdded { .. }
+            | Change::TokenRevoked { .. }
+            | Change::WebhookRemoved { .. }
+            | Change::WebhookSecret { .. }
+            | Change::WebhookSwitched { .. } => {}
         }
         Ok(approval(change).map(|approval| Approved {
             place: place.to_owned(),
@@ -173,6 +222,54 @@ const fn approval(change: &Change) -> Option<[u8; 32]> {
         | Change::CaseBlocked { approval, .. }
         | Change::InvitationClosed { approval, .. }
         | Change::Approved { approval, .. } => Some(*approval),
-        _ => None,
+        Change::Ordered { .. }
+        | Change::Invited { .. }
+        | Change::Funded { .. }
+        | Change::Credited { .. }
+        | Change::ReceiptShown { .. }
+        | Change::CreditedByLog { .. }
+        | Change::Returned { .. }
+        | Change::Unfunded { .. }
+        | Change::WebhookAdded { .. }
+        | Change::Posted { .. }
+        | Change::HolderAdded { .. }
+        | Change::HolderAddress { .. }
+        | Change::CardIssuing { .. }
+        | Change::CardActive { .. }
+        | Change::CardBlocked { .. }
+        | Change::CardFrozen { .. }
+        | Change::OrderRefused { .. }
+        | Change::CommitSent { .. }
+        | Change::CancelAsked { .. }
+        | Change::ProvenAbsent { .. }
+        | Change::TemplateKept { .. }
+        | Change::MailSent { .. }
+        | Change::MailFailed { .. }
+        | Change::KeyAdded { .. }
+        | Change::KeyRevoked { .. }
+        | Change::Restored { .. }
+        | Change::Recovering { .. }
+        | Change::CardReread { .. }
+        | Change::BankAccount { .. }
+        | Change::BankAsked { .. }
+        | Change::Refunding { .. }
+        | Change::Revised { .. }
+        | Change::TemplateWithdrawn { .. }
+        | Change::AccountsSwitched { .. }
+        | Change::OfficerAdded { .. }
+        | Change::OfficerWithdrawn { .. }
+        | Change::CardLost { .. }
+        | Change::PaidOut { .. }
+        | Change::AddressAsked { .. }
+        | Change::AddressTried { .. }
+        | Change::AddressVerified { .. }
+        | Change::AddressCard { .. }
+        | Change::AddressRemoved { .. }
+        | Change::SettleWindow { .. }
+        | Change::TokenAdded { .. }
+        | Change::TokenRevoked { .. }
+        | Change::WebhookRemoved { .. }
+        | Change::WebhookSecret { .. }
+        | Change::WebhookSwitched { .. } => None,
     }
 }
