@@ -2,6 +2,7 @@
 
 use crate::{
     bank::account_of,
+    cards::step_of,
     dice::Dice,
     gate::{SimClock, SimGate, SimRandom},
     office::OFFICERS,
@@ -84,6 +85,8 @@ pub struct Base {
     pub(crate) cards: Vec<Made>,
     /// The payer's card, once it was charged.
     pub(crate) charged: Vec<u8>,
+    /// What it answered then, by the names of the steps: somebody kept it.
+    pub(crate) heard: Vec<(&'static str, Vec<u8>)>,
     /// Without it the time limits of the jobs can not even be set.
     pub(crate) runtime: Runtime,
     /// Where databases come from; none for memory.
@@ -158,6 +161,7 @@ impl Base {
             descriptor,
             cards: Vec::new(),
             charged: Vec::new(),
+            heard: Vec::new(),
             runtime: Builder::new_current_thread().enable_time().build()?,
             databases,
             idle: Mutex::new(Vec::new()),
@@ -175,7 +179,7 @@ impl Base {
             base.cards.push(make(&app, holder, n)?);
         }
         let (machine, charged) = base.prepared()?;
-        base.charged = charged;
+        (base.charged, base.heard) = charged;
         base.give_back(machine);
         Ok(base)
     }
@@ -197,7 +201,7 @@ impl Base {
 
     /// A database with what every history begins with, and the payer's card, charged by an ordinary
     /// remittance; both the same every time.
-    fn prepared(&self) -> Result<(Machine, Vec<u8>)> {
+    fn prepared(&self) -> Result<(Machine, Charged)> {
         let machine = Machine::new(self.databases)?;
         self.people(&machine.store)?;
         let clock = Arc::new(SimClock::new(START));
@@ -258,7 +262,7 @@ impl Base {
     }
 
     /// Puts value on the payer's card as anybody would; gives the card.
-    fn charge(&self, app: &App) -> Result<Vec<u8>> {
+    fn charge(&self, app: &App) -> Result<Charged> {
         let made = self.cards.get(PAYERS_CARD).context("the payer's card")?;
         let id = HolderId::new(1, [77; 10]);
         now(app.office.store.add_holder(new_holder(id, "Counter")))?;
@@ -283,13 +287,18 @@ impl Base {
             return Err(anyhow!("an order for a card is held"));
         };
         let chip = Chip::restore(&made.snapshot).map_err(|e| anyhow!("{e:?}"))?;
-        let mut desk = Desk { app, chip };
+        let mut desk = Desk {
+            app,
+            chip,
+            committed: false,
+            heard: Vec::new(),
+        };
         guest_logic::run(&placed.order_bytes, &mut desk).map_err(|e| anyhow!("{e:?}"))?;
         // its mail is not part of any history
         let nobody = Transport::Other(Arc::new(Post::new(Dice::new(4), 0)));
         now(outbox::drain(app, &nobody))?;
         desk.chip.reset();
-        Ok(desk.chip.snapshot())
+        Ok((desk.chip.snapshot(), desk.heard))
     }
 
     /// An issuer over `store`.
@@ -324,15 +333,24 @@ impl Base {
     }
 }
 
+/// A card that was charged, and its answers on the way.
+type Charged = (Vec<u8>, Vec<(&'static str, Vec<u8>)>);
+
 /// A terminal at which nothing goes wrong.
 struct Desk<'a> {
     app: &'a App,
     chip: Chip,
+    committed: bool,
+    heard: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl Host for Desk<'_> {
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, ReaderError> {
-        Ok(self.chip.transmit(command).answer)
+        let answer = self.chip.transmit(command).answer;
+        let step = step_of(command, self.committed);
+        self.committed |= step == "commit";
+        self.heard.push((step, answer.clone()));
+        Ok(answer)
     }
 
     fn exchange(&mut self, request: &[u8]) -> Result<Vec<u8>, NetworkError> {

@@ -352,11 +352,11 @@ impl World<'_> {
 /// each step is to be the one at which as many of them end.
 fn deep_in_a_debit(step: &str) -> Option<(usize, usize)> {
     match step {
-        "debit" => Some((40, 200)),
-        "log" => Some((40, 250)),
-        "write state" => Some((50, 330)),
-        "commit" => Some((120, 500)),
-        "read back" => Some((100, 900)),
+        "debit" => Some((80, 200)),
+        "log" => Some((80, 250)),
+        "write state" => Some((100, 330)),
+        "commit" => Some((240, 500)),
+        "read back" => Some((200, 900)),
         _ => None,
     }
 }

@@ -322,11 +322,9 @@ impl World<'_> {
             let mut verdict = Ok(());
             // What is rare fails more often.
             let often = match what {
-                What::Exchange(3) => match (access, self.calls[at].debit) {
-                    (Access::Read, false) => 30,
-                    (Access::Read, true) => 40,
-                    (Access::Apply | Access::Write, false) => 90,
-                    (Access::Apply | Access::Write, true) => 160,
+                What::Exchange(3) => match access {
+                    Access::Read => 30,
+                    Access::Apply | Access::Write => 90,
                 },
                 What::Cancel => 4,
                 What::Expiry | What::Program => 8,
@@ -343,8 +341,16 @@ impl World<'_> {
                 | What::Adopt => 0,
             };
             let office = often == 0 && self.office_fault(what, access);
-            if office || self.fault(often * self.rates.store) {
-                let kill = self.dice.one_in(if office { 2 } else { 3 });
+            // the proofs of debits are few: as many of them end on either side of their commit
+            let debit = what == What::Exchange(3) && self.calls[at].debit && self.rates.store > 0;
+            let permille = match (debit, access, side) {
+                (true, Access::Apply | Access::Write, Side::Before) => 120,
+                (true, Access::Apply | Access::Write, Side::After) => 250,
+                (true, Access::Read, _) => 25,
+                (false, _, _) => often * self.rates.store,
+            };
+            if office || self.fault(permille) {
+                let kill = self.dice.one_in(if office || debit { 2 } else { 3 });
                 let fault = match (kill, side) {
                     (true, Side::Before) => "killed before",
                     (true, Side::After) => "killed after",

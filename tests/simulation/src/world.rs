@@ -201,7 +201,7 @@ impl<'b> World<'b> {
             late_orders: Vec::new(),
             programs: Vec::new(),
             requests: Vec::new(),
-            answers: Vec::new(),
+            answers: base.heard.clone(),
             ghosts: BTreeMap::new(),
             keys: keys.collect(),
             pooled,
