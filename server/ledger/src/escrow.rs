@@ -356,7 +356,7 @@ impl Escrow {
         match (event, cancel_asked, due) {
             (Event::Ask, _, _) => Ok(Transition::unknown(cancel_asked, recovering)),
             (Event::Restore, _, _) => Ok(Transition::unknown(cancel_asked, true)),
-            (Event::Fund, _, _) if recovering && !self.opens_restored() => Ok(Transition::post(
+            (Event::Fund, _, _) if recovering => Ok(Transition::post(
                 Status::Recovering { cancel_asked },
                 Posting::ToEscrow,
             )),
@@ -387,11 +387,6 @@ impl Escrow {
             (Event::Cancel, _, _) => Ok(Transition::unknown(true, recovering)),
             (Event::Expire, _, _) => Err(Refusal::InDoubt),
         }
-    }
-
-    /// One of the planted bugs.
-    fn opens_restored(&self) -> bool {
-        planted::on(Bug::DebitOpensRestored) && matches!(self.flow, Flow::Credit(Source::Card))
     }
 
     fn on_open(&self, event: Event, due: bool, now: Timestamp) -> Result<Transition, Refusal> {

@@ -98,8 +98,6 @@ bugs! {
     ReturnToPayingCard,
     /// An order is taken back, and the debit that pays for it is not.
     OrderCancelledAlone,
-    /// An order whose debit a restored database learns of is open, as if nothing had come after it.
-    DebitOpensRestored,
     /// The terminal journals its last exchange after it was sent.
     JournalAfterSending,
     /// The terminal forgets its last exchange when the answer does not come.
