@@ -156,7 +156,12 @@ fn a_held_order_killed_anywhere_is_one_order_and_one_credit() -> Result<()> {
         mails += 1;
         let program = desk.world.mail(mails)?;
         let (_, again) = order(&desk.world, desk.server()?, point, &email)?;
-        assert_eq!(again["status"], "open", "{point}");
+        assert_eq!(again["status"], "invited", "{point}: its first answer");
+        let token = &desk.world.alice.token;
+        let now = desk
+            .world
+            .get(desk.server()?, token, &format!("/v1/orders/{id}"))?;
+        assert_eq!(now.body["status"], "open", "{point}");
         assert_eq!(
             text(&again, "id")?,
             id,
