@@ -28,6 +28,9 @@ pub const DEAD_LETTERS_MAX: u32 = 1_000;
 /// endpoint that answers slowly gets fewer dead letters than events.
 pub const WEBHOOK_EVENTS_MAX: u32 = 10_000;
 
+/// Characters that are kept of what was heard last: a status or a few words, and no page of somebody's.
+pub const WEBHOOK_ERROR_CHARS_MAX: usize = 200;
+
 /// Names an event, the same at each attempt and at every endpoint: the first 16 bytes of the audit
 /// chain's hash that ends in the event's record. So it is of this record alone, after a restore too.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -272,7 +275,7 @@ pub struct DeadLetter {
     pub at: Timestamp,
     /// How often it was tried.
     pub attempts: u32,
-    /// What was heard last.
+    /// What was heard last; at most [`WEBHOOK_ERROR_CHARS_MAX`] characters.
     pub error: String,
 }
 

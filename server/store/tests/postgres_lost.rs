@@ -140,6 +140,45 @@ const FAILING: &str = "
     CREATE CONSTRAINT TRIGGER fail_at_commit AFTER INSERT ON writer_mark DEFERRABLE INITIALLY DEFERRED
         FOR EACH ROW EXECUTE FUNCTION fail();";
 
+/// Gives up so many transactions, one after the other, when they commit: a sequence does not go back.
+fn give_up(server: &Server, name: &str, times: u32) {
+    let sql = format!(
+        "DROP SEQUENCE IF EXISTS commits CASCADE; CREATE SEQUENCE commits;
+         CREATE OR REPLACE FUNCTION give_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF nextval('commits') <= {times} THEN
+                 RAISE EXCEPTION 'injected' USING ERRCODE = '40001';
+             END IF;
+             RETURN NULL;
+         END $$;
+         DROP TRIGGER IF EXISTS give_up ON writer_mark;
+         CREATE CONSTRAINT TRIGGER give_up AFTER INSERT ON writer_mark DEFERRABLE INITIALLY DEFERRED
+             FOR EACH ROW EXECUTE FUNCTION give_up();"
+    );
+    server.sql(name, &sql);
+}
+
+#[tokio::test]
+async fn a_transaction_is_done_again_until_its_fifth_time_and_then_nothing_has_happened() {
+    let server = Server::start(&["--no-sync"]);
+    let url = server.database();
+    let name = url.rsplit('/').next().unwrap();
+    let store: Arc<dyn Store> = Arc::new(SqlStore::connect(&url).expect("a new database"));
+    let world = World::new(Arc::clone(&store));
+    let holder = world.holder(Currency::Jpy, 5).await;
+    let to = AccountRef::Holder(holder);
+    let balance = async || store.balance(ledger::Account::Holder(holder)).await;
+    give_up(&server, name, 4);
+    let transfer = world.transfer(AccountRef::Float, to, 7, Currency::Jpy);
+    assert_eq!(world.apply(transfer).await, Ok(Outcome::Transferred));
+    assert_eq!(balance().await.unwrap().unwrap().minor(), 12);
+    give_up(&server, name, 5);
+    let transfer = world.transfer(AccountRef::Float, to, 9, Currency::Jpy);
+    assert!(store.apply(vec![transfer.clone()]).await.is_err());
+    assert_eq!(balance().await.unwrap().unwrap().minor(), 12);
+    assert_eq!(world.apply(transfer).await, Ok(Outcome::Transferred));
+    assert_eq!(balance().await.unwrap().unwrap().minor(), 21);
+}
+
 /// Calls of one history.
 const CALLS: usize = 120;
 

@@ -95,17 +95,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "card",
-        faults: &[
-            "pulled before",
-            "pulled after",
-            "torn before commit",
-            "torn after commit",
-            "answer withheld",
-            "error forged, not sent",
-            "error forged, sent",
-            "old answer",
-            "other card",
-        ],
+        faults: CARD_FAULTS,
         steps: &[
             "uid",
             "select",
@@ -123,17 +113,7 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         name: "debit card",
-        faults: &[
-            "pulled before",
-            "pulled after",
-            "torn before commit",
-            "torn after commit",
-            "answer withheld",
-            "error forged, not sent",
-            "error forged, sent",
-            "old answer",
-            "other card",
-        ],
+        faults: CARD_FAULTS,
         steps: &[
             "uid",
             "select",
@@ -215,6 +195,19 @@ pub const TABLES: &[Table] = &[
 ];
 
 const EQUAL_BYTES: &str = "a late copy of it is one of exchange 4: the bytes are equal";
+
+/// What a card, its reader and a lying terminal do to one command.
+const CARD_FAULTS: &[&str] = &[
+    "pulled before",
+    "pulled after",
+    "torn before commit",
+    "torn after commit",
+    "answer withheld",
+    "error forged, not sent",
+    "error forged, sent",
+    "old answer",
+    "other card",
+];
 
 /// What happens while a remittance is as far as it is.
 const RACES: &[&str] = &[

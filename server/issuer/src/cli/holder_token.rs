@@ -192,6 +192,13 @@ async fn revoke(id: &str, token: &str, common: &Common) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser as _;
+
+    #[derive(clap::Parser)]
+    struct Flags {
+        #[command(flatten)]
+        _add: Add,
+    }
 
     #[test]
     fn a_day_is_a_date_and_a_token_ends_at_its_instant() {
@@ -213,6 +220,18 @@ mod tests {
             (row(Some(11), Some(1)), "revoked"),
         ] {
             assert_eq!(state(&row, now), told);
+        }
+        for (days, taken) in [
+            (0, false),
+            (1, true),
+            (DAYS_MAX, true),
+            (DAYS_MAX + 1, false),
+        ] {
+            let days = days.to_string();
+            let words = [
+                "add", "x", "--label", "till", "--full", "--data", ".", "--days", &days,
+            ];
+            assert_eq!(Flags::try_parse_from(words).is_ok(), taken, "{days}");
         }
         assert_eq!(scope("orders:read"), Ok(Scope::OrdersRead));
         assert!(scope("orders").unwrap_err().contains("webhooks:manage"));

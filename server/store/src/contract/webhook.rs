@@ -11,7 +11,8 @@ use crate::record::{LogSegment, Logged, Seal};
 use crate::traits::Store;
 use crate::webhook::{
     Attempt, Changes, DEAD_LETTERS_MAX, Delivery, Disabled, EventId, NewDelivery, NewWebhook,
-    OrderEvent, SECRET_OVERLAP_S, WEBHOOK_EVENTS_MAX, WEBHOOK_URL_LEN_MAX, WEBHOOKS_MAX,
+    OrderEvent, SECRET_OVERLAP_S, WEBHOOK_ERROR_CHARS_MAX, WEBHOOK_EVENTS_MAX, WEBHOOK_URL_LEN_MAX,
+    WEBHOOKS_MAX,
 };
 
 impl World {
@@ -329,7 +330,7 @@ pub async fn an_endpoint_is_disabled_when_it_is_gone_or_full_of_dead_letters(
     assert_eq!((row().await.disabled, row().await.dead), (None, 2));
 
     world.made_up(webhook, 3, DEAD_LETTERS_MAX).await;
-    let error = || "silent".to_owned();
+    let error = || "\u{8a9e}".repeat(WEBHOOK_ERROR_CHARS_MAX + 1);
     for dead in 3..=DEAD_LETTERS_MAX {
         let next = world.due(1, 1).await.remove(0);
         assert_eq!(row().await.disabled, None, "{dead}");
@@ -343,6 +344,9 @@ pub async fn an_endpoint_is_disabled_when_it_is_gone_or_full_of_dead_letters(
     );
     let page = world.store.dead_letters(webhook, None, 2).await.unwrap();
     assert_eq!(page.len(), 2);
+    let all = world.store.dead_letters(webhook, None, 100).await.unwrap();
+    let lengths = all.iter().map(|letter| letter.error.chars().count());
+    assert_eq!(lengths.max(), Some(WEBHOOK_ERROR_CHARS_MAX));
     let next = world
         .store
         .dead_letters(webhook, Some(page[1].event), 1)

@@ -271,7 +271,24 @@ fn overwritten(
 
 #[cfg(test)]
 mod tests {
+    use super::super::shape::KEYS;
     use super::*;
+    use crate::sql::schema::SCRIPTS;
+
+    #[test]
+    fn whatever_refers_to_a_remittance_and_is_gathered_waits_for_it() {
+        let tables = SCRIPTS
+            .iter()
+            .flat_map(|(_, script)| script.split("CREATE TABLE ").skip(1));
+        let mut found: Vec<_> = tables
+            .filter_map(|table| table.split_once(");")?.0.split_once(" ("))
+            .filter(|(_, columns)| columns.contains("REFERENCES remittance"))
+            .map(|(name, _)| name)
+            .filter(|name| KEYS.iter().any(|(key, _)| key == name))
+            .collect();
+        found.sort_unstable();
+        assert_eq!(found, REFERRING);
+    }
 
     fn id(byte: u8) -> Held {
         Held::Blob([byte; 16].into())

@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 /// The columns that name a row of a table and never change in it; (`id = 1` names a table's only row).
 /// What no row here names is written alone. A table whose rows refer to a remittance is also one of
 /// `gather::REFERRING`.
-const KEYS: &[(&str, &[&str])] = &[
+pub(super) const KEYS: &[(&str, &[&str])] = &[
     ("account", &["id"]),
     ("bank_account", &["holder"]),
     ("bank_debit", &["remittance"]),

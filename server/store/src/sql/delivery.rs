@@ -12,11 +12,8 @@ use crate::sql::fault::Fault;
 use crate::sql::{log, rows, webhook};
 use crate::webhook::{
     Attempt, Changes, DEAD_LETTERS_MAX, DeadLetter, Delivery, Disabled, EventId, NewDelivery,
-    OrderChange, OrderEvent, WEBHOOK_EVENTS_MAX,
+    OrderChange, OrderEvent, WEBHOOK_ERROR_CHARS_MAX, WEBHOOK_EVENTS_MAX,
 };
-
-/// Characters of an error that are kept.
-const ERROR_CHARS_MAX: usize = 200;
 
 /// What a record says to an order's sender; of an order that was just placed, it depends on who pays.
 enum Told {
@@ -356,7 +353,12 @@ pub(super) fn attempted(
     event: EventId,
     attempt: &Attempt,
 ) -> Result<(), Fault> {
-    let cut = |error: &str| error.chars().take(ERROR_CHARS_MAX).collect::<String>();
+    let cut = |error: &str| {
+        error
+            .chars()
+            .take(WEBHOOK_ERROR_CHARS_MAX)
+            .collect::<String>()
+    };
     let key = (webhook.as_bytes(), event.0);
     match attempt {
         Attempt::Delivered => {

@@ -37,7 +37,7 @@ mod read;
 mod recovery;
 mod revise;
 mod rows;
-mod schema;
+pub(crate) mod schema;
 mod store;
 #[cfg(test)]
 mod tests;

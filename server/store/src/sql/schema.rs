@@ -7,7 +7,7 @@ use crate::sql::{migrate, rows};
 
 /// The scripts and the version that each leads to; versions are those of SQLite's schema. A shipped one
 /// is never edited.
-const SCRIPTS: [(i64, &str); 6] = [
+pub(crate) const SCRIPTS: [(i64, &str); 6] = [
     (9, include_str!("../../migrations/postgres/0009_ledger.sql")),
     (
         10,

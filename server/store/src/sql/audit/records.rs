@@ -48,7 +48,7 @@ impl Books<'_> {
         place: &str,
         change: &Change,
     ) -> Result<Option<Approved>, Fault> {
-        match change {
+        let approval = match change {
             Change::Ordered {
                 remittance,
                 sender,
@@ -58,21 +58,27 @@ impl Books<'_> {
                 revision,
                 order,
                 program_key,
-            } => self.compare_with(place, *remittance, "the order", |kept| {
-                (kept.sender, kept.card, kept.amount, kept.expires)
-                    == (*sender, *card, *amount, *expires)
-                    && kept.has_program(*revision, *order, *program_key)
-            })?,
+            } => {
+                self.compare_with(place, *remittance, "the order", |kept| {
+                    (kept.sender, kept.card, kept.amount, kept.expires)
+                        == (*sender, *card, *amount, *expires)
+                        && kept.has_program(*revision, *order, *program_key)
+                })?;
+                None
+            }
             Change::Revised {
                 remittance,
                 revision,
                 order,
                 program_key,
                 template,
-            } => self.compare_with(place, *remittance, "its program", |kept| {
-                kept.has_program(*revision, *order, *program_key)
-                    && (kept.revision > *revision || kept.template == *template)
-            })?,
+            } => {
+                self.compare_with(place, *remittance, "its program", |kept| {
+                    kept.has_program(*revision, *order, *program_key)
+                        && (kept.revision > *revision || kept.template == *template)
+                })?;
+                None
+            }
             Change::Credited {
                 remittance,
                 card,
@@ -88,12 +94,19 @@ impl Books<'_> {
                 remittance,
                 card,
                 receipt,
-            } => self.compare_with(place, *remittance, "its credit or receipt", |kept| {
-                kept.credited && kept.card == *card && kept.receipt == Some(*receipt)
-            })?,
+            } => {
+                self.compare_with(place, *remittance, "its credit or receipt", |kept| {
+                    kept.credited && kept.card == *card && kept.receipt == Some(*receipt)
+                })?;
+                None
+            }
+            Change::ClosedInDoubt { approval, .. }
+            | Change::CaseAdopted { approval, .. }
+            | Change::CaseBlocked { approval, .. }
+            | Change::InvitationClosed { approval, .. }
+            | Change::Approved { approval, .. } => Some(*approval),
             Change::Invited { .. }
             | Change::Funded { .. }
-            | Change::ClosedInDoubt { .. }
             | Change::Returned { .. }
             | Change::Unfunded { .. }
             | Change::WebhookAdded { .. }
@@ -123,8 +136,6 @@ impl Books<'_> {
             | Change::AccountsSwitched { .. }
             | Change::OfficerAdded { .. }
             | Change::OfficerWithdrawn { .. }
-            | Change::CaseAdopted { .. }
-            | Change::CaseBlocked { .. }
             | Change::CardLost { .. }
             | Change::PaidOut { .. }
             | Change::AddressAsked { .. }
@@ -132,16 +143,14 @@ impl Books<'_> {
             | Change::AddressVerified { .. }
             | Change::AddressCard { .. }
             | Change::AddressRemoved { .. }
-            | Change::InvitationClosed { .. }
-            | Change::Approved { .. }
             | Change::SettleWindow { .. }
             | Change::TokenAdded { .. }
             | Change::TokenRevoked { .. }
             | Change::WebhookRemoved { .. }
             | Change::WebhookSecret { .. }
-            | Change::WebhookSwitched { .. } => {}
-        }
-        Ok(approval(change).map(|approval| Approved {
+            | Change::WebhookSwitched { .. } => None,
+        };
+        Ok(approval.map(|approval| Approved {
             place: place.to_owned(),
             approval,
         }))
@@ -211,65 +220,5 @@ impl Books<'_> {
             self.fail(AuditCheck::LogMatchesLedger, subject, detail);
         }
         Ok(())
-    }
-}
-
-/// The hash of both names and the reason, where two persons have decided.
-const fn approval(change: &Change) -> Option<[u8; 32]> {
-    match change {
-        Change::ClosedInDoubt { approval, .. }
-        | Change::CaseAdopted { approval, .. }
-        | Change::CaseBlocked { approval, .. }
-        | Change::InvitationClosed { approval, .. }
-        | Change::Approved { approval, .. } => Some(*approval),
-        Change::Ordered { .. }
-        | Change::Invited { .. }
-        | Change::Funded { .. }
-        | Change::Credited { .. }
-        | Change::ReceiptShown { .. }
-        | Change::CreditedByLog { .. }
-        | Change::Returned { .. }
-        | Change::Unfunded { .. }
-        | Change::WebhookAdded { .. }
-        | Change::Posted { .. }
-        | Change::HolderAdded { .. }
-        | Change::HolderAddress { .. }
-        | Change::CardIssuing { .. }
-        | Change::CardActive { .. }
-        | Change::CardBlocked { .. }
-        | Change::CardFrozen { .. }
-        | Change::OrderRefused { .. }
-        | Change::CommitSent { .. }
-        | Change::CancelAsked { .. }
-        | Change::ProvenAbsent { .. }
-        | Change::TemplateKept { .. }
-        | Change::MailSent { .. }
-        | Change::MailFailed { .. }
-        | Change::KeyAdded { .. }
-        | Change::KeyRevoked { .. }
-        | Change::Restored { .. }
-        | Change::Recovering { .. }
-        | Change::CardReread { .. }
-        | Change::BankAccount { .. }
-        | Change::BankAsked { .. }
-        | Change::Refunding { .. }
-        | Change::Revised { .. }
-        | Change::TemplateWithdrawn { .. }
-        | Change::AccountsSwitched { .. }
-        | Change::OfficerAdded { .. }
-        | Change::OfficerWithdrawn { .. }
-        | Change::CardLost { .. }
-        | Change::PaidOut { .. }
-        | Change::AddressAsked { .. }
-        | Change::AddressTried { .. }
-        | Change::AddressVerified { .. }
-        | Change::AddressCard { .. }
-        | Change::AddressRemoved { .. }
-        | Change::SettleWindow { .. }
-        | Change::TokenAdded { .. }
-        | Change::TokenRevoked { .. }
-        | Change::WebhookRemoved { .. }
-        | Change::WebhookSecret { .. }
-        | Change::WebhookSwitched { .. } => None,
     }
 }
