@@ -39,24 +39,32 @@ pub async fn exchange(app: &App, request: Request) -> anyhow::Result<Vec<u8>> {
 }
 
 async fn answer(office: &Office, answers: Answers) -> anyhow::Result<Vec<u8>> {
+    let standing = standing(office, &answers.remittance).await?;
     // A clock set back would keep tickets open beyond their time: the ledger's floor holds it.
-    let now = office.ledger_now().await?;
+    let now = match &standing {
+        Some(found) => office.now_of(Some(found)),
+        None => office.ledger_now().await?,
+    };
     let accepted = accept(office.context(now)?, answers);
     match accepted {
         Err(refusal) => encode(&Reply::Refusal(refusal)),
         Ok(Accepted::Card(card)) => encode(&read(office, card, now)?),
-        Ok(Accepted::State(state)) => decide(office, &state).await,
-        Ok(Accepted::Proof(proof)) => encode(&prove(office, &proof).await?),
+        Ok(Accepted::State(state)) => decide(office, &state, standing).await,
+        Ok(Accepted::Proof(proof)) => encode(&prove(office, &proof, standing).await?),
     }
+}
+
+/// What each exchange reads, and the ledger's time with it.
+async fn standing(office: &Office, remittance: &[u8; 16]) -> anyhow::Result<Option<Standing>> {
+    Ok(match RemittanceId::from_bytes(*remittance) {
+        Ok(id) => office.store.standing(id).await?,
+        Err(_) => None,
+    })
 }
 
 /// Exchange 1. The standing, and the card's epoch with it, is read before `RndA` is drawn.
 async fn instruct(office: &Office, instruction: &Instruction) -> anyhow::Result<Reply> {
-    let id = RemittanceId::from_bytes(instruction.remittance).ok();
-    let standing = match id {
-        Some(id) => office.store.standing(id).await?,
-        None => None,
-    };
+    let standing = standing(office, &instruction.remittance).await?;
     let revision = standing.as_ref().map_or(0, |s| s.remittance.revision);
     let claim_token = office.keys.claim_token(&instruction.remittance, revision);
     let tokens = |revisions: Range<u32>| -> Vec<[u8; 32]> {
@@ -109,9 +117,13 @@ fn read(office: &Office, card: CardAnswered, now: Timestamp) -> anyhow::Result<R
 }
 
 /// Exchange 3: one transaction, decided again when its facts had moved on.
-async fn decide(office: &Office, state: &StateAnswered) -> anyhow::Result<Vec<u8>> {
+async fn decide(
+    office: &Office,
+    state: &StateAnswered,
+    mut found: Option<Standing>,
+) -> anyhow::Result<Vec<u8>> {
     for _ in 0..TRIES_MAX {
-        let Some(standing) = office.store.standing(state.remittance()).await? else {
+        let Some(standing) = found else {
             return encode(&Reply::Refusal(Refusal::RemittanceUnknown));
         };
         let other = match &standing.in_flight {
@@ -152,7 +164,9 @@ async fn decide(office: &Office, state: &StateAnswered) -> anyhow::Result<Vec<u8
                 return Ok(verdict.answer(decided));
             }
             Ok(other) => anyhow::bail!("a decision was answered by {other:?}"),
-            Err(ApplyError::Refused(ledger::Refusal::Stale)) => {}
+            Err(ApplyError::Refused(ledger::Refusal::Stale)) => {
+                found = office.store.standing(state.remittance()).await?;
+            }
             Err(ApplyError::Refused(refusal)) => {
                 return encode(&Reply::Refusal(wire_refusal(refusal)));
             }
@@ -207,8 +221,11 @@ fn note(command: &Decide, decided: &Decided) {
 }
 
 /// Exchange 4: accepted whenever it comes.
-async fn prove(office: &Office, proof: &ProofAnswered) -> anyhow::Result<Reply> {
-    let standing = office.store.standing(proof.remittance()).await?;
+async fn prove(
+    office: &Office,
+    proof: &ProofAnswered,
+    standing: Option<Standing>,
+) -> anyhow::Result<Reply> {
     let now = office.now_of(standing.as_ref());
     let rows = ProofRows {
         remittance: standing.as_ref().map(|s| &s.remittance),

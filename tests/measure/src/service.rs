@@ -205,7 +205,7 @@ fn redemptions(place: &mut Place, count: usize, told: bool) -> Result<()> {
 const READS: [(&str, &str, bool); 6] = [
     ("list", "/v1/orders", false),
     ("list_next", "/v1/orders?cursor=", false),
-    ("order", "/v1/orders/", false),
+    ("order_read", "/v1/orders/", false),
     ("issuer", "/.well-known/tegata-issuer", false),
     ("status", "/.well-known/tegata-status", false),
     ("page", "/orders", true),

@@ -65,6 +65,8 @@ pub(super) struct Gathered {
     /// The queries that read a table.
     readers: HashMap<&'static str, Vec<Arc<Told>>>,
     wanted: Vec<Wanted>,
+    /// Whether something was met that is not asked for together.
+    pub(super) alone: bool,
     asked: HashSet<(usize, Values)>,
     groups: Vec<Group>,
     log: Vec<Group>,
@@ -102,6 +104,7 @@ impl Gathered {
         self.phase = Phase::Direct;
         self.forget();
         self.wanted.clear();
+        self.alone = false;
         self.asked.clear();
         self.take();
     }
@@ -133,6 +136,15 @@ impl Gathered {
             Some((_, keys)) => keys.push(key),
             None => self.wanted.push((Arc::clone(told), vec![key])),
         }
+    }
+
+    /// Whether all that is wanted is one statement, which sees one instant by itself.
+    pub(super) const fn is_one(&self) -> bool {
+        self.wanted.len() == 1 && !self.alone
+    }
+
+    pub(super) const fn is_nothing(&self) -> bool {
+        self.wanted.is_empty() && !self.alone
     }
 
     /// What was wanted since the last time.

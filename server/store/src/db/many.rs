@@ -1,23 +1,25 @@
 //! A commit of many commands in a few round trips: `gather` says what belongs together, and this sends it.
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use tokio_postgres::Statement;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
-use super::gather::{Phase, Told, Values, Wanted, key};
+use super::gather::{Group, Phase, Told, Values, Wanted, key};
 use super::postgres::{Session, value};
 use super::shape::{Read, Shape};
 use super::value::Held;
-use super::{Row, Value};
+use super::{Of, Row, Value};
 use crate::sql::fault::Fault;
 
 /// What one of several calls that go together gives.
 pub(super) enum Said {
     Rows(Vec<tokio_postgres::Row>),
-    Count(u64),
+    Done,
 }
 
 /// A call that goes together with others.
@@ -147,30 +149,46 @@ impl Session {
     /// # Errors
     /// [`Fault::Corrupt`] where a row is not as its command took it to be.
     pub(super) fn flush(&self) -> Result<(), Fault> {
-        let groups = self.gathered.borrow_mut().take();
-        if groups.is_empty() {
+        let writes = self.writes()?;
+        if writes.is_empty() {
             return Ok(());
         }
-        let mut sent = Vec::new();
-        for group in &groups {
-            sent.push((self.many(&group.told)?, Arrays::of(&group.rows)));
-        }
-        let calls = sent.iter().map(|(statement, arrays)| -> Call<'_> {
+        self.send(&writes, Vec::new())
+    }
+
+    /// What waits to be written, in statements that the server knows.
+    pub(super) fn writes(&self) -> Result<Vec<(Statement, Group)>, Fault> {
+        let groups = self.gathered.borrow_mut().take();
+        let with = |group: Group| Ok((self.many(&group.told)?, group));
+        groups.into_iter().map(with).collect()
+    }
+
+    /// One round trip for writes and what comes after them. Each write fails, and with it the transaction,
+    /// where it does not touch as many rows as it was given.
+    pub(super) fn send<'a>(
+        &'a self,
+        writes: &'a [(Statement, Group)],
+        after: Vec<Call<'a>>,
+    ) -> Result<(), Fault> {
+        let wrong = Cell::new(None);
+        let wrong = &wrong;
+        let write = |(statement, group): &'a (Statement, Group)| -> Call<'_> {
             Box::pin(async move {
-                let count = self.client.execute(statement, &arrays.params()).await;
-                count.map(Said::Count)
-            })
-        });
-        let said = self.together(calls.collect())?;
-        for (group, said) in groups.iter().zip(said) {
-            match said {
-                Said::Count(count) if usize::try_from(count) == Ok(group.rows.len()) => {}
-                Said::Count(_) | Said::Rows(_) => {
-                    return Err(Fault::Corrupt(group.what));
+                let arrays = Arrays::of(&group.rows);
+                let wrote = self.client.execute(statement, &arrays.params()).await;
+                if let Err(error) = &wrote
+                    && error.code() == Some(&SqlState::DIVISION_BY_ZERO)
+                {
+                    wrong.set(Some(group.what));
                 }
-            }
+                wrote.map(|_| Said::Done)
+            })
+        };
+        let calls = writes.iter().map(write).chain(after).collect();
+        match (self.together(calls), wrong.get()) {
+            (Err(_), Some(what)) => Err(Fault::Corrupt(what)),
+            (done, _) => done.map(|_| ()),
         }
-        Ok(())
     }
 
     /// Writes exactly one row.
@@ -267,7 +285,10 @@ impl Session {
         let told = self.told(sql);
         let Shape::Read(_) = &told.shape else {
             return match phase {
-                Phase::Foresee => Err(Fault::Unforeseen),
+                Phase::Foresee => {
+                    self.gathered.borrow_mut().alone = true;
+                    Err(Fault::Unforeseen)
+                }
                 Phase::Gather if !sql.starts_with("SELECT ") => {
                     // it may write what it gives
                     self.before_alone(sql, values).map(|()| None)
@@ -303,7 +324,7 @@ pub(super) fn each_of(
     each: &mut dyn FnMut(&Row<'_>) -> Result<bool, Fault>,
 ) -> Result<(), Fault> {
     for row in rows {
-        if !each(&Row::Held(row))? {
+        if !each(&Of::Held(row).into())? {
             break;
         }
     }

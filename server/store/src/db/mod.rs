@@ -101,23 +101,24 @@ impl Connection {
         });
     }
 
-    /// Begins a transaction that writes, in which commands are [carried out](Self::gather).
+    /// Begins a transaction in which commands or readings are carried out.
     ///
     /// On PostgreSQL, `look` carries them out without writing, as often as there is something new to
     /// read: all that they read is asked for together, before the first is carried out.
     pub(crate) fn begin_foreseen(
         &self,
+        mode: Mode,
         look: &mut dyn FnMut(&Self),
     ) -> Result<Transaction<'_>, Fault> {
         let Self::Postgres(session) = self else {
-            return self.begin(Mode::Write);
+            return self.begin(mode);
         };
-        session.begin_foreseen(&mut || look(self))?;
+        // dropped, it takes back what was begun
         let transaction = Transaction {
             connection: self,
             ended: false,
         };
-        session.foresee_all(&mut || look(self))?;
+        session.begin_foreseen(mode, &mut || look(self))?;
         Ok(transaction)
     }
 
@@ -211,9 +212,9 @@ impl Transaction<'_> {
         match self.connection {
             Connection::Sqlite(connection) => sqlite::run(connection, "COMMIT")?,
             Connection::Postgres(session) => {
-                session.flush()?;
+                let last = session.last()?;
                 self.ended = true;
-                session.commit()?;
+                session.commit(&last)?;
             }
         }
         self.ended = true;
@@ -245,11 +246,24 @@ impl Drop for Transaction<'_> {
 }
 
 /// A row of an answer, while it is being read.
-pub(crate) enum Row<'r> {
+pub(crate) struct Row<'r> {
+    of: Of<'r>,
+    /// Its first column, where it is a part of a wider one.
+    first: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Of<'r> {
     Sqlite(&'r rusqlite::Row<'r>),
     Postgres(&'r tokio_postgres::Row),
     /// One that was read before.
     Held(&'r [Held]),
+}
+
+impl<'r> From<Of<'r>> for Row<'r> {
+    fn from(of: Of<'r>) -> Self {
+        Self { of, first: 0 }
+    }
 }
 
 impl Row<'_> {
@@ -261,12 +275,19 @@ impl Row<'_> {
         T::from_column(self.value(column)?)
     }
 
+    /// What a join added to it: the columns from this one on.
+    pub(crate) const fn part(&self, first: usize) -> Self {
+        let first = self.first + first;
+        Self { of: self.of, first }
+    }
+
     /// A column as it stands there.
     pub(crate) fn value(&self, column: usize) -> Result<Value<'_>, Fault> {
-        match self {
-            Self::Sqlite(row) => sqlite::value(row, column),
-            Self::Postgres(row) => postgres::value(row, column),
-            Self::Held(row) => {
+        let column = self.first + column;
+        match self.of {
+            Of::Sqlite(row) => sqlite::value(row, column),
+            Of::Postgres(row) => postgres::value(row, column),
+            Of::Held(row) => {
                 let held = row.get(column).ok_or(Fault::Corrupt("column"))?;
                 Ok(held.value())
             }

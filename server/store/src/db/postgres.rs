@@ -19,20 +19,20 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut};
 use tokio_postgres::{Client, Config, NoTls, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::gather::{Gathered, Phase};
+use super::gather::{Gathered, Group, Phase};
 use super::many::{Call, Said, each_of};
-use super::{Mode, Row, Value};
+use super::{Mode, Of, Row, Value};
 use crate::sql::fault::Fault;
 
 /// The advisory lock of the one writer: `TGTA`, then 1.
 const WRITER_LOCK: i64 = 0x5447_5441_0000_0001;
 
-/// Waits for the writer's lock.
-const LOCK: &str = "SELECT 1 FROM pg_advisory_xact_lock($1)";
+/// Waits for the writer's lock; gives the transaction's mark.
+const LOCK: &str = "SELECT CAST(gen_random_uuid() AS TEXT) FROM pg_advisory_xact_lock($1)";
 
-/// Leaves a mark in what is written, by which its writer finds it again. Transaction numbers would not
+/// Leaves the mark in what is written, by which its writer finds it again. Transaction numbers would not
 /// do: a standby that is promoted gives those once more which it has not seen.
-const MARK: &str = "INSERT INTO writer_mark DEFAULT VALUES RETURNING mark";
+const MARK: &str = "INSERT INTO writer_mark (mark) VALUES ($1)";
 
 /// Marks of an hour ago go; a session looks for them once in so many transactions.
 const OLD_MARKS: &str = "DELETE FROM writer_mark WHERE at < now() - interval '1 hour'";
@@ -46,8 +46,9 @@ const OPTIONS: &str = "-c lock_timeout=10s -c statement_timeout=60s \
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Plans of statements for many: they go through an index for each row. Planned while a table was small,
-/// they would read all of it, and go on so while it grows, until its statistics are taken.
-const PLANS: &str = "SET enable_hashjoin = off; SET enable_mergejoin = off";
+/// they would read all of it, and go on so while it grows, until its statistics are taken. Planned once
+/// for any number of rows, they are not planned again for each.
+const PLANS: &str = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan";
 
 /// All of a reading sees one instant.
 const BEGIN_TO_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -88,7 +89,7 @@ pub(crate) struct Session {
     pub(super) gathered: RefCell<Gathered>,
     round_trips: Cell<u64>,
     reading: Cell<Reading>,
-    /// Transactions that were begun to write.
+    /// Transactions that left a mark.
     begun: Cell<u32>,
     /// Whether its plans are those of a writer.
     planned: Cell<bool>,
@@ -97,6 +98,13 @@ pub(crate) struct Session {
     transaction: RefCell<Option<String>>,
     committed: RefCell<Option<String>>,
     lost: Cell<bool>,
+}
+
+/// What goes with a commit.
+pub(super) struct Last {
+    writes: Vec<(Statement, Group)>,
+    /// [`MARK`], and now and then [`OLD_MARKS`].
+    marks: Vec<Statement>,
 }
 
 /// How far a transaction that reads has come.
@@ -267,7 +275,7 @@ impl Session {
             return self.scan(sql, each);
         }
         for row in self.rows(sql, values)? {
-            if !each(&Row::Postgres(&row))? {
+            if !each(&Of::Postgres(&row).into())? {
                 break;
             }
         }
@@ -287,7 +295,7 @@ impl Session {
         self.reading.set(Reading::Begun);
         let begin: Call<'_> = Box::pin(async {
             self.client.batch_execute(BEGIN_TO_READ).await?;
-            Ok(Said::Count(0))
+            Ok(Said::Done)
         });
         let query: Call<'_> = Box::pin(async {
             let rows = self.client.query(&statement, &values).await;
@@ -295,7 +303,7 @@ impl Session {
         });
         match self.together(vec![begin, query])?.pop() {
             Some(Said::Rows(rows)) => Ok(rows),
-            Some(Said::Count(_)) | None => Err(Fault::Corrupt("answer")),
+            Some(Said::Done) | None => Err(Fault::Corrupt("answer")),
         }
     }
 
@@ -328,7 +336,7 @@ impl Session {
             let rows = self.run(self.client.query(&fetch, &[]))?;
             more = rows.len() == FETCH;
             for row in &rows {
-                if !each(&Row::Postgres(row))? {
+                if !each(&Of::Postgres(row).into())? {
                     more = false;
                     break;
                 }
@@ -354,18 +362,25 @@ impl Session {
         }
     }
 
-    /// See [`super::Connection::begin_foreseen`]; what is read first comes with the lock.
-    pub(super) fn begin_foreseen(&self, look: &mut dyn FnMut()) -> Result<(), Fault> {
+    /// See [`super::Connection::begin_foreseen`]; what is read first comes with the lock, or with the
+    /// beginning of a transaction that reads.
+    pub(super) fn begin_foreseen(&self, mode: Mode, look: &mut dyn FnMut()) -> Result<(), Fault> {
         if !self.planned.replace(true) {
             self.run_script(PLANS)?;
         }
         self.gathered.borrow_mut().phase = Phase::Foresee;
         look();
-        self.begin(Mode::Write)
-    }
-
-    /// Looks on until there is nothing new to read.
-    pub(super) fn foresee_all(&self, look: &mut dyn FnMut()) -> Result<(), Fault> {
+        match mode {
+            Mode::Read if self.is_read_at_once(look)? => {
+                self.gather();
+                return Ok(());
+            }
+            Mode::Read => {
+                look();
+                self.begin_to_read()?;
+            }
+            Mode::Write | Mode::Schema => self.begin(mode)?,
+        }
         for _ in 0..LOOKS_MAX {
             look();
             if !self.fetch()? {
@@ -376,35 +391,53 @@ impl Session {
         Ok(())
     }
 
+    /// Reads all that is wanted where that is one statement and nothing follows from it: it needs no
+    /// transaction.
+    fn is_read_at_once(&self, look: &mut dyn FnMut()) -> Result<bool, Fault> {
+        if !self.gathered.borrow().is_one() {
+            return Ok(false);
+        }
+        self.fetch()?;
+        look();
+        let mut gathered = self.gathered.borrow_mut();
+        let whole = gathered.is_nothing();
+        if whole {
+            self.reading.set(Reading::Announced);
+        } else {
+            // from another instant than what follows
+            gathered.forget();
+            gathered.wanted();
+        }
+        Ok(whole)
+    }
+
+    fn begin_to_read(&self) -> Result<(), Fault> {
+        self.reading.set(Reading::Begun);
+        let wanted = self.gathered.borrow_mut().wanted();
+        let begin: Call<'_> = Box::pin(async {
+            self.client.batch_execute(BEGIN_TO_READ).await?;
+            Ok(Said::Done)
+        });
+        self.ask(&wanted, vec![begin]).map(|_| ())
+    }
+
     pub(super) fn next_command(&self) {
         self.gathered.borrow_mut().next();
     }
 
     fn begin_to_write(&self, mode: Mode) -> Result<(), Fault> {
-        let begun = self.begun.get();
-        self.begun.set(begun.wrapping_add(1));
-        let mut first = vec![self.prepared(LOCK)?];
-        if mode == Mode::Write {
-            if begun.is_multiple_of(OLD_MARKS_EVERY) {
-                first.push(self.prepared(OLD_MARKS)?);
-            }
-            first.push(self.prepared(MARK)?);
-        }
+        let lock = self.prepared(LOCK)?;
         let wanted = self.gathered.borrow_mut().wanted();
         let begin: Call<'_> = Box::pin(async {
             let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
             self.client.batch_execute(begin).await?;
-            Ok(Said::Count(0))
+            Ok(Said::Done)
         });
-        let mut calls = vec![begin];
-        let lock: &[&(dyn ToSql + Sync)] = &[&WRITER_LOCK];
-        for (at, statement) in first.iter().enumerate() {
-            calls.push(Box::pin(async move {
-                let params = if at == 0 { lock } else { &[] };
-                self.client.query(statement, params).await.map(Said::Rows)
-            }));
-        }
-        let said = self.ask(&wanted, calls)?;
+        let lock: Call<'_> = Box::pin(async {
+            let rows = self.client.query(&lock, &[&WRITER_LOCK]).await;
+            rows.map(Said::Rows)
+        });
+        let said = self.ask(&wanted, vec![begin, lock])?;
         let mark = match (mode, said.last()) {
             (Mode::Write, Some(Said::Rows(rows))) => rows.first().map(|row| row.try_get(0)),
             (Mode::Write | Mode::Read | Mode::Schema, _) => None,
@@ -414,15 +447,45 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn commit(&self) -> Result<(), Fault> {
+    /// What is left to do before a commit, where its failing leaves a transaction that can be taken back.
+    pub(super) fn last(&self) -> Result<Last, Fault> {
+        let writes = self.writes()?;
+        let mut marks = Vec::new();
+        if self.transaction.borrow().is_some() {
+            marks.push(self.prepared(MARK)?);
+            let begun = self.begun.get();
+            self.begun.set(begun.wrapping_add(1));
+            if begun.is_multiple_of(OLD_MARKS_EVERY) {
+                marks.push(self.prepared(OLD_MARKS)?);
+            }
+        }
+        Ok(Last { writes, marks })
+    }
+
+    /// One round trip for the last writes, the mark and the commit: where one of them fails, the server
+    /// takes all of it back instead.
+    pub(super) fn commit(&self, last: &Last) -> Result<(), Fault> {
+        self.gathered.borrow_mut().end();
         match self.reading.take() {
             Reading::Not => {}
             Reading::Announced => return Ok(()),
             Reading::Begun => return self.run(self.client.batch_execute("COMMIT")),
         }
-        self.gathered.borrow_mut().end();
         let mark = self.transaction.take();
-        match (self.run(self.client.batch_execute("COMMIT")), mark) {
+        let mut after: Vec<Call<'_>> = Vec::new();
+        for (at, statement) in last.marks.iter().enumerate() {
+            let mark = mark.as_ref().filter(|_| at == 0);
+            after.push(Box::pin(async move {
+                let mark: Vec<&(dyn ToSql + Sync)> = mark.iter().map(|mark| *mark as _).collect();
+                let done = self.client.execute(statement, &mark).await;
+                done.map(|_| Said::Done)
+            }));
+        }
+        after.push(Box::pin(async {
+            self.client.batch_execute("COMMIT").await?;
+            Ok(Said::Done)
+        }));
+        match (self.send(&last.writes, after), mark) {
             (Err(_), Some(mark)) if self.is_lost() => Err(Fault::CommitUnknown(mark)),
             (Ok(()), Some(mark)) => {
                 *self.committed.borrow_mut() = Some(mark);

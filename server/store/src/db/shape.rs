@@ -111,6 +111,10 @@ fn parameters(sql: &str) -> usize {
 }
 
 fn read(sql: &str) -> Option<Read> {
+    // a limit is one for the whole statement
+    if sql.contains(" LIMIT ?") {
+        return None;
+    }
     let mut tables = Vec::new();
     let mut columns = Vec::new();
     let parts: Vec<&str> = sql.split(" UNION ALL ").collect();
@@ -277,10 +281,11 @@ impl Read {
 }
 
 impl Write {
-    /// The statement for many rows; `sql` has the form that it was told from.
+    /// The statement for many rows; `sql` has the form that it was told from. It divides by zero where
+    /// it does not touch as many rows as it is given: the commit may be on its way behind it already.
     pub(super) fn for_many(&self, sql: &str, types: &[Type]) -> Option<String> {
         let (rows, words) = (unnested(types), of_row(sql));
-        Some(match &self.form {
+        let write = match &self.form {
             Form::Append | Form::Insert => {
                 let (head, rest) = words.split_once(" VALUES (")?;
                 let (values, tail) = rest.split_once(')')?;
@@ -295,7 +300,11 @@ impl Write {
                 };
                 format!("{head} {join} {rows} WHERE {condition}")
             }
-        })
+        };
+        Some(format!(
+            "WITH wrote AS ({write} RETURNING 1) \
+             SELECT 1 / CAST(count(*) = cardinality($1) AS INT) FROM wrote"
+        ))
     }
 }
 
@@ -349,6 +358,7 @@ mod tests {
             "SELECT id FROM remittance",
             "SELECT id FROM remittance WHERE id IN (SELECT remittance FROM in_flight WHERE card = ?1)",
             "SELECT a.id FROM card a, holder b WHERE a.id = ?1",
+            "SELECT id FROM remittance WHERE sender = ?1 LIMIT ?2",
         ] {
             assert!(matches!(Shape::of(sql), Shape::Alone), "{sql}");
         }
@@ -377,15 +387,17 @@ mod tests {
             (
                 "UPDATE account SET balance = ?2 WHERE id = ?1",
                 vec![0],
-                "UPDATE account SET balance = k.p2 FROM unnest($1::bytea[], $2::int8[]) WITH ORDINALITY \
-                 AS k(p1, p2, n) WHERE id = k.p1",
+                "WITH wrote AS (UPDATE account SET balance = k.p2 FROM unnest($1::bytea[], $2::int8[]) \
+                 WITH ORDINALITY AS k(p1, p2, n) WHERE id = k.p1 RETURNING 1) \
+                 SELECT 1 / CAST(count(*) = cardinality($1) AS INT) FROM wrote",
             ),
             (
                 "INSERT INTO outbox (id, remittance, status) VALUES (?1, ?2, 'queued') ON CONFLICT DO NOTHING",
                 vec![1],
-                "INSERT INTO outbox (id, remittance, status) SELECT k.p1, k.p2, 'queued' FROM \
-                 unnest($1::bytea[], $2::int8[]) WITH ORDINALITY AS k(p1, p2, n) ORDER BY k.n \
-                 ON CONFLICT DO NOTHING",
+                "WITH wrote AS (INSERT INTO outbox (id, remittance, status) SELECT k.p1, k.p2, 'queued' \
+                 FROM unnest($1::bytea[], $2::int8[]) WITH ORDINALITY AS k(p1, p2, n) ORDER BY k.n \
+                 ON CONFLICT DO NOTHING RETURNING 1) \
+                 SELECT 1 / CAST(count(*) = cardinality($1) AS INT) FROM wrote",
             ),
         ] {
             let Shape::Write(write) = Shape::of(sql) else {
@@ -401,7 +413,7 @@ mod tests {
         let many = write.for_many("DELETE FROM in_flight WHERE card = ?1", &[Type::BYTEA]);
         assert!(
             many.unwrap()
-                .starts_with("DELETE FROM in_flight USING unnest")
+                .starts_with("WITH wrote AS (DELETE FROM in_flight USING unnest")
         );
         let epoch = "UPDATE card SET epoch = ?2 WHERE id = ?1 AND epoch = ?3";
         let Shape::Write(write) = Shape::of(epoch) else {

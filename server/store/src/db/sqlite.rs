@@ -3,7 +3,7 @@
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, ToSql};
 
-use super::{Mode, Row, Value};
+use super::{Mode, Of, Row, Value};
 use crate::sql::fault::Fault;
 
 impl ToSql for Value<'_> {
@@ -54,7 +54,7 @@ pub(super) fn each(
     let mut statement = bound(connection, sql, values)?;
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
-        if !each(&Row::Sqlite(row))? {
+        if !each(&Of::Sqlite(row).into())? {
             break;
         }
     }

@@ -163,7 +163,7 @@ impl SqlStore {
                 let copier = inline.copier.lock().unwrap_or_else(PoisonError::into_inner);
                 Ok(run(&copier)?)
             }
-            Reading::Threads(_) => Err(StoreError::Unavailable {
+            Reading::Threads(_) | Reading::Shared(..) => Err(StoreError::Unavailable {
                 reason: "a file is copied as a file".to_owned(),
             }),
         }

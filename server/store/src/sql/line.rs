@@ -97,7 +97,7 @@ impl Line {
         };
         let mut last = Fault::Unreachable("the database did not say".to_owned());
         for _ in 0..RECONNECTS_MAX {
-            let found = self.origin.writer().and_then(|opened| {
+            let found = self.origin.line().and_then(|opened| {
                 let found = self.look(&opened, wanted.as_deref())?;
                 Ok((opened, found))
             });

@@ -38,6 +38,7 @@ mod recovery;
 mod revise;
 mod rows;
 pub(crate) mod schema;
+mod shared;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -62,6 +63,7 @@ use crate::db::{Connection, Mode};
 use crate::error::StoreError;
 use crate::sql::fault::Fault;
 use crate::sql::inline::Inline;
+use crate::sql::shared::Shared;
 use crate::sql::writer::Writer;
 
 pub use crate::sql::inline::{Access, Gate, Saved, Side};
@@ -95,6 +97,8 @@ pub struct SqlStore {
 #[derive(Debug)]
 enum Reading {
     Threads(Arc<Readers>),
+    /// Of a server: readings of a few rows share the round trips of one thread.
+    Shared(Shared, Arc<Readers>),
     Inline(Arc<Inline>),
 }
 
@@ -160,15 +164,17 @@ impl SqlStore {
     }
 
     fn start(connection: Connection, origin: Origin) -> Result<Self, StoreError> {
-        let readers = Readers {
+        let readers = Arc::new(Readers {
             origin: origin.clone(),
             idle: Mutex::new(Vec::new()),
             permits: Arc::new(Semaphore::new(READERS)),
+        });
+        let readers = match &origin {
+            Origin::File(_) => Reading::Threads(readers),
+            Origin::Server(_) => Reading::Shared(Shared::start(origin.clone())?, readers),
         };
-        Ok(Self {
-            writer: Writer::start(connection, origin)?,
-            readers: Reading::Threads(Arc::new(readers)),
-        })
+        let writer = Writer::start(connection, origin)?;
+        Ok(Self { writer, readers })
     }
 
     /// As [`crate::Store::incarnation`], for callers that do not wait.
@@ -177,7 +183,9 @@ impl SqlStore {
     /// [`StoreError::Unavailable`].
     pub fn life(&self) -> Result<Option<[u8; 16]>, StoreError> {
         match &self.readers {
-            Reading::Threads(readers) => apart(|| readers.run(recovery::incarnation)),
+            Reading::Threads(readers) | Reading::Shared(_, readers) => {
+                apart(|| readers.run(recovery::incarnation))
+            }
             Reading::Inline(inline) => snapshot(&inline.connection(), recovery::incarnation),
         }
     }
@@ -207,7 +215,7 @@ impl SqlStore {
             return Err(line::astray());
         }
         let readers = match &self.readers {
-            Reading::Threads(readers) => Arc::clone(readers),
+            Reading::Threads(readers) | Reading::Shared(_, readers) => Arc::clone(readers),
             Reading::Inline(inline) => {
                 inline.pass(Access::Read, Side::Before).await?;
                 let value = snapshot(&inline.connection(), read)?;
@@ -224,21 +232,23 @@ impl SqlStore {
         done.await.map_err(|_| fault::gone())?
     }
 
-    /// As [`SqlStore::read`], for a few rows found by their keys.
+    /// As [`SqlStore::read`], for a few rows found by their keys; it may be carried out more than once.
     ///
     /// Of a file they are read where they are asked for: that takes some ten microseconds, and handing
     /// it to another thread and back as long again. Readers of a file wait for nobody.
     async fn look<T, F>(&self, read: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
     {
         match &self.readers {
-            Reading::Threads(readers) if matches!(readers.origin, Origin::File(_)) => {
+            Reading::Threads(readers) => {
                 let _permit = readers.permit().await?;
                 readers.run(read)
             }
-            Reading::Threads(_) | Reading::Inline(_) => self.read(read).await,
+            Reading::Shared(..) if self.writer.is_astray() => Err(line::astray()),
+            Reading::Shared(shared, _) => shared.look(read).await,
+            Reading::Inline(_) => self.read(read).await,
         }
     }
 }
@@ -280,8 +290,8 @@ impl Origin {
         }
     }
 
-    /// Another connection that writes, where the one before was lost. A file loses none.
-    fn writer(&self) -> Result<Connection, Fault> {
+    /// Another connection to a server, where the one before was lost. A file loses none.
+    fn line(&self) -> Result<Connection, Fault> {
         match self {
             Self::File(_) => Err(Fault::Unreachable("the file was closed".to_owned())),
             Self::Server(server) => Ok(Connection::Postgres(Box::new(server.connect()?))),

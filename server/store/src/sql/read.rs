@@ -56,28 +56,21 @@ pub(super) fn standing(
     connection: &Connection,
     id: RemittanceId,
 ) -> Result<Option<Standing>, Fault> {
-    let Some(remittance) = remittance(connection, id)? else {
+    let Some(found) = rows::found(connection, id)? else {
         return Ok(None);
     };
-    let card = rows::card(connection, remittance.card)?.ok_or(Fault::Corrupt("card"))?;
-    let in_flight = rows::in_flight(connection, remittance.card)?;
-    let recovering = if card.reread {
-        recovery::remittances(connection, card.id)?
+    let recovering = if found.card.reread {
+        recovery::remittances(connection, found.card.id)?
     } else {
         Vec::new()
     };
-    let time_floor = rows::time_floor(connection)?;
-    let sql = "SELECT withdrawn IS NOT NULL FROM template WHERE hash = ?1";
-    let withdrawn = rows::one(connection, sql, [remittance.template_hash], |row| {
-        row.get::<bool>(0)
-    })?;
     Ok(Some(Standing {
-        remittance,
-        card,
-        in_flight,
+        remittance: found.remittance,
+        card: found.card,
+        in_flight: found.in_flight,
         recovering,
-        time_floor,
-        template_withdrawn: withdrawn.unwrap_or(false),
+        time_floor: found.time_floor,
+        template_withdrawn: found.template_withdrawn,
     }))
 }
 

@@ -332,18 +332,20 @@ pub(super) fn card(connection: &Connection, id: CardId) -> Result<Option<Card>, 
 pub(super) fn in_flight(connection: &Connection, card: CardId) -> Result<Option<InFlight>, Fault> {
     let sql = "SELECT card, remittance, epoch, seq, payment_seq, balance_before, session, batch, \
                since FROM in_flight WHERE card = ?1";
-    one(connection, sql, [card.as_bytes()], |row| {
-        Ok(InFlight {
-            card: id(row, 0, CardId::from_bytes)?,
-            remittance: id(row, 1, RemittanceId::from_bytes)?,
-            epoch: counter(row, 2)?,
-            seq: row.get(3)?,
-            payment_seq: row.get(4)?,
-            balance_before: row.get(5)?,
-            session: row.get(6)?,
-            batch: row.get(7)?,
-            since: at(row, 8)?,
-        })
+    one(connection, sql, [card.as_bytes()], read_in_flight)
+}
+
+fn read_in_flight(row: &Row<'_>) -> Result<InFlight, Fault> {
+    Ok(InFlight {
+        card: id(row, 0, CardId::from_bytes)?,
+        remittance: id(row, 1, RemittanceId::from_bytes)?,
+        epoch: counter(row, 2)?,
+        seq: row.get(3)?,
+        payment_seq: row.get(4)?,
+        balance_before: row.get(5)?,
+        session: row.get(6)?,
+        batch: row.get(7)?,
+        since: at(row, 8)?,
     })
 }
 
@@ -506,18 +508,33 @@ pub(super) fn escrow(
     })
 }
 
-/// What [`read_remittance`] reads.
-macro_rules! remittance_select {
+/// The columns that [`read_remittance`] reads, and where they stand.
+macro_rules! remittance_columns {
     () => {
-        "SELECT remittance.id, revision, sender, sender_name, remittance.card, card.masked, amount, \
+        "remittance.id, revision, sender, sender_name, remittance.card, card.masked, amount, \
          remittance.currency, note, remittance.status, cancel_asked, ended, recovering, held, created, \
          expires, order_bytes, signature, program_key, template_hash, receipt, outbox.status, flow, \
-         funds, payable \
-         FROM remittance JOIN card ON card.id = remittance.card \
+         funds, payable"
+    };
+}
+macro_rules! remittance_tables {
+    () => {
+        " FROM remittance JOIN card ON card.id = remittance.card \
          JOIN outbox ON outbox.remittance = remittance.id"
     };
 }
-pub(super) use remittance_select;
+
+/// What [`read_remittance`] reads.
+macro_rules! remittance_select {
+    () => {
+        concat!(
+            "SELECT ",
+            $crate::sql::rows::remittance_columns!(),
+            $crate::sql::rows::remittance_tables!()
+        )
+    };
+}
+pub(super) use {remittance_columns, remittance_select, remittance_tables};
 
 pub(super) fn read_remittance(row: &Row<'_>) -> Result<Remittance, Fault> {
     Ok(Remittance {
@@ -539,6 +556,44 @@ pub(super) fn read_remittance(row: &Row<'_>) -> Result<Remittance, Fault> {
         template_hash: row.get(19)?,
         receipt: row.get(20)?,
         mail: coded(row, 21, MailStatus::from_code, "mail status")?,
+    })
+}
+
+/// What a session with a card reads before it does anything, in one query.
+pub(super) struct Found {
+    pub(super) remittance: Remittance,
+    pub(super) card: Card,
+    pub(super) in_flight: Option<InFlight>,
+    pub(super) time_floor: Timestamp,
+    pub(super) template_withdrawn: bool,
+}
+
+pub(super) fn found(
+    connection: &Connection,
+    remittance: RemittanceId,
+) -> Result<Option<Found>, Fault> {
+    let sql = concat!(
+        "SELECT ",
+        remittance_columns!(),
+        ", card.id, number_ref, card.masked, uid, holder, card.status, card.currency, value_max, \
+         card.epoch, proven_id, proven_remittance_seq, proven_payment_seq, proven_value, reread, \
+         lost, payouts, paid_out, in_flight.card, in_flight.remittance, in_flight.epoch, seq, \
+         in_flight.payment_seq, balance_before, session, batch, since, time_floor, \
+         withdrawn IS NOT NULL",
+        remittance_tables!(),
+        " JOIN meta ON meta.id = 1 LEFT JOIN in_flight ON in_flight.card = remittance.card \
+         LEFT JOIN template ON template.hash = template_hash WHERE remittance.id = ?1"
+    );
+    one(connection, sql, [remittance.as_bytes()], |row| {
+        let flying = row.part(42);
+        let flies = flying.get::<Option<[u8; 16]>>(0)?.is_some();
+        Ok(Found {
+            remittance: read_remittance(row)?,
+            card: read_card(&row.part(25))?,
+            in_flight: flies.then(|| read_in_flight(&flying)).transpose()?,
+            time_floor: at(row, 51)?,
+            template_withdrawn: row.get(52)?,
+        })
     })
 }
 

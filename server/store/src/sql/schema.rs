@@ -7,7 +7,7 @@ use crate::sql::{migrate, rows};
 
 /// The scripts and the version that each leads to; versions are those of SQLite's schema. A shipped one
 /// is never edited.
-pub(crate) const SCRIPTS: [(i64, &str); 6] = [
+pub(crate) const SCRIPTS: [(i64, &str); 7] = [
     (9, include_str!("../../migrations/postgres/0009_ledger.sql")),
     (
         10,
@@ -26,6 +26,7 @@ pub(crate) const SCRIPTS: [(i64, &str); 6] = [
         14,
         include_str!("../../migrations/postgres/0014_webhook.sql"),
     ),
+    (15, include_str!("../../migrations/postgres/0015_pages.sql")),
 ];
 
 /// Brings an empty or older database to [`migrate::VERSION`].

@@ -10,7 +10,7 @@ use planted::Bug;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::db::Connection;
+use crate::db::{Connection, Mode};
 use crate::error::StoreError;
 use crate::sql::apply;
 use crate::sql::crash::{self, Moment};
@@ -398,7 +398,7 @@ fn transact(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Fa
 fn batch(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
     // together they are carried out in a few round trips to a server
     jobs.sort_by_key(|job| !job.is_commands());
-    let transaction = connection.begin_foreseen(&mut |dry| {
+    let transaction = connection.begin_foreseen(Mode::Write, &mut |dry| {
         let _ = (rows::time_floor(dry), pool::setting(dry));
         jobs.iter().for_each(|job| job.foresee(dry));
     })?;

@@ -1,0 +1,1 @@
+-- Version 15 is about PostgreSQL's pages; a file has nothing to change.
