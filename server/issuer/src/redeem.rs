@@ -39,6 +39,7 @@ pub async fn exchange(app: &App, request: Request) -> anyhow::Result<Vec<u8>> {
 }
 
 async fn answer(office: &Office, answers: Answers) -> anyhow::Result<Vec<u8>> {
+    // read before the ticket is opened, which needs the time: one query for both
     let standing = standing(office, &answers.remittance).await?;
     // A clock set back would keep tickets open beyond their time: the ledger's floor holds it.
     let now = match &standing {
@@ -54,7 +55,7 @@ async fn answer(office: &Office, answers: Answers) -> anyhow::Result<Vec<u8>> {
     }
 }
 
-/// What each exchange reads, and the ledger's time with it.
+/// What each exchange reads, and the ledger's time with it; none where there is no such remittance.
 async fn standing(office: &Office, remittance: &[u8; 16]) -> anyhow::Result<Option<Standing>> {
     Ok(match RemittanceId::from_bytes(*remittance) {
         Ok(id) => office.store.standing(id).await?,
@@ -109,7 +110,7 @@ async fn presented(
     }
 }
 
-/// Exchange 2: no row is read or written.
+/// Exchange 2: nothing is decided or written; of what was read it needs the time alone.
 fn read(office: &Office, card: CardAnswered, now: Timestamp) -> anyhow::Result<Reply> {
     let key = office.keys.credit_key(&card.uid());
     let read = card.read(office.context(now)?, &key, &random(&*office.random));

@@ -101,9 +101,11 @@ impl Delivery for Post {
         let mut state = self.state();
         let chance = state.chance;
         let again = chance > 0 && state.denied.contains(message_id);
-        let fate = if again && state.dice.one_in(2) {
-            match state.dice.roll(3) {
+        let fate = if again {
+            // while its program may be running
+            match state.dice.roll(6) {
                 0 => Fate::AcceptedAndDenied,
+                1 => Fate::Arrived,
                 _ => Fate::Bounced,
             }
         } else if state.dice.permille(chance) {

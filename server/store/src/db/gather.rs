@@ -1,4 +1,5 @@
-//! What the commands of one commit read and write, kept together until it goes to the server.
+//! What the commands of one commit, or the readings of one instant, read and write, kept together until it
+//! goes to the server.
 //!
 //! Reads: what a command would read is found out by carrying it out without writing; what all of them
 //! read is then asked for at once and known from there on. Writes: statements with the same words become
@@ -65,7 +66,7 @@ pub(super) struct Gathered {
     /// The queries that read a table.
     readers: HashMap<&'static str, Vec<Arc<Told>>>,
     wanted: Vec<Wanted>,
-    /// Whether something was met that is not asked for together.
+    /// Whether a query was met that goes alone ([`Shape::Alone`]).
     pub(super) alone: bool,
     asked: HashSet<(usize, Values)>,
     groups: Vec<Group>,

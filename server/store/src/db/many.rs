@@ -9,8 +9,9 @@ use tokio_postgres::Statement;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
+use super::column::value;
 use super::gather::{Group, Phase, Told, Values, Wanted, key};
-use super::postgres::{Session, value};
+use super::postgres::Session;
 use super::shape::{Read, Shape};
 use super::value::Held;
 use super::{Of, Row, Value};
@@ -153,7 +154,7 @@ impl Session {
         if writes.is_empty() {
             return Ok(());
         }
-        self.send(&writes, Vec::new())
+        self.send(&writes, Vec::new(), &Cell::new(false))
     }
 
     /// What waits to be written, in statements that the server knows.
@@ -164,11 +165,13 @@ impl Session {
     }
 
     /// One round trip for writes and what comes after them. Each write fails, and with it the transaction,
-    /// where it does not touch as many rows as it was given.
+    /// where it does not touch as many rows as it was given. `failed` is set by one that failed here, before
+    /// anything of it was sent: the server knows nothing of that.
     pub(super) fn send<'a>(
         &'a self,
         writes: &'a [(Statement, Group)],
         after: Vec<Call<'a>>,
+        failed: &'a Cell<bool>,
     ) -> Result<(), Fault> {
         let wrong = Cell::new(None);
         let wrong = &wrong;
@@ -176,10 +179,11 @@ impl Session {
             Box::pin(async move {
                 let arrays = Arrays::of(&group.rows);
                 let wrote = self.client.execute(statement, &arrays.params()).await;
-                if let Err(error) = &wrote
-                    && error.code() == Some(&SqlState::DIVISION_BY_ZERO)
-                {
-                    wrong.set(Some(group.what));
+                if let Err(error) = &wrote {
+                    failed.set(true);
+                    if error.code() == Some(&SqlState::DIVISION_BY_ZERO) {
+                        wrong.set(Some(group.what));
+                    }
                 }
                 wrote.map(|_| Said::Done)
             })
@@ -349,5 +353,69 @@ impl<'a> Arrays<'a> {
 
     fn params(&self) -> Vec<&(dyn ToSql + Sync)> {
         self.0.iter().map(|array| array as _).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Mode;
+    use super::super::postgres::Server;
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    fn session(url: &str) -> Session {
+        let server = Server::new(url).expect("an address");
+        server.connect().expect("a session")
+    }
+
+    fn count(session: &Session, sql: &str) -> i64 {
+        let rows = session.rows(sql, &[]).expect("an answer");
+        rows[0].get(0)
+    }
+
+    /// A commit of one write, altered on its way; gives what it said.
+    fn commit(session: &Session, alter: fn(&mut Vec<Values>)) -> Result<(), Fault> {
+        let floor = "UPDATE meta SET time_floor = ?1 WHERE id = 1";
+        session.begin_foreseen(Mode::Write, &mut || {})?;
+        session.write_one(floor, &[Value::Int(7)], "meta")?;
+        let mut last = session.last()?;
+        alter(&mut last.writes[0].1.rows);
+        session.commit(&last)
+    }
+
+    #[test]
+    fn a_write_that_fails_takes_the_commit_behind_it_along() {
+        let url = postgres_server::database();
+        drop(crate::SqlStore::connect(&url).expect("a new database"));
+        let marks = || count(&session(&url), "SELECT count(*) FROM writer_mark");
+        let of = session(&url);
+        commit(&of, |_| {}).expect("it is whole");
+        let before = marks();
+        assert!(before > 0, "each commit leaves a mark");
+        // a row that is not there, said by the server
+        let wrong = "UPDATE account SET balance = ?2 WHERE id = ?1";
+        of.begin_foreseen(Mode::Write, &mut || {})
+            .expect("it begins");
+        of.write_one(wrong, &[Value::Blob(&[9; 16]), Value::Int(1)], "account")
+            .expect("it waits");
+        let last = of.last().expect("it is known");
+        let done = of.commit(&last);
+        assert!(matches!(done, Err(Fault::Corrupt("account"))), "{done:?}");
+        assert!(!of.is_lost());
+        // one that no message can carry: the server never hears of it
+        let done = commit(&of, |rows| rows[0].push(Held::Int(9)));
+        assert!(done.is_err(), "{done:?}");
+        assert_eq!(marks(), before, "nothing stayed of either");
+    }
+
+    #[test]
+    fn a_defect_while_a_commit_is_on_its_way_ends_the_session() {
+        let url = postgres_server::database();
+        drop(crate::SqlStore::connect(&url).expect("a new database"));
+        let of = session(&url);
+        // a row that is narrower than the first one
+        let broken = || commit(&of, |rows| rows.push(Values::new()));
+        assert!(catch_unwind(AssertUnwindSafe(broken)).is_err());
+        assert!(of.is_lost(), "nobody goes on with it");
     }
 }

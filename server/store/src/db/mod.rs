@@ -5,6 +5,7 @@
 //! database needs for itself (its schema, how a transaction begins, which errors are a caller's) is
 //! in its own module.
 
+mod column;
 mod gather;
 mod many;
 pub(crate) mod postgres;
@@ -104,7 +105,8 @@ impl Connection {
     /// Begins a transaction in which commands or readings are carried out.
     ///
     /// On PostgreSQL, `look` carries them out without writing, as often as there is something new to
-    /// read: all that they read is asked for together, before the first is carried out.
+    /// read: all that they read is asked for together, before the first is carried out. A reading that is
+    /// one query needs no transaction then.
     pub(crate) fn begin_foreseen(
         &self,
         mode: Mode,
@@ -122,7 +124,7 @@ impl Connection {
         Ok(transaction)
     }
 
-    /// From here on, commands are carried out: what they write may wait for the commit.
+    /// From here on, commands or readings are carried out: what is written may wait for the commit.
     pub(crate) fn gather(&self) {
         if let Self::Postgres(session) = self {
             session.gather();
@@ -286,7 +288,7 @@ impl Row<'_> {
         let column = self.first + column;
         match self.of {
             Of::Sqlite(row) => sqlite::value(row, column),
-            Of::Postgres(row) => postgres::value(row, column),
+            Of::Postgres(row) => column::value(row, column),
             Of::Held(row) => {
                 let held = row.get(column).ok_or(Fault::Corrupt("column"))?;
                 Ok(held.value())

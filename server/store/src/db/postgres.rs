@@ -4,7 +4,8 @@
 //! Whoever holds it commits the commands of all its callers at once, so that the wait is for a commit
 //! and not for a caller; and no two writers can meet in a row, so that nobody waits for a row's lock. What
 //! the server gives up all the same, or a lost connection, is done again (`sql/writer.rs`, `sql/line.rs`).
-//! The statements of its commands go in a few round trips, whatever their number (`gather`).
+//! The statements of its commands go in a few round trips, whatever their number (`gather`), the last of
+//! them with the commit; so do the queries of those who look at a few rows (`sql/shared.rs`).
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -15,7 +16,8 @@ use rustls::ClientConfig;
 use rustls_platform_verifier::ConfigVerifierExt as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut};
+use tokio_postgres::error::Severity;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -46,9 +48,10 @@ const OPTIONS: &str = "-c lock_timeout=10s -c statement_timeout=60s \
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Plans of statements for many: they go through an index for each row. Planned while a table was small,
-/// they would read all of it, and go on so while it grows, until its statistics are taken. Planned once
-/// for any number of rows, they are not planned again for each.
-const PLANS: &str = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan";
+/// they would read all of it, and go on so while it grows, until its statistics are taken. And they are
+/// made once, for any number of rows, not again for each call.
+const PLANS: &str = "SET enable_hashjoin = off; SET enable_mergejoin = off; \
+                     SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan";
 
 /// All of a reading sees one instant.
 const BEGIN_TO_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -56,9 +59,9 @@ const BEGIN_TO_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// How a query ends that is about a table of one row.
 const ONLY_ROW: &str = "WHERE id = 1";
 
-/// How often more is found to be read before the commands of a commit are carried out: more than any
-/// of them has readings that follow from others.
-const LOOKS_MAX: u32 = 8;
+/// How often more is found to be read before the commands of a commit, or readings, are carried out: more
+/// than any of them has readings that follow from others.
+const FORESEEN_MAX: u32 = 8;
 
 /// Rows of a long reading that are in memory at once.
 const FETCH: usize = 1_000;
@@ -89,22 +92,26 @@ pub(crate) struct Session {
     pub(super) gathered: RefCell<Gathered>,
     round_trips: Cell<u64>,
     reading: Cell<Reading>,
-    /// Transactions that left a mark.
-    begun: Cell<u32>,
-    /// Whether its plans are those of a writer.
+    /// Commits with a mark that were sent.
+    marked: Cell<u32>,
+    /// Whether [`PLANS`] was said.
     planned: Cell<bool>,
     statements: RefCell<HashMap<String, Statement>>,
     /// The mark of the transaction that writes, and of the last one that did.
     transaction: RefCell<Option<String>>,
     committed: RefCell<Option<String>>,
+    /// While a commit is on its way.
+    ending: Cell<bool>,
     lost: Cell<bool>,
 }
 
 /// What goes with a commit.
 pub(super) struct Last {
-    writes: Vec<(Statement, Group)>,
-    /// [`MARK`], and now and then [`OLD_MARKS`].
-    marks: Vec<Statement>,
+    pub(super) writes: Vec<(Statement, Group)>,
+    /// [`MARK`].
+    mark: Option<Statement>,
+    /// Now and then [`OLD_MARKS`].
+    old: Option<Statement>,
 }
 
 /// How far a transaction that reads has come.
@@ -204,11 +211,12 @@ impl Server {
             gathered: RefCell::default(),
             round_trips: Cell::new(0),
             reading: Cell::default(),
-            begun: Cell::new(0),
+            marked: Cell::new(0),
             planned: Cell::new(false),
             statements: RefCell::new(HashMap::new()),
             transaction: RefCell::new(None),
             committed: RefCell::new(None),
+            ending: Cell::new(false),
             lost: Cell::new(false),
         })
     }
@@ -223,7 +231,7 @@ impl Session {
                 tokio::task::yield_now().await;
             });
         }
-        self.lost.get() || self.client.is_closed()
+        self.lost.get() || self.ending.get() || self.client.is_closed()
     }
 
     /// How often it waited for the server since this was last asked.
@@ -293,10 +301,7 @@ impl Session {
             return self.run(self.client.query(&statement, &values));
         }
         self.reading.set(Reading::Begun);
-        let begin: Call<'_> = Box::pin(async {
-            self.client.batch_execute(BEGIN_TO_READ).await?;
-            Ok(Said::Done)
-        });
+        let begin = self.script(BEGIN_TO_READ);
         let query: Call<'_> = Box::pin(async {
             let rows = self.client.query(&statement, &values).await;
             rows.map(Said::Rows)
@@ -365,8 +370,9 @@ impl Session {
     /// See [`super::Connection::begin_foreseen`]; what is read first comes with the lock, or with the
     /// beginning of a transaction that reads.
     pub(super) fn begin_foreseen(&self, mode: Mode, look: &mut dyn FnMut()) -> Result<(), Fault> {
-        if !self.planned.replace(true) {
+        if !self.planned.get() {
             self.run_script(PLANS)?;
+            self.planned.set(true);
         }
         self.gathered.borrow_mut().phase = Phase::Foresee;
         look();
@@ -381,7 +387,7 @@ impl Session {
             }
             Mode::Write | Mode::Schema => self.begin(mode)?,
         }
-        for _ in 0..LOOKS_MAX {
+        for _ in 0..FORESEEN_MAX {
             look();
             if !self.fetch()? {
                 break;
@@ -414,10 +420,7 @@ impl Session {
     fn begin_to_read(&self) -> Result<(), Fault> {
         self.reading.set(Reading::Begun);
         let wanted = self.gathered.borrow_mut().wanted();
-        let begin: Call<'_> = Box::pin(async {
-            self.client.batch_execute(BEGIN_TO_READ).await?;
-            Ok(Said::Done)
-        });
+        let begin = self.script(BEGIN_TO_READ);
         self.ask(&wanted, vec![begin]).map(|_| ())
     }
 
@@ -428,11 +431,7 @@ impl Session {
     fn begin_to_write(&self, mode: Mode) -> Result<(), Fault> {
         let lock = self.prepared(LOCK)?;
         let wanted = self.gathered.borrow_mut().wanted();
-        let begin: Call<'_> = Box::pin(async {
-            let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
-            self.client.batch_execute(begin).await?;
-            Ok(Said::Done)
-        });
+        let begin = self.script("BEGIN ISOLATION LEVEL READ COMMITTED");
         let lock: Call<'_> = Box::pin(async {
             let rows = self.client.query(&lock, &[&WRITER_LOCK]).await;
             rows.map(Said::Rows)
@@ -447,19 +446,30 @@ impl Session {
         Ok(())
     }
 
+    /// Words without an answer, as a call that goes together with others.
+    fn script<'a>(&'a self, words: &'a str) -> Call<'a> {
+        Box::pin(async move {
+            let done = self.client.batch_execute(words).await;
+            done.map(|()| Said::Done)
+        })
+    }
+
     /// What is left to do before a commit, where its failing leaves a transaction that can be taken back.
     pub(super) fn last(&self) -> Result<Last, Fault> {
         let writes = self.writes()?;
-        let mut marks = Vec::new();
+        let (mut mark, mut old) = (None, None);
+        if self.reading.get() != Reading::Not && !writes.is_empty() {
+            return Err(Fault::Corrupt("a reading that writes"));
+        }
         if self.transaction.borrow().is_some() {
-            marks.push(self.prepared(MARK)?);
-            let begun = self.begun.get();
-            self.begun.set(begun.wrapping_add(1));
-            if begun.is_multiple_of(OLD_MARKS_EVERY) {
-                marks.push(self.prepared(OLD_MARKS)?);
+            mark = Some(self.prepared(MARK)?);
+            let marked = self.marked.get();
+            self.marked.set(marked.wrapping_add(1));
+            if marked.is_multiple_of(OLD_MARKS_EVERY) {
+                old = Some(self.prepared(OLD_MARKS)?);
             }
         }
-        Ok(Last { writes, marks })
+        Ok(Last { writes, mark, old })
     }
 
     /// One round trip for the last writes, the mark and the commit: where one of them fails, the server
@@ -472,20 +482,33 @@ impl Session {
             Reading::Begun => return self.run(self.client.batch_execute("COMMIT")),
         }
         let mark = self.transaction.take();
+        let failed = Cell::new(false);
+        let failed = &failed;
         let mut after: Vec<Call<'_>> = Vec::new();
-        for (at, statement) in last.marks.iter().enumerate() {
-            let mark = mark.as_ref().filter(|_| at == 0);
+        if let (Some(statement), Some(mark)) = (&last.mark, &mark) {
             after.push(Box::pin(async move {
-                let mark: Vec<&(dyn ToSql + Sync)> = mark.iter().map(|mark| *mark as _).collect();
-                let done = self.client.execute(statement, &mark).await;
+                let done = self.client.execute(statement, &[mark]).await;
+                failed.set(failed.get() || done.is_err());
                 done.map(|_| Said::Done)
             }));
         }
-        after.push(Box::pin(async {
-            self.client.batch_execute("COMMIT").await?;
-            Ok(Said::Done)
+        if let Some(statement) = &last.old {
+            after.push(Box::pin(async move {
+                let done = self.client.execute(statement, &[]).await;
+                done.map(|_| Said::Done)
+            }));
+        }
+        after.push(Box::pin(async move {
+            // asked for after the writes were: those that could not be sent have said so
+            let end = if failed.get() { "ROLLBACK" } else { "COMMIT" };
+            let done = self.client.batch_execute(end).await;
+            done.map(|()| Said::Done)
         }));
-        match (self.send(&last.writes, after), mark) {
+        // a defect on the way leaves a session that nobody goes on with
+        self.ending.set(true);
+        let done = self.send(&last.writes, after, failed);
+        self.ending.set(false);
+        match (done, mark) {
             (Err(_), Some(mark)) if self.is_lost() => Err(Fault::CommitUnknown(mark)),
             (Ok(()), Some(mark)) => {
                 *self.committed.borrow_mut() = Some(mark);
@@ -522,10 +545,15 @@ async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error
     }
 }
 
-/// Whether an error comes from a session that is over: class 57P is said by a server that ends it.
+/// Whether an error comes from a session that is over: class 57P is said by a server that ends it, and
+/// nothing comes after what is fatal.
 fn ends_the_session(error: &tokio_postgres::Error) -> bool {
-    let said = error.code();
-    said.is_none_or(|code| code.code().starts_with("57P"))
+    let Some(said) = error.as_db_error() else {
+        return true;
+    };
+    let fatal = said.parsed_severity();
+    said.code().code().starts_with("57P")
+        || matches!(fatal, Some(Severity::Fatal | Severity::Panic))
 }
 
 fn gone() -> Fault {
@@ -544,73 +572,4 @@ impl Drop for Session {
 /// `?1` in the words of PostgreSQL. No text in our statements holds a question mark.
 fn numbered(sql: &str) -> String {
     sql.replace('?', "$")
-}
-
-impl ToSql for Value<'_> {
-    fn to_sql(
-        &self,
-        to: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        let int = match self {
-            Value::Null => return Ok(IsNull::Yes),
-            Value::Text(text) => return text.to_sql(to, out),
-            Value::Blob(blob) => return blob.to_sql(to, out),
-            Value::Int(int) => *int,
-            Value::Bool(bool) => i64::from(*bool),
-        };
-        match *to {
-            Type::BOOL => (int != 0).to_sql(to, out),
-            Type::INT4 => i32::try_from(int)?.to_sql(to, out),
-            _ => int.to_sql(to, out),
-        }
-    }
-
-    fn accepts(to: &Type) -> bool {
-        [Type::BOOL, Type::INT4, Type::INT8, Type::TEXT, Type::BYTEA].contains(to)
-    }
-
-    fn to_sql_checked(
-        &self,
-        to: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        let fits = match self {
-            Value::Null => true,
-            Value::Int(_) | Value::Bool(_) => [Type::BOOL, Type::INT4, Type::INT8].contains(to),
-            Value::Text(_) => *to == Type::TEXT,
-            Value::Blob(_) => *to == Type::BYTEA,
-        };
-        if !fits {
-            return Err(format!("{self:?} does not go into {to}").into());
-        }
-        self.to_sql(to, out)
-    }
-}
-
-/// A column as PostgreSQL sends it.
-struct Column<'a>(Value<'a>);
-
-impl<'a> FromSql<'a> for Column<'a> {
-    fn from_sql(
-        from: &Type,
-        raw: &'a [u8],
-    ) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(Self(match *from {
-            Type::BOOL => Value::Bool(bool::from_sql(from, raw)?),
-            Type::INT4 => Value::Int(i32::from_sql(from, raw)?.into()),
-            Type::INT8 => Value::Int(i64::from_sql(from, raw)?),
-            Type::BYTEA => Value::Blob(raw),
-            _ => Value::Text(core::str::from_utf8(raw)?),
-        }))
-    }
-
-    fn accepts(from: &Type) -> bool {
-        [Type::BOOL, Type::INT4, Type::INT8, Type::TEXT, Type::BYTEA].contains(from)
-    }
-}
-
-pub(super) fn value(row: &tokio_postgres::Row, column: usize) -> Result<Value<'_>, Fault> {
-    let found: Option<Column<'_>> = row.try_get(column).map_err(|_| Fault::Corrupt("column"))?;
-    Ok(found.map_or(Value::Null, |column| column.0))
 }

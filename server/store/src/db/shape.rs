@@ -1,7 +1,7 @@
 //! What a statement reads or writes, told from its words, and the same statement for many at once.
 //!
 //! Told of the forms that the ledger's commands use; whatever has another form goes alone, which costs
-//! a round trip and nothing else.
+//! a round trip of its own, and among readings that are shared a transaction for all of them.
 
 use tokio_postgres::types::Type;
 
@@ -111,7 +111,7 @@ fn parameters(sql: &str) -> usize {
 }
 
 fn read(sql: &str) -> Option<Read> {
-    // a limit is one for the whole statement
+    // PostgreSQL takes no column for a limit, which each of many would need
     if sql.contains(" LIMIT ?") {
         return None;
     }

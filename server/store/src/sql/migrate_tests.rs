@@ -179,3 +179,15 @@ fn writing_a_transfer_or_a_remittance_builds_no_temporary_table() {
         assert!(!steps.contains(&"OpenEphemeral".to_owned()), "{sql}");
     }
 }
+
+#[test]
+fn sqlite_is_built_without_the_lock_that_connections_share() {
+    let connection = Connection::open_in_memory().unwrap();
+    let mut options = connection.prepare("PRAGMA compile_options").unwrap();
+    let options = options.query_map([], |row| row.get(0)).unwrap();
+    let options: Vec<String> = options.map(Result::unwrap).collect();
+    let has = |option: &str| options.iter().any(|found| found == option);
+    let how = "build inside the repository: .cargo/config.toml";
+    assert!(!has("ENABLE_MEMORY_MANAGEMENT"), "{how}: {options:?}");
+    assert!(has("DEFAULT_MEMSTATUS=0"), "{how}: {options:?}");
+}

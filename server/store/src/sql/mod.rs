@@ -1,4 +1,5 @@
-//! The ledger in SQL: on SQLite, one file, or on PostgreSQL; one writer thread, several readers.
+//! The ledger in SQL: on SQLite, one file, or on PostgreSQL; one writer thread, several readers,
+//! and on PostgreSQL one more for all who look at a few rows.
 //!
 //! A commit is on the disk before its callers hear of it (SQLite: WAL with `synchronous = FULL`), and
 //! readers never wait for the writer. All reads of one call see one instant.
@@ -86,7 +87,7 @@ const READERS: usize = 4;
 
 /// A ledger in one SQLite file, or in a database of PostgreSQL.
 ///
-/// Dropping it waits for the batch that is being written.
+/// Dropping it waits for the batch that is being written, and for readings that are being answered.
 #[derive(Debug)]
 pub struct SqlStore {
     writer: Writer,
@@ -232,8 +233,23 @@ impl SqlStore {
         done.await.map_err(|_| fault::gone())?
     }
 
+    /// As [`SqlStore::look`], for a page of rows: of a server on a connection of its own, where it holds up
+    /// nobody who looks at a few.
+    async fn page<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        match &self.readers {
+            Reading::Shared(..) => self.read(read).await,
+            Reading::Threads(_) | Reading::Inline(_) => self.look(read).await,
+        }
+    }
+
     /// As [`SqlStore::read`], for a few rows found by their keys; it may be carried out more than once.
     ///
+    /// Of a server they are asked for together with those of others (`shared`): a query that goes alone
+    /// there (`db/shape.rs`) holds up the rest.
     /// Of a file they are read where they are asked for: that takes some ten microseconds, and handing
     /// it to another thread and back as long again. Readers of a file wait for nobody.
     async fn look<T, F>(&self, read: F) -> Result<T, StoreError>

@@ -10,7 +10,9 @@ use planted::Bug;
 
 use crate::record::{OrderPage, Standing};
 use crate::sql::fault::Fault;
-use crate::sql::rows::{self, card_select, holder_select, remittance_select};
+use crate::sql::rows::{
+    self, card_select, holder_select, remittance_columns, remittance_select, remittance_tables,
+};
 use crate::sql::{invitation, pool, recovery};
 use crate::traits::PAGE_MAX;
 
@@ -56,22 +58,52 @@ pub(super) fn standing(
     connection: &Connection,
     id: RemittanceId,
 ) -> Result<Option<Standing>, Fault> {
-    let Some(found) = rows::found(connection, id)? else {
+    let Some(mut standing) = standing_now(connection, id)? else {
         return Ok(None);
     };
-    let recovering = if found.card.reread {
-        recovery::remittances(connection, found.card.id)?
-    } else {
-        Vec::new()
-    };
-    Ok(Some(Standing {
-        remittance: found.remittance,
-        card: found.card,
-        in_flight: found.in_flight,
-        recovering,
-        time_floor: found.time_floor,
-        template_withdrawn: found.template_withdrawn,
-    }))
+    if standing.card.reread {
+        standing.recovering = recovery::remittances(connection, standing.card.id)?;
+    }
+    Ok(Some(standing))
+}
+
+/// Where the parts of a standing begin: after the columns of a remittance, of a card, and of what is in
+/// flight.
+const CARD_AT: usize = 25;
+const IN_FLIGHT_AT: usize = CARD_AT + 17;
+const TIME_FLOOR_AT: usize = IN_FLIGHT_AT + 9;
+const WITHDRAWN_AT: usize = TIME_FLOOR_AT + 1;
+
+/// What a session with a card reads before it does anything, in one query; nothing of a restored card's
+/// other remittances.
+fn standing_now(
+    connection: &Connection,
+    remittance: RemittanceId,
+) -> Result<Option<Standing>, Fault> {
+    let sql = concat!(
+        "SELECT ",
+        remittance_columns!(),
+        ", card.id, number_ref, card.masked, uid, holder, card.status, card.currency, value_max, \
+         card.epoch, proven_id, proven_remittance_seq, proven_payment_seq, proven_value, reread, \
+         lost, payouts, paid_out, in_flight.card, in_flight.remittance, in_flight.epoch, seq, \
+         in_flight.payment_seq, balance_before, session, batch, since, time_floor, \
+         withdrawn IS NOT NULL",
+        remittance_tables!(),
+        " JOIN meta ON meta.id = 1 LEFT JOIN in_flight ON in_flight.card = remittance.card \
+         LEFT JOIN template ON template.hash = template_hash WHERE remittance.id = ?1"
+    );
+    rows::one(connection, sql, [remittance.as_bytes()], |row| {
+        let flying = row.part(IN_FLIGHT_AT);
+        let flies = flying.get::<Option<[u8; 16]>>(0)?.is_some();
+        Ok(Standing {
+            remittance: rows::read_remittance(row)?,
+            card: rows::read_card(&row.part(CARD_AT))?,
+            in_flight: flies.then(|| rows::read_in_flight(&flying)).transpose()?,
+            recovering: Vec::new(),
+            time_floor: rows::at(row, TIME_FLOOR_AT)?,
+            template_withdrawn: row.get(WITHDRAWN_AT)?,
+        })
+    })
 }
 
 pub(super) fn orders(

@@ -80,8 +80,11 @@ pub(super) fn remittances(connection: &Connection, card: CardId) -> Result<Vec<R
     })?;
     let escrows = recovering(connection, card)?;
     let ids = escrows.iter().map(|escrow| escrow.remittance);
-    let read = |id| read::remittance(connection, id)?.ok_or(Fault::Corrupt("remittance"));
-    ids.chain(forgotten).map(read).collect()
+    // all are asked for before the first is looked at
+    let ids = ids.chain(forgotten);
+    let found: Vec<_> = ids.map(|id| read::remittance(connection, id)).collect();
+    let whole = |found: Result<Option<_>, _>| found?.ok_or(Fault::Corrupt("remittance"));
+    found.into_iter().map(whole).collect()
 }
 
 /// What a first reading of the card has to decide, or to find again.

@@ -269,14 +269,30 @@ pub(super) fn insert_new(connection: &Connection, transfer: &Transfer) -> Result
 
 // --- holders ---
 
+/// The columns that [`read_holder`] reads, in this order, and where they stand.
+macro_rules! holder_columns {
+    () => {
+        "holder.id, name, email, language, balance, currency"
+    };
+}
+pub(super) const HOLDER_COLUMNS: usize = 6;
+macro_rules! holder_tables {
+    () => {
+        " FROM holder JOIN account ON account.id = holder.id"
+    };
+}
+
 /// What [`read_holder`] reads.
 macro_rules! holder_select {
     () => {
-        "SELECT holder.id, name, email, language, balance, currency \
-         FROM holder JOIN account ON account.id = holder.id"
+        concat!(
+            "SELECT ",
+            $crate::sql::rows::holder_columns!(),
+            $crate::sql::rows::holder_tables!()
+        )
     };
 }
-pub(super) use holder_select;
+pub(super) use {holder_columns, holder_select, holder_tables};
 
 pub(super) fn read_holder(row: &Row<'_>) -> Result<Holder, Fault> {
     Ok(Holder {
@@ -335,7 +351,7 @@ pub(super) fn in_flight(connection: &Connection, card: CardId) -> Result<Option<
     one(connection, sql, [card.as_bytes()], read_in_flight)
 }
 
-fn read_in_flight(row: &Row<'_>) -> Result<InFlight, Fault> {
+pub(super) fn read_in_flight(row: &Row<'_>) -> Result<InFlight, Fault> {
     Ok(InFlight {
         card: id(row, 0, CardId::from_bytes)?,
         remittance: id(row, 1, RemittanceId::from_bytes)?,
@@ -508,7 +524,7 @@ pub(super) fn escrow(
     })
 }
 
-/// The columns that [`read_remittance`] reads, and where they stand.
+/// The columns that [`read_remittance`] reads, in this order, and where they stand.
 macro_rules! remittance_columns {
     () => {
         "remittance.id, revision, sender, sender_name, remittance.card, card.masked, amount, \
@@ -556,44 +572,6 @@ pub(super) fn read_remittance(row: &Row<'_>) -> Result<Remittance, Fault> {
         template_hash: row.get(19)?,
         receipt: row.get(20)?,
         mail: coded(row, 21, MailStatus::from_code, "mail status")?,
-    })
-}
-
-/// What a session with a card reads before it does anything, in one query.
-pub(super) struct Found {
-    pub(super) remittance: Remittance,
-    pub(super) card: Card,
-    pub(super) in_flight: Option<InFlight>,
-    pub(super) time_floor: Timestamp,
-    pub(super) template_withdrawn: bool,
-}
-
-pub(super) fn found(
-    connection: &Connection,
-    remittance: RemittanceId,
-) -> Result<Option<Found>, Fault> {
-    let sql = concat!(
-        "SELECT ",
-        remittance_columns!(),
-        ", card.id, number_ref, card.masked, uid, holder, card.status, card.currency, value_max, \
-         card.epoch, proven_id, proven_remittance_seq, proven_payment_seq, proven_value, reread, \
-         lost, payouts, paid_out, in_flight.card, in_flight.remittance, in_flight.epoch, seq, \
-         in_flight.payment_seq, balance_before, session, batch, since, time_floor, \
-         withdrawn IS NOT NULL",
-        remittance_tables!(),
-        " JOIN meta ON meta.id = 1 LEFT JOIN in_flight ON in_flight.card = remittance.card \
-         LEFT JOIN template ON template.hash = template_hash WHERE remittance.id = ?1"
-    );
-    one(connection, sql, [remittance.as_bytes()], |row| {
-        let flying = row.part(42);
-        let flies = flying.get::<Option<[u8; 16]>>(0)?.is_some();
-        Ok(Found {
-            remittance: read_remittance(row)?,
-            card: read_card(&row.part(25))?,
-            in_flight: flies.then(|| read_in_flight(&flying)).transpose()?,
-            time_floor: at(row, 51)?,
-            template_withdrawn: row.get(52)?,
-        })
     })
 }
 

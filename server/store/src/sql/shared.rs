@@ -14,10 +14,11 @@ use crate::error::StoreError;
 use crate::sql::Origin;
 use crate::sql::fault::{Fault, gone};
 
-/// Readings that may wait; further callers wait for a place.
+/// Readings that may wait, as many as calls of the writer; further callers wait for a place.
 const QUEUE_MAX: usize = 4_096;
 
-/// Readings that share an instant: their answers are in memory together.
+/// Readings that share an instant: their answers, some kilobytes each, are in memory together, and nobody
+/// waits behind more of them.
 const TOGETHER_MAX: usize = 256;
 
 type Jobs = Vec<Box<dyn Job>>;
@@ -29,6 +30,9 @@ trait Job: Send {
 
     /// Reads. An error is the database's; a value that nobody can read is the caller's own matter.
     fn run(&mut self, connection: &Connection) -> Result<(), Fault>;
+
+    /// Whether the caller still waits for it.
+    fn is_awaited(&self) -> bool;
 
     /// Answers the caller.
     fn answer(self: Box<Self>, read: Result<(), StoreError>);
@@ -57,6 +61,10 @@ where
             Err(fault) => return Err(fault),
         });
         Ok(())
+    }
+
+    fn is_awaited(&self) -> bool {
+        !self.reply.is_closed()
     }
 
     fn answer(self: Box<Self>, read: Result<(), StoreError>) {
@@ -122,18 +130,27 @@ fn serve(origin: Origin, mut queue: mpsc::Receiver<Box<dyn Job>>) {
     let line = None;
     let mut reader = Reader { origin, line };
     while let Some(first) = queue.blocking_recv() {
-        let mut jobs = vec![first];
-        while jobs.len() < TOGETHER_MAX
-            && let Ok(job) = queue.try_recv()
-        {
-            jobs.push(job);
+        let mut jobs = gather(first, &mut queue);
+        if reader.attempt(&mut jobs) {
+            continue;
         }
-        // a defect in one reading must not end the thread: its callers hear that it was given up
-        if catch_unwind(AssertUnwindSafe(|| reader.answer(jobs))).is_err() {
-            reader.line = None;
-            tracing::error!("a reading met a broken invariant: it was given up, and all beside it");
+        // whose reading it is that has the defect shows when each is done alone
+        for job in jobs {
+            reader.attempt(&mut vec![job]);
         }
     }
+}
+
+/// Takes what waits in the queue, up to [`TOGETHER_MAX`]; not those whose caller went away.
+fn gather(first: Box<dyn Job>, queue: &mut mpsc::Receiver<Box<dyn Job>>) -> Jobs {
+    let mut jobs = vec![first];
+    while jobs.len() < TOGETHER_MAX
+        && let Ok(job) = queue.try_recv()
+    {
+        jobs.push(job);
+    }
+    jobs.retain(|job| job.is_awaited());
+    jobs
 }
 
 /// The thread's line to the database.
@@ -143,23 +160,35 @@ struct Reader {
 }
 
 impl Reader {
-    fn answer(&mut self, mut jobs: Jobs) {
-        let mut done = self.read(&mut jobs);
+    /// Answers all of them; `false` after a defect, when those remain that were not answered.
+    fn attempt(&mut self, jobs: &mut Jobs) -> bool {
+        let whole = catch_unwind(AssertUnwindSafe(|| self.answer(jobs))).is_ok();
+        if !whole {
+            self.line = None;
+            tracing::error!(readings = jobs.len(), "a reading met a broken invariant");
+        }
+        whole
+    }
+
+    fn answer(&mut self, jobs: &mut Jobs) {
+        let mut done = self.read(jobs);
         if done.is_err() && self.is_lost() && !jobs.is_empty() {
             // it broke since it was used last, or just now: nothing was written, so it is done again
-            done = self.read(&mut jobs);
+            done = self.read(jobs);
         }
         let Err(fault) = done else {
             return;
         };
-        if jobs.len() > 1 && !self.is_lost() {
-            tracing::error!(?fault, "a reading failed: doing each alone");
-            jobs.into_iter().for_each(|job| self.answer(vec![job]));
-            return;
-        }
+        tracing::error!(?fault, readings = jobs.len(), "readings failed");
+        let alone = jobs.len() > 1 && fault.is_of_one_command();
         let error = StoreError::from(fault);
-        for job in jobs {
-            job.answer(Err(error.clone()));
+        while let Some(job) = jobs.pop() {
+            if alone && !self.is_lost() {
+                let mut one = vec![job];
+                self.answer(&mut one);
+            } else {
+                job.answer(Err(error.clone()));
+            }
         }
     }
 
@@ -182,7 +211,7 @@ impl Reader {
         for job in jobs.iter_mut() {
             job.run(&snapshot)?;
         }
-        // before the transaction ends: there is nothing in it that could fail to stay
+        // before a transaction ends: there is nothing in it that could fail to stay
         jobs.drain(..).for_each(|job| job.answer(Ok(())));
         snapshot.commit()
     }
@@ -192,7 +221,10 @@ impl Reader {
 mod tests {
     use super::*;
     use crate::db::postgres::Server;
-    use crate::sql::rows;
+    use crate::sql::{read, rows, token};
+    use ledger::{RemittanceId, Timestamp, TokenHash};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Mutex, PoisonError};
 
     type Asked = oneshot::Receiver<Result<i64, StoreError>>;
 
@@ -233,8 +265,8 @@ mod tests {
 
     /// Reads together; gives the answers, and how often that waited for the server.
     fn together(reader: &mut Reader, all: Vec<(Box<dyn Job>, Asked)>) -> (Vec<Asked>, u64) {
-        let (jobs, asked) = all.into_iter().unzip();
-        reader.answer(jobs);
+        let (mut jobs, asked): (Jobs, _) = all.into_iter().unzip();
+        assert!(reader.attempt(&mut jobs), "no defect");
         let waited = reader.line.as_ref().map_or(0, Connection::round_trips);
         (asked, waited)
     }
@@ -299,19 +331,20 @@ mod tests {
         let one = |of| vec![reading(move |connection| twice(connection, of))];
         let (asked, _) = together(&mut reader, one(1));
         assert_eq!(asked.into_iter().map(answer).next(), Some(Ok(20)));
-        let ended = reading(|connection| {
-            // ends its own session, the first time
-            number(
-                connection,
-                "SELECT CAST(pg_terminate_backend(pg_backend_pid()) AS INT) + ?1 FROM meta \
-                 WHERE NOT EXISTS (SELECT 1 FROM writer_mark WHERE mark = 'x')",
-                0,
-            )
+        let tried = AtomicBool::new(false);
+        let ended = reading(move |connection| {
+            if tried.load(Ordering::SeqCst) {
+                return once(connection, 1);
+            }
+            // goes alone, and ends its own session
+            let sql = "SELECT CAST(pg_terminate_backend(pg_backend_pid()) AS INT) + ?1 FROM meta \
+                       WHERE id = (SELECT 1)";
+            let end = number(connection, sql, 0);
+            tried.store(connection.is_lost(), Ordering::SeqCst);
+            end
         });
         let (asked, _) = together(&mut reader, vec![ended]);
-        assert!(asked.into_iter().map(answer).all(|answer| answer.is_err()));
-        let (asked, _) = together(&mut reader, one(2));
-        assert_eq!(asked.into_iter().map(answer).next(), Some(Ok(30)));
+        assert_eq!(asked.into_iter().map(answer).next(), Some(Ok(2)));
         reader.origin = Origin::Server(Box::new(
             Server::new("postgres://nobody@127.0.0.1:1/nowhere").expect("an address"),
         ));
@@ -321,15 +354,79 @@ mod tests {
     }
 
     #[test]
-    fn a_defect_in_a_reading_ends_no_other_that_comes_later() {
+    fn a_defect_in_a_reading_is_its_own_callers() {
         let server = Server::new(&postgres_server::database()).expect("an address");
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .expect("a runtime");
-        let shared = Shared::start(Origin::Server(Box::new(server))).expect("a thread");
-        let broken = shared.look(|_| -> Result<i64, Fault> { panic!("a defect") });
-        assert_eq!(runtime.block_on(broken), Err(gone()));
-        let whole = shared.look(|_| Ok(7));
-        assert_eq!(runtime.block_on(whole), Ok(7));
+        let origin = Origin::Server(Box::new(server));
+        let (queue, jobs) = mpsc::channel(3);
+        let all = vec![
+            reading(|_| Ok(1)),
+            reading(|_| panic!("a defect")),
+            reading(|_| Ok(3)),
+        ];
+        let (jobs_of, asked): (Jobs, Vec<_>) = all.into_iter().unzip();
+        for job in jobs_of {
+            assert!(queue.try_send(job).is_ok(), "a place");
+        }
+        drop(queue);
+        serve(origin, jobs);
+        let answers: Vec<_> = asked
+            .into_iter()
+            .map(|asked| asked.blocking_recv().ok())
+            .collect();
+        assert_eq!(answers, [Some(Ok(1)), None, Some(Ok(3))]);
+    }
+
+    #[test]
+    fn so_many_readings_share_an_instant_and_those_that_nobody_waits_for_are_left_out() {
+        let (queue, mut jobs) = mpsc::channel(QUEUE_MAX);
+        let (all, mut asked): (Jobs, Vec<_>) =
+            (0..=TOGETHER_MAX).map(|_| reading(|_| Ok(1))).unzip();
+        for job in all {
+            assert!(queue.try_send(job).is_ok(), "a place");
+        }
+        // gone already
+        asked.remove(5);
+        let Ok(first) = jobs.try_recv() else {
+            panic!("a job");
+        };
+        assert_eq!(gather(first, &mut jobs).len(), TOGETHER_MAX - 1);
+        assert_eq!(jobs.len(), 1);
+    }
+
+    #[test]
+    fn a_reading_sees_one_instant() {
+        let mut reader = reader();
+        let other = Mutex::new(reader.origin.line().expect("a session"));
+        let marks = |connection: &Connection, of: &str| {
+            number(
+                connection,
+                &format!("SELECT count(*) + ?1 * 0 FROM {of}"),
+                0,
+            )
+        };
+        let read = reading(move |connection| {
+            let before = marks(connection, "writer_mark")?;
+            let other = other.lock().unwrap_or_else(PoisonError::into_inner);
+            other.run_script("INSERT INTO writer_mark DEFAULT VALUES")?;
+            // goes alone
+            Ok(marks(connection, "(SELECT mark FROM writer_mark) AS m")? - before)
+        });
+        let (asked, waited) = together(&mut reader, vec![read]);
+        assert_eq!(asked.into_iter().map(answer).next(), Some(Ok(0)));
+        assert!(waited > 2, "it was asked for in two statements");
+    }
+
+    #[test]
+    fn what_calls_look_at_goes_together() {
+        let standing = |connection: &Connection, of: i64| {
+            let id = RemittanceId::new(of.unsigned_abs(), [7; 10]);
+            Ok(read::standing(connection, id)?.map_or(of, |_| 0))
+        };
+        let bearer = |connection: &Connection, of: i64| {
+            let token = TokenHash([u8::try_from(of % 251).unwrap_or(0); 32]);
+            Ok(token::bearer(connection, token, Timestamp::EPOCH)?.map_or(of, |_| 0))
+        };
+        assert_eq!(waits(standing, |of| of), [1, 1]);
+        assert_eq!(waits(bearer, |of| of), [1, 1]);
     }
 }

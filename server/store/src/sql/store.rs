@@ -1,4 +1,4 @@
-//! [`Store`] for SQLite: each method picks the writer or a reader.
+//! [`Store`] in SQL: each method picks the writer, a reader of its own, or what answers a few rows fastest.
 
 use async_trait::async_trait;
 use crashpoint::reach;
@@ -135,7 +135,7 @@ impl Store for SqlStore {
         before: Option<RemittanceId>,
         limit: u32,
     ) -> Result<OrderPage, StoreError> {
-        self.look(move |connection| read::orders(connection, sender, before, limit))
+        self.page(move |connection| read::orders(connection, sender, before, limit))
             .await
     }
 

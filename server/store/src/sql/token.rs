@@ -9,7 +9,8 @@ use crate::db::{Connection, Row};
 use crate::error::{AdminError, StoreError};
 use crate::sql::admin::{ledger_time, taken};
 use crate::sql::fault::Fault;
-use crate::sql::{SqlStore, journal, read, rows};
+use crate::sql::rows::{HOLDER_COLUMNS, holder_columns, holder_tables};
+use crate::sql::{SqlStore, journal, rows};
 use crate::token::{Bearer, NewToken, TOKEN_LABEL_CHARS_MAX, TOKENS_MAX, TokenRow, Tokens};
 
 #[async_trait]
@@ -61,29 +62,29 @@ fn scopes(row: &Row<'_>, column: usize) -> Result<Scopes, Fault> {
     Scopes::from_bits(row.get(column)?).ok_or(Fault::Corrupt("scopes"))
 }
 
-fn bearer(
+pub(super) fn bearer(
     connection: &Connection,
     token: TokenHash,
     now: Timestamp,
 ) -> Result<Option<Bearer>, Fault> {
-    let sql = "SELECT id, holder, scopes, used_day FROM api_token \
-               WHERE token_hash = ?1 AND revoked IS NULL AND (expires IS NULL OR expires > ?2 \
-               AND expires > (SELECT time_floor FROM meta WHERE id = 1))";
-    let found = rows::one(connection, sql, (token.0, now.micros()), |row| {
-        let holder = rows::id(row, 1, HolderId::from_bytes)?;
-        let token = rows::id(row, 0, TokenId::from_bytes)?;
-        Ok((holder, token, scopes(row, 2)?, row.get(3)?))
-    })?;
-    let Some((holder, token, scopes, used_day)) = found else {
-        return Ok(None);
-    };
-    let holder = read::holder(connection, holder)?.ok_or(Fault::Corrupt("holder"))?;
-    Ok(Some(Bearer {
-        holder,
-        token,
-        scopes,
-        used_day,
-    }))
+    let sql = concat!(
+        "SELECT ",
+        holder_columns!(),
+        ", api_token.id, scopes, used_day",
+        holder_tables!(),
+        " JOIN api_token ON api_token.holder = holder.id JOIN meta ON meta.id = 1 \
+         WHERE token_hash = ?1 AND revoked IS NULL \
+         AND (expires IS NULL OR expires > ?2 AND expires > time_floor)"
+    );
+    rows::one(connection, sql, (token.0, now.micros()), |row| {
+        let of_token = row.part(HOLDER_COLUMNS);
+        Ok(Bearer {
+            holder: rows::read_holder(row)?,
+            token: rows::id(&of_token, 0, TokenId::from_bytes)?,
+            scopes: scopes(&of_token, 1)?,
+            used_day: of_token.get(2)?,
+        })
+    })
 }
 
 fn used(connection: &Connection, token: TokenId, day: i64) -> Result<(), Fault> {
