@@ -185,6 +185,8 @@ pub struct Unsealed {
     pub records: Vec<Vec<u8>>,
     /// The last journal row that they stand in.
     pub through: i64,
+    /// Whether more may wait behind them.
+    pub more: bool,
 }
 
 /// A segment to be appended.

@@ -23,12 +23,17 @@ const PERIOD: Duration = Duration::from_millis(500);
 /// after a sealer that died.
 const LEASE_S: i64 = 10;
 
-/// Runs until the server stops, and seals once more then.
+/// Runs until the server stops, and seals the rest then.
 pub async fn run(app: Arc<crate::app::App>, mut stopped: watch::Receiver<bool>) {
     let owner = random(&*app.office.random);
     loop {
         let going = pause(&mut stopped, PERIOD).await;
-        if let Err(error) = seal(&app.office, owner).await {
+        let sealed = if going {
+            waiting(&app.office, owner).await
+        } else {
+            seal(&app.office, owner).await.map(|_| ())
+        };
+        if let Err(error) = sealed {
             tracing::error!(error = %format!("{error:#}"), "the audit log could not be sealed");
         }
         if !going {
@@ -37,25 +42,56 @@ pub async fn run(app: Arc<crate::app::App>, mut stopped: watch::Receiver<bool>) 
     }
 }
 
-/// Seals everything that waits; gives how many records.
+/// What one look at the journal sealed.
+enum Sealed {
+    /// Nothing waits, or another one leads.
+    Nothing,
+    /// So many records: all that waited.
+    All(u64),
+    /// So many records; more wait.
+    Part(u64),
+}
+
+/// Seals what waits now. What comes meanwhile has time until the next look: a segment for each commit
+/// would cost as much as the commits.
+async fn waiting(office: &Office, owner: [u8; 16]) -> anyhow::Result<()> {
+    while let Sealed::Part(_) = segment(office, owner).await? {}
+    Ok(())
+}
+
+/// Seals everything; gives how many records.
 ///
 /// # Errors
 /// The store is not available, or there is no audit key that may sign now.
 pub async fn seal(office: &Office, owner: [u8; 16]) -> anyhow::Result<u64> {
     let mut sealed = 0_u64;
     loop {
-        let waiting = office.store.log_unsealed(0).await?;
-        if waiting.records.is_empty() {
-            return Ok(sealed);
+        match segment(office, owner).await? {
+            Sealed::Nothing => return Ok(sealed),
+            Sealed::All(records) | Sealed::Part(records) => {
+                sealed = sealed.saturating_add(records);
+            }
         }
-        let seal = chain(office, owner, waiting)?;
-        let records = seal.segment.records.len();
-        if !office.store.log_append(seal).await? {
-            return Ok(sealed);
-        }
-        reach!("issuer::log-append::after-commit");
-        sealed = sealed.saturating_add(u64::try_from(records).unwrap_or(u64::MAX));
     }
+}
+
+async fn segment(office: &Office, owner: [u8; 16]) -> anyhow::Result<Sealed> {
+    let waiting = office.store.log_unsealed(0).await?;
+    if waiting.records.is_empty() {
+        return Ok(Sealed::Nothing);
+    }
+    let more = waiting.more;
+    let seal = chain(office, owner, waiting)?;
+    let records = u64::try_from(seal.segment.records.len()).unwrap_or(u64::MAX);
+    if !office.store.log_append(seal).await? {
+        return Ok(Sealed::Nothing);
+    }
+    reach!("issuer::log-append::after-commit");
+    Ok(if more {
+        Sealed::Part(records)
+    } else {
+        Sealed::All(records)
+    })
 }
 
 /// The next segment, signed.

@@ -7,9 +7,9 @@
 //! written to the same row. A write to a row corrects or drops what is known of it, so a command sees
 //! what those before it have done. Nothing here talks to the server.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
+use foldhash::{HashMap, HashSet};
 use tokio_postgres::Statement;
 
 use super::shape::{Form, Found, Shape, Write};
@@ -181,7 +181,7 @@ impl Gathered {
             rows,
             what,
             table: write.table,
-            places: HashMap::new(),
+            places: HashMap::default(),
         };
         if let Form::Append = write.form {
             match self.log.last_mut() {

@@ -30,15 +30,23 @@ impl Session {
     /// One round trip: all of them are sent, in order, before the first is answered.
     pub(super) fn together(&self, mut calls: Vec<Call<'_>>) -> Result<Vec<Said>, Fault> {
         let mut said: Vec<_> = calls.iter().map(|_| None).collect();
+        let (mut sent, mut next) = (false, 0);
         let all = core::future::poll_fn(move |context| {
-            for (call, said) in calls.iter_mut().zip(&mut said) {
-                if said.is_none()
-                    && let Poll::Ready(done) = call.as_mut().poll(context)
-                {
-                    *said = Some(done);
+            // the first look sends them all; they are answered in order, so later ones stop at who is next
+            for at in next..calls.len() {
+                if said[at].is_none() {
+                    match calls[at].as_mut().poll(context) {
+                        Poll::Ready(done) => said[at] = Some(done),
+                        Poll::Pending if sent => return Poll::Pending,
+                        Poll::Pending => continue,
+                    }
+                }
+                if at == next {
+                    next += 1;
                 }
             }
-            if said.iter().any(Option::is_none) {
+            sent = true;
+            if next < calls.len() {
                 return Poll::Pending;
             }
             Poll::Ready(core::mem::take(&mut said).into_iter().flatten().collect())

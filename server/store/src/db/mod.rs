@@ -124,6 +124,15 @@ impl Connection {
         Ok(transaction)
     }
 
+    /// Asks a server at once for all that `look` reads by keys, in a transaction that reads. It is known
+    /// until the next time, or until the end.
+    pub(crate) fn read_ahead(&self, look: &mut dyn FnMut(&Self)) -> Result<(), Fault> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(session) => session.read_ahead(&mut || look(self)),
+        }
+    }
+
     /// From here on, commands or readings are carried out: what is written may wait for the commit.
     pub(crate) fn gather(&self) {
         if let Self::Postgres(session) = self {

@@ -8,10 +8,10 @@
 //! them with the commit; so do the queries of those who look at a few rows (`sql/shared.rs`).
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::str::FromStr;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use rustls::ClientConfig;
 use rustls_platform_verifier::ConfigVerifierExt as _;
 use tokio::runtime::{Builder, Runtime};
@@ -215,7 +215,7 @@ impl Server {
             reading: Cell::default(),
             marked: Cell::new(0),
             planned: Cell::new(false),
-            statements: RefCell::new(HashMap::new()),
+            statements: RefCell::new(HashMap::default()),
             transaction: RefCell::new(None),
             committed: RefCell::new(None),
             ending: Cell::new(false),
@@ -397,6 +397,20 @@ impl Session {
         }
         self.gather();
         Ok(())
+    }
+
+    /// See [`super::Connection::read_ahead`].
+    pub(super) fn read_ahead(&self, look: &mut dyn FnMut()) -> Result<(), Fault> {
+        self.begin_announced()?;
+        {
+            let mut gathered = self.gathered.borrow_mut();
+            gathered.forget();
+            gathered.phase = Phase::Foresee;
+        }
+        look();
+        let fetched = self.fetch();
+        self.gather();
+        fetched.map(|_| ())
     }
 
     /// Reads all that is wanted where that is one statement and nothing follows from it: it needs no

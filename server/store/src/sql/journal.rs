@@ -65,6 +65,26 @@ pub(super) enum Noted {
     Transfer(TransferId),
 }
 
+/// Transfers that are asked for together.
+const TRANSFERS_AT_ONCE: usize = 1_000;
+
+/// One journal row: a record, or the ids of transfers.
+struct Line {
+    seq: i64,
+    record: Option<Vec<u8>>,
+    transfers: Option<Vec<u8>>,
+}
+
+impl Line {
+    fn transfers(&self) -> impl Iterator<Item = TransferId> {
+        let ids = self.transfers.as_deref().unwrap_or_default();
+        ids.as_chunks::<16>()
+            .0
+            .iter()
+            .map(|id| TransferId::from_stored(*id))
+    }
+}
+
 /// Reads journal rows after `after` in commit order. Before each, `more` is asked whether to go on;
 /// gives the last row that was read.
 pub(super) fn each<T>(
@@ -74,30 +94,61 @@ pub(super) fn each<T>(
     more: impl Fn(&T) -> bool,
     mut take: impl FnMut(&mut T, Noted) -> Result<(), Fault>,
 ) -> Result<i64, Fault> {
-    let sql = "SELECT seq, record, transfers FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2";
     let mut through = after;
-    let mut rows = ROWS_AT_ONCE;
-    while rows == ROWS_AT_ONCE && more(state) {
-        rows = 0;
-        connection.each(sql, (through, ROWS_AT_ONCE), |row| {
-            rows += 1;
+    loop {
+        let lines = lines(connection, through)?;
+        // a server is asked for all transfers of some rows at once
+        let mut ahead = 0;
+        for (at, line) in lines.iter().enumerate() {
             if !more(state) {
-                return Ok(false);
+                return Ok(through);
             }
-            through = row.get(0)?;
-            match (row.get(1)?, row.get::<Option<Vec<u8>>>(2)?) {
-                (Some(record), None) => take(state, Noted::Record(record))?,
-                (None, Some(ids)) => {
-                    for id in ids.as_chunks::<16>().0 {
-                        take(state, Noted::Transfer(TransferId::from_stored(*id)))?;
+            if at == ahead {
+                ahead = look_ahead(connection, &lines, at)?;
+            }
+            through = line.seq;
+            match (&line.record, &line.transfers) {
+                (Some(record), None) => take(state, Noted::Record(record.clone()))?,
+                (None, Some(_)) => {
+                    for id in line.transfers() {
+                        take(state, Noted::Transfer(id))?;
                     }
                 }
                 (Some(_), Some(_)) | (None, None) => return Err(Fault::Corrupt("journal row")),
             }
-            Ok(true)
-        })?;
+        }
+        if lines.len() < ROWS_AT_ONCE as usize || !more(state) {
+            return Ok(through);
+        }
     }
-    Ok(through)
+}
+
+fn lines(connection: &Connection, after: i64) -> Result<Vec<Line>, Fault> {
+    let sql = "SELECT seq, record, transfers FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+    rows::all(connection, sql, (after, ROWS_AT_ONCE), |row| {
+        let (seq, record, transfers) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Line {
+            seq,
+            record,
+            transfers,
+        })
+    })
+}
+
+/// Asks for the transfers of some rows from this one on; gives the row behind them.
+fn look_ahead(connection: &Connection, lines: &[Line], from: usize) -> Result<usize, Fault> {
+    let (mut count, mut end) = (0, from);
+    while end < lines.len() && count < TRANSFERS_AT_ONCE {
+        count += lines[end].transfers().count();
+        end += 1;
+    }
+    connection.read_ahead(&mut |dry| {
+        for id in lines[from..end].iter().flat_map(Line::transfers) {
+            // whatever it says, it is asked again when all is known
+            let _ = rows::transfer(dry, id);
+        }
+    })?;
+    Ok(end)
 }
 
 /// Records of the journal rows after `after`, until there are `records_max` of them or more, and the

@@ -21,11 +21,13 @@ const HASH_LEN: usize = 32;
 pub(super) fn unsealed(connection: &Connection, after: i64) -> Result<Unsealed, Fault> {
     let (number, link) = last(connection)?;
     let (records, through) = journal::read(connection, after, SEGMENT_RECORDS)?;
+    let more = records.len() >= SEGMENT_RECORDS;
     Ok(Unsealed {
         number,
         link,
         records,
         through,
+        more,
     })
 }
 

@@ -26,9 +26,8 @@ pub(super) fn id_of(currency: Currency) -> [u8; 16] {
 
 /// How the card accounts are kept.
 pub(super) fn setting(connection: &Connection) -> Result<CardAccounts, Fault> {
-    let sql = "SELECT accounts FROM meta WHERE id = 1";
-    let found = rows::one(connection, sql, [], |row| {
-        rows::coded(row, 0, CardAccounts::from_code, "account setting")
+    let found = rows::one(connection, rows::META, [], |row| {
+        rows::coded(row, 1, CardAccounts::from_code, "account setting")
     })?;
     found.ok_or(Fault::Corrupt("meta"))
 }

@@ -104,13 +104,11 @@ pub(super) fn coded<T>(
 
 // --- time ---
 
+/// What each commit asks of the one row of `meta`, in one query: the time and how card accounts are kept.
+pub(super) const META: &str = "SELECT time_floor, accounts FROM meta WHERE id = 1";
+
 pub(super) fn time_floor(connection: &Connection) -> Result<Timestamp, Fault> {
-    let floor = one(
-        connection,
-        "SELECT time_floor FROM meta WHERE id = 1",
-        [],
-        |row| at(row, 0),
-    )?;
+    let floor = one(connection, META, [], |row| at(row, 0))?;
     floor.ok_or(Fault::Corrupt("meta"))
 }
 

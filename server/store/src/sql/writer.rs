@@ -17,7 +17,7 @@ use crate::sql::crash::{self, Moment};
 use crate::sql::fault::{Fault, gone};
 use crate::sql::inline::{Access, Inline, Side};
 use crate::sql::line::Line;
-use crate::sql::{Origin, journal, pool, rows};
+use crate::sql::{Origin, journal, rows};
 use crate::traits::COMMANDS_MAX;
 
 /// Calls that may wait for the writer; further callers wait for a place.
@@ -34,6 +34,22 @@ const TRIES_MAX: u32 = 5;
 type Answer = Result<Outcome, Refusal>;
 type Jobs = Vec<Box<dyn Job>>;
 
+/// The ledger's time in a transaction: raised by the callers' clocks, and as it is stored.
+struct Time {
+    now: Timestamp,
+    stored: Timestamp,
+}
+
+impl Time {
+    fn store(&mut self, connection: &Connection) -> Result<(), Fault> {
+        if self.now > self.stored || planted::on(Bug::TimeBackwards) {
+            rows::raise_time_floor(connection, self.now)?;
+            self.stored = self.now;
+        }
+        Ok(())
+    }
+}
+
 /// One caller's part of a shared transaction.
 trait Job: Send {
     /// How many commands it counts for.
@@ -46,8 +62,8 @@ trait Job: Send {
     fn foresee(&self, dry: &Connection);
 
     /// Does its part. It may be asked again, after the transaction of the first time was rolled
-    /// back. `now`: the ledger's time, to be raised by the caller's clock.
-    fn run(&mut self, connection: &Connection, now: &mut Timestamp) -> Result<(), Fault>;
+    /// back.
+    fn run(&mut self, connection: &Connection, time: &mut Time) -> Result<(), Fault>;
 
     /// Where a test may end the process.
     fn reach(&self, moment: Moment);
@@ -216,16 +232,16 @@ impl Job for Apply {
         }
     }
 
-    fn run(&mut self, connection: &Connection, now: &mut Timestamp) -> Result<(), Fault> {
+    fn run(&mut self, connection: &Connection, time: &mut Time) -> Result<(), Fault> {
         self.done = Vec::with_capacity(self.commands.len());
         for command in &self.commands {
             connection.next_command();
-            *now = if planted::on(Bug::TimeBackwards) {
+            time.now = if planted::on(Bug::TimeBackwards) {
                 command.now()
             } else {
-                command.now().max(*now)
+                command.now().max(time.now)
             };
-            self.done.push(apply::apply(connection, command, *now)?);
+            self.done.push(apply::apply(connection, command, time.now)?);
         }
         Ok(())
     }
@@ -266,10 +282,10 @@ where
 
     fn foresee(&self, _: &Connection) {}
 
-    fn run(&mut self, connection: &Connection, now: &mut Timestamp) -> Result<(), Fault> {
-        connection.direct()?;
+    fn run(&mut self, connection: &Connection, time: &mut Time) -> Result<(), Fault> {
         // writes that are no commands read and raise the stored floor themselves
-        rows::raise_time_floor(connection, *now)?;
+        time.store(connection)?;
+        connection.direct()?;
         connection.execute("SAVEPOINT job", [])?;
         let mark = journal::mark();
         let result = (self.write)(connection);
@@ -280,7 +296,8 @@ where
         }
         connection.execute("RELEASE job", [])?;
         self.done = Some(result);
-        *now = rows::time_floor(connection)?;
+        time.stored = rows::time_floor(connection)?;
+        time.now = time.stored;
         Ok(())
     }
 
@@ -297,59 +314,65 @@ where
     }
 }
 
-fn serve(mut line: Line, mut queue: mpsc::Receiver<Box<dyn Job>>, counts: &Counts) {
-    let mut next = queue.blocking_recv();
+fn serve(mut line: Line, jobs: mpsc::Receiver<Box<dyn Job>>, counts: &Counts) {
+    let mut queue = Queue { jobs, left: None };
     let mut last = 0;
-    while let Some(first) = next.take() {
-        let (jobs, left) = gather(first, &mut queue, last);
-        last = jobs.len();
+    while let Some(first) = queue.next() {
+        let mut jobs = vec![first];
+        queue.gather(&mut jobs, last);
         // A defect in one call must not end the writer: its unwinding rolled the batch back, and its
         // callers hear that nothing is known. Without this the process would live on and refuse
         // every order, proof and return until somebody restarts it.
-        let whole = AssertUnwindSafe(|| commit_on(&mut line, jobs, counts));
+        let whole = AssertUnwindSafe(|| {
+            let more = &mut |jobs: &mut Jobs| queue.gather(jobs, 0);
+            let done = line.carry_out(|connection| transact(connection, &mut jobs, more));
+            last = jobs.len();
+            finish(line.connection(), done, jobs, counts);
+        });
         if catch_unwind(whole).is_err() {
             tracing::error!("a call met a broken invariant: its batch was rolled back");
         }
-        next = left.or_else(|| queue.blocking_recv());
     }
 }
 
-/// Takes what waits in the queue, up to one commit's worth; gives the job that no longer fits. `last`:
-/// how many jobs the last commit had.
-fn gather(
-    first: Box<dyn Job>,
-    queue: &mut mpsc::Receiver<Box<dyn Job>>,
-    last: usize,
-) -> (Jobs, Option<Box<dyn Job>>) {
-    let mut count = first.len();
-    let mut jobs = vec![first];
-    let mut looks = 0;
-    while count < COMMANDS_MAX {
-        match queue.try_recv() {
-            Ok(job) if count + job.len() > COMMANDS_MAX => return (jobs, Some(job)),
-            Ok(job) => {
-                count += job.len();
-                jobs.push(job);
+/// Who waits for the writer.
+struct Queue {
+    jobs: mpsc::Receiver<Box<dyn Job>>,
+    /// What no longer fitted.
+    left: Option<Box<dyn Job>>,
+}
+
+impl Queue {
+    /// Waits for the next one; nothing once the store is dropped.
+    fn next(&mut self) -> Option<Box<dyn Job>> {
+        self.left.take().or_else(|| self.jobs.blocking_recv())
+    }
+
+    /// Adds those who wait, up to one commit's worth. `last`: how many jobs to give way for, a little
+    /// while.
+    fn gather(&mut self, jobs: &mut Jobs, last: usize) {
+        let mut count: usize = jobs.iter().map(|job| job.len()).sum();
+        let mut looks = 0;
+        while count < COMMANDS_MAX && self.left.is_none() {
+            match self.jobs.try_recv() {
+                Ok(job) if count + job.len() > COMMANDS_MAX => self.left = Some(job),
+                Ok(job) => {
+                    count += job.len();
+                    jobs.push(job);
+                }
+                Err(TryRecvError::Empty) if jobs.len() < last && looks < LOOKS_MAX => {
+                    looks += 1;
+                    std::thread::yield_now();
+                }
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
-            Err(TryRecvError::Empty) if jobs.len() < last && looks < LOOKS_MAX => {
-                looks += 1;
-                std::thread::yield_now();
-            }
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
         }
     }
-    (jobs, None)
-}
-
-/// As [`commit`], on a line that may break.
-fn commit_on(line: &mut Line, mut jobs: Jobs, counts: &Counts) {
-    let done = line.carry_out(|connection| transact(connection, &mut jobs));
-    finish(line.connection(), done, jobs, counts);
 }
 
 /// Carries out all jobs in one commit and answers them after it.
 fn commit(connection: &Connection, mut jobs: Jobs, counts: &Counts) {
-    let done = transact(connection, &mut jobs);
+    let done = transact(connection, &mut jobs, &mut |_| {});
     finish(connection, done, jobs, counts);
 }
 
@@ -382,36 +405,51 @@ fn finish(connection: &Connection, done: Result<(), Fault>, jobs: Jobs, counts: 
     }
 }
 
-/// Carries out all jobs in one transaction, again where the server asks for that.
-fn transact(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
+/// Carries out all jobs in one transaction, again where the server asks for that. `more` adds those who
+/// came while the lock was waited for: they would wait for it as well.
+fn transact(
+    connection: &Connection,
+    jobs: &mut Jobs,
+    more: &mut dyn FnMut(&mut Jobs),
+) -> Result<(), Fault> {
     for _ in 1..TRIES_MAX {
-        match batch(connection, jobs) {
+        match batch(connection, jobs, more) {
             Err(fault) if fault.is_of_the_moment() => {
                 tracing::warn!(?fault, "a transaction was given up: doing it again");
             }
             done => return done,
         }
     }
-    batch(connection, jobs)
+    batch(connection, jobs, more)
 }
 
-fn batch(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Fault> {
-    // together they are carried out in a few round trips to a server
-    jobs.sort_by_key(|job| !job.is_commands());
+fn batch(
+    connection: &Connection,
+    jobs: &mut Jobs,
+    more: &mut dyn FnMut(&mut Jobs),
+) -> Result<(), Fault> {
+    let mut looks = 0;
     let transaction = connection.begin_foreseen(Mode::Write, &mut |dry| {
-        let _ = (rows::time_floor(dry), pool::setting(dry));
+        if looks == 1 {
+            more(jobs);
+        }
+        looks += 1;
+        let _ = rows::time_floor(dry);
         jobs.iter().for_each(|job| job.foresee(dry));
     })?;
+    // together they are carried out in a few round trips to a server
+    jobs.sort_by_key(|job| !job.is_commands());
     journal::begin();
-    let floor = rows::time_floor(&transaction)?;
-    let mut now = floor;
+    let stored = rows::time_floor(&transaction)?;
+    let mut time = Time {
+        now: stored,
+        stored,
+    };
     for job in jobs.iter_mut() {
-        job.run(&transaction, &mut now)?;
+        job.run(&transaction, &mut time)?;
     }
     transaction.gather();
-    if now > floor || planted::on(Bug::TimeBackwards) {
-        rows::raise_time_floor(&transaction, now)?;
-    }
+    time.store(&transaction)?;
     journal::end(&transaction)?;
     jobs.iter().for_each(|job| job.reach(Moment::BeforeCommit));
     transaction.commit()
