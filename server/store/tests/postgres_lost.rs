@@ -137,7 +137,7 @@ const FAILING: &str = "
         RETURN NULL;
     END $$;
     CREATE TRIGGER fail_at_once AFTER INSERT ON transfer FOR EACH STATEMENT EXECUTE FUNCTION fail();
-    CREATE CONSTRAINT TRIGGER fail_at_commit AFTER INSERT ON writer_mark DEFERRABLE INITIALLY DEFERRED
+    CREATE CONSTRAINT TRIGGER fail_at_commit AFTER INSERT OR UPDATE ON writer DEFERRABLE INITIALLY DEFERRED
         FOR EACH ROW EXECUTE FUNCTION fail();";
 
 /// Gives up so many transactions, one after the other, when they commit: a sequence does not go back.
@@ -150,8 +150,8 @@ fn give_up(server: &Server, name: &str, times: u32) {
              END IF;
              RETURN NULL;
          END $$;
-         DROP TRIGGER IF EXISTS give_up ON writer_mark;
-         CREATE CONSTRAINT TRIGGER give_up AFTER INSERT ON writer_mark DEFERRABLE INITIALLY DEFERRED
+         DROP TRIGGER IF EXISTS give_up ON writer;
+         CREATE CONSTRAINT TRIGGER give_up AFTER INSERT OR UPDATE ON writer DEFERRABLE INITIALLY DEFERRED
              FOR EACH ROW EXECUTE FUNCTION give_up();"
     );
     server.sql(name, &sql);

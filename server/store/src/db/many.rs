@@ -65,11 +65,19 @@ impl Session {
 
     /// From here on, each statement is carried out when it is asked for.
     pub(super) fn direct(&self) -> Result<(), Fault> {
+        if self.turn.is_ahead() {
+            return Err(Fault::Unforeseen);
+        }
         self.flush()?;
         let mut gathered = self.gathered.borrow_mut();
         gathered.phase = Phase::Direct;
-        gathered.forget();
+        gathered.keep_lasting();
         Ok(())
+    }
+
+    /// Says that what comes goes alone.
+    pub(super) fn foresee_alone(&self) {
+        self.gathered.borrow_mut().alone = true;
     }
 
     fn told(&self, sql: &str) -> Arc<Told> {
@@ -162,7 +170,7 @@ impl Session {
         if writes.is_empty() {
             return Ok(());
         }
-        self.send(&writes, Vec::new(), &Cell::new(false))
+        self.send(Vec::new(), &writes, None, &Cell::new(false))
     }
 
     /// What waits to be written, in statements that the server knows.
@@ -172,13 +180,14 @@ impl Session {
         groups.into_iter().map(with).collect()
     }
 
-    /// One round trip for writes and what comes after them. Each write fails, and with it the transaction,
+    /// One round trip for writes, what comes before and what ends them. Each write fails, and with it the transaction,
     /// where it does not touch as many rows as it was given. `failed` is set by one that failed here, before
     /// anything of it was sent: the server knows nothing of that.
     pub(super) fn send<'a>(
         &'a self,
+        before: Vec<Call<'a>>,
         writes: &'a [(Statement, Group)],
-        after: Vec<Call<'a>>,
+        end: Option<Call<'a>>,
         failed: &'a Cell<bool>,
     ) -> Result<(), Fault> {
         let wrong = Cell::new(None);
@@ -196,7 +205,8 @@ impl Session {
                 wrote.map(|_| Said::Done)
             })
         };
-        let calls = writes.iter().map(write).chain(after).collect();
+        let mut calls = before;
+        calls.extend(writes.iter().map(write).chain(end));
         match (self.together(calls), wrong.get()) {
             (Err(_), Some(what)) => Err(Fault::Corrupt(what)),
             (done, _) => done.map(|_| ()),
@@ -241,13 +251,17 @@ impl Session {
             let row: Values = values.iter().map(Held::from).collect();
             let (seen, key) = (self.told(seen), key(write, &row));
             let mut gathered = self.gathered.borrow_mut();
-            match (phase, gathered.known(&seen, &key)) {
-                (Phase::Foresee, None) => gathered.want(&seen, key),
-                (Phase::Gather, Some(rows)) if rows.is_empty() => {
+            let known = gathered.known(&seen, &key);
+            let new = known
+                .as_ref()
+                .map_or(gathered.hopes, |rows| rows.is_empty());
+            match phase {
+                Phase::Foresee if known.is_none() && !new => gathered.want(&seen, key),
+                Phase::Gather if new => {
                     gathered.add(&told, write, row, write.table);
                     return Ok(true);
                 }
-                (Phase::Direct | Phase::Foresee | Phase::Gather, _) => {}
+                Phase::Direct | Phase::Foresee | Phase::Gather => {}
             }
         }
         if phase == Phase::Foresee {
@@ -259,27 +273,32 @@ impl Session {
     /// Makes room for a statement that goes alone; `Err` where nothing may be written yet.
     pub(super) fn before_alone(&self, sql: &str, values: &[Value<'_>]) -> Result<(), Fault> {
         match self.phase() {
-            Phase::Direct => Ok(()),
+            Phase::Direct => {
+                self.touch(sql, values);
+                Ok(())
+            }
             Phase::Foresee => Err(Fault::Unforeseen),
             Phase::Gather => {
                 self.flush()?;
-                let told = self.told(sql);
-                let mut gathered = self.gathered.borrow_mut();
-                match &told.shape {
-                    Shape::Write(write) => {
-                        let row = values.iter().map(Held::from).collect();
-                        gathered.correct(write, &key(write, &row), &row);
-                    }
-                    Shape::Read(_) | Shape::Alone => gathered.forget(),
+                if let Shape::Read(_) | Shape::Alone = self.touch(sql, values).shape {
+                    self.gathered.borrow_mut().keep_lasting();
                 }
                 Ok(())
             }
         }
     }
 
-    /// Notes a query whose answer will be needed, where such notes are taken.
+    /// Brings what is known in step with a statement that goes alone.
+    fn touch(&self, sql: &str, values: &[Value<'_>]) -> Arc<Told> {
+        let told = self.told(sql);
+        let row = values.iter().map(Held::from).collect();
+        self.gathered.borrow_mut().touch(&told, &row);
+        told
+    }
+
+    /// Notes a query whether a row is new, where such notes are taken.
     pub(super) fn foresee(&self, sql: &str, values: &[Value<'_>]) {
-        if self.phase() == Phase::Foresee {
+        if self.phase() == Phase::Foresee && !self.gathered.borrow().hopes {
             let _ = self.known(sql, values);
         }
     }
@@ -292,6 +311,9 @@ impl Session {
     ) -> Result<Option<Arc<[Values]>>, Fault> {
         let phase = self.phase();
         if phase == Phase::Direct {
+            if !sql.starts_with("SELECT ") {
+                self.touch(sql, values);
+            }
             return Ok(None);
         }
         let told = self.told(sql);
@@ -384,7 +406,7 @@ mod tests {
     /// A commit of one write, altered on its way; gives what it said.
     fn commit(session: &Session, alter: fn(&mut Vec<Values>)) -> Result<(), Fault> {
         let floor = "UPDATE meta SET time_floor = ?1 WHERE id = 1";
-        session.begin_foreseen(Mode::Write, &mut || {})?;
+        session.begin_foreseen(Mode::Write, &mut |_| {})?;
         session.write_one(floor, &[Value::Int(7)], "meta")?;
         let mut last = session.last()?;
         alter(&mut last.writes[0].1.rows);
@@ -395,14 +417,19 @@ mod tests {
     fn a_write_that_fails_takes_the_commit_behind_it_along() {
         let url = postgres_server::database();
         drop(crate::SqlStore::connect(&url).expect("a new database"));
-        let marks = || count(&session(&url), "SELECT count(*) FROM writer_mark");
+        let marks = || {
+            count(
+                &session(&url),
+                "SELECT CAST(sum(commits) AS BIGINT) FROM writer",
+            )
+        };
         let of = session(&url);
         commit(&of, |_| {}).expect("it is whole");
         let before = marks();
         assert!(before > 0, "each commit leaves a mark");
         // a row that is not there, said by the server
         let wrong = "UPDATE account SET balance = ?2 WHERE id = ?1";
-        of.begin_foreseen(Mode::Write, &mut || {})
+        of.begin_foreseen(Mode::Write, &mut |_| {})
             .expect("it begins");
         of.write_one(wrong, &[Value::Blob(&[9; 16]), Value::Int(1)], "account")
             .expect("it waits");

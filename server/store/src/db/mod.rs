@@ -11,10 +11,12 @@ mod many;
 pub(crate) mod postgres;
 mod shape;
 mod sqlite;
+mod turn;
 mod value;
 
 use std::cell::Cell;
 
+pub(crate) use self::turn::Mark;
 pub(crate) use self::value::{FromColumn, Held, Params, Value};
 
 use crate::sql::fault::Fault;
@@ -35,6 +37,17 @@ pub(crate) enum Mode {
     Write,
     /// The same before there are tables.
     Schema,
+}
+
+/// When commands are looked at to find out what they read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Before the transaction.
+    Before,
+    /// For the first time in it: the lock is held.
+    Begun,
+    /// Once more, with what was read since.
+    Again,
 }
 
 impl Connection {
@@ -94,12 +107,20 @@ impl Connection {
         })
     }
 
-    /// Says that a query's answer will be needed: what is known beforehand is asked for together.
+    /// Says that it will be asked whether a row is new: what is known beforehand is asked for together.
     pub(crate) fn foresee(&self, sql: &str, params: impl Params) {
         params.with(|values| match self {
             Self::Sqlite(_) => {}
             Self::Postgres(session) => session.foresee(sql, values),
         });
+    }
+
+    /// Says that what comes goes alone: it can not be decided ahead.
+    pub(crate) fn foresee_alone(&self) {
+        match self {
+            Self::Sqlite(_) => {}
+            Self::Postgres(session) => session.foresee_alone(),
+        }
     }
 
     /// Begins a transaction in which commands or readings are carried out.
@@ -110,7 +131,7 @@ impl Connection {
     pub(crate) fn begin_foreseen(
         &self,
         mode: Mode,
-        look: &mut dyn FnMut(&Self),
+        look: &mut dyn FnMut(&Self, Look),
     ) -> Result<Transaction<'_>, Fault> {
         let Self::Postgres(session) = self else {
             return self.begin(mode);
@@ -120,7 +141,7 @@ impl Connection {
             connection: self,
             ended: false,
         };
-        session.begin_foreseen(mode, &mut || look(self))?;
+        session.begin_foreseen(mode, &mut |now| look(self, now))?;
         Ok(transaction)
     }
 
@@ -194,7 +215,7 @@ impl Connection {
     }
 
     /// The mark of what was committed last here, by which it is found again; a file needs none.
-    pub(crate) fn committed(&self) -> Option<String> {
+    pub(crate) fn committed(&self) -> Option<Mark> {
         match self {
             Self::Sqlite(_) => None,
             Self::Postgres(session) => session.committed(),

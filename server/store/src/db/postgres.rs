@@ -21,24 +21,11 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::gather::{Gathered, Group, Phase};
+use super::gather::{Gathered, Phase};
 use super::many::{Call, Said, each_of};
-use super::{Mode, Of, Row, Value};
+use super::turn::Turn;
+use super::{Look, Mode, Of, Row, Value};
 use crate::sql::fault::Fault;
-
-/// The advisory lock of the one writer: `TGTA`, then 1.
-const WRITER_LOCK: i64 = 0x5447_5441_0000_0001;
-
-/// Waits for the writer's lock; gives the transaction's mark.
-const LOCK: &str = "SELECT CAST(gen_random_uuid() AS TEXT) FROM pg_advisory_xact_lock($1)";
-
-/// Leaves the mark in what is written, by which its writer finds it again. Transaction numbers would not
-/// do: a standby that is promoted gives those once more which it has not seen.
-const MARK: &str = "INSERT INTO writer_mark (mark) VALUES ($1)";
-
-/// Marks of an hour ago go; a session looks for them once in so many transactions.
-const OLD_MARKS: &str = "DELETE FROM writer_mark WHERE at < now() - interval '1 hour'";
-const OLD_MARKS_EVERY: u32 = 256;
 
 /// Bounds of a session; what the address asks for comes after them and counts.
 const OPTIONS: &str = "-c lock_timeout=10s -c statement_timeout=60s \
@@ -93,32 +80,17 @@ pub(crate) struct Session {
     pub(super) client: Client,
     pub(super) gathered: RefCell<Gathered>,
     round_trips: Cell<u64>,
-    reading: Cell<Reading>,
-    /// Commits with a mark that were sent.
-    marked: Cell<u32>,
+    pub(super) reading: Cell<Reading>,
     /// Whether [`PLANS`] was said.
     planned: Cell<bool>,
     statements: RefCell<HashMap<String, Statement>>,
-    /// The mark of the transaction that writes, and of the last one that did.
-    transaction: RefCell<Option<String>>,
-    committed: RefCell<Option<String>>,
-    /// While a commit is on its way.
-    ending: Cell<bool>,
-    lost: Cell<bool>,
-}
-
-/// What goes with a commit.
-pub(super) struct Last {
-    pub(super) writes: Vec<(Statement, Group)>,
-    /// [`MARK`].
-    mark: Option<Statement>,
-    /// Now and then [`OLD_MARKS`].
-    old: Option<Statement>,
+    pub(super) turn: Turn,
+    pub(super) lost: Cell<bool>,
 }
 
 /// How far a transaction that reads has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Reading {
+pub(super) enum Reading {
     /// There is none.
     #[default]
     Not,
@@ -213,12 +185,9 @@ impl Server {
             gathered: RefCell::default(),
             round_trips: Cell::new(0),
             reading: Cell::default(),
-            marked: Cell::new(0),
             planned: Cell::new(false),
             statements: RefCell::new(HashMap::default()),
-            transaction: RefCell::new(None),
-            committed: RefCell::new(None),
-            ending: Cell::new(false),
+            turn: Turn::default(),
             lost: Cell::new(false),
         })
     }
@@ -233,7 +202,7 @@ impl Session {
                 tokio::task::yield_now().await;
             });
         }
-        self.lost.get() || self.ending.get() || self.client.is_closed()
+        self.lost.get() || self.turn.ending.get() || self.client.is_closed()
     }
 
     /// How often it waited for the server since this was last asked.
@@ -245,6 +214,9 @@ impl Session {
         &self,
         call: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Fault> {
+        if self.turn.is_ahead() {
+            return Err(Fault::Unforeseen);
+        }
         self.round_trips.set(self.round_trips.get() + 1);
         let runtime = self.runtime.as_ref();
         let done = runtime.ok_or_else(gone)?.block_on(call);
@@ -355,6 +327,8 @@ impl Session {
     pub(super) fn begin(&self, mode: Mode) -> Result<(), Fault> {
         match mode {
             Mode::Read => {
+                // what is kept counts with the lock alone
+                self.gathered.borrow_mut().forget_kept();
                 self.reading.set(Reading::Announced);
                 Ok(())
             }
@@ -371,26 +345,38 @@ impl Session {
 
     /// See [`super::Connection::begin_foreseen`]; what is read first comes with the lock, or with the
     /// beginning of a transaction that reads.
-    pub(super) fn begin_foreseen(&self, mode: Mode, look: &mut dyn FnMut()) -> Result<(), Fault> {
+    pub(super) fn begin_foreseen(
+        &self,
+        mode: Mode,
+        look: &mut dyn FnMut(Look),
+    ) -> Result<(), Fault> {
         if !self.planned.get() {
             self.run_script(PLANS)?;
             self.planned.set(true);
         }
+        if mode == Mode::Write && self.begin_ahead(look) {
+            return Ok(());
+        }
+        if mode == Mode::Read {
+            self.gathered.borrow_mut().forget_kept();
+        }
         self.gathered.borrow_mut().phase = Phase::Foresee;
-        look();
+        look(Look::Before);
         match mode {
             Mode::Read if self.is_read_at_once(look)? => {
                 self.gather();
                 return Ok(());
             }
             Mode::Read => {
-                look();
+                look(Look::Before);
                 self.begin_to_read()?;
             }
             Mode::Write | Mode::Schema => self.begin(mode)?,
         }
+        let mut now = Look::Begun;
         for _ in 0..FORESEEN_MAX {
-            look();
+            look(now);
+            now = Look::Again;
             if !self.fetch()? {
                 break;
             }
@@ -415,12 +401,12 @@ impl Session {
 
     /// Reads all that is wanted where that is one statement and nothing follows from it: it needs no
     /// transaction.
-    fn is_read_at_once(&self, look: &mut dyn FnMut()) -> Result<bool, Fault> {
+    fn is_read_at_once(&self, look: &mut dyn FnMut(Look)) -> Result<bool, Fault> {
         if !self.gathered.borrow().is_one() {
             return Ok(false);
         }
         self.fetch()?;
-        look();
+        look(Look::Again);
         let mut gathered = self.gathered.borrow_mut();
         let whole = gathered.is_nothing();
         if whole {
@@ -444,111 +430,16 @@ impl Session {
         self.gathered.borrow_mut().next();
     }
 
-    fn begin_to_write(&self, mode: Mode) -> Result<(), Fault> {
-        let lock = self.prepared(LOCK)?;
-        let wanted = self.gathered.borrow_mut().wanted();
-        let begin = self.script("BEGIN ISOLATION LEVEL READ COMMITTED");
-        let lock: Call<'_> = Box::pin(async {
-            let rows = self.client.query(&lock, &[&WRITER_LOCK]).await;
-            rows.map(Said::Rows)
-        });
-        let said = self.ask(&wanted, vec![begin, lock])?;
-        let mark = match (mode, said.last()) {
-            (Mode::Write, Some(Said::Rows(rows))) => rows.first().map(|row| row.try_get(0)),
-            (Mode::Write | Mode::Read | Mode::Schema, _) => None,
-        };
-        let mark = mark.transpose().map_err(|_| Fault::Corrupt("mark"))?;
-        *self.transaction.borrow_mut() = mark;
-        Ok(())
-    }
-
     /// Words without an answer, as a call that goes together with others.
-    fn script<'a>(&'a self, words: &'a str) -> Call<'a> {
+    pub(super) fn script<'a>(&'a self, words: &'a str) -> Call<'a> {
         Box::pin(async move {
             let done = self.client.batch_execute(words).await;
             done.map(|()| Said::Done)
         })
     }
 
-    /// What is left to do before a commit, where its failing leaves a transaction that can be taken back.
-    pub(super) fn last(&self) -> Result<Last, Fault> {
-        let writes = self.writes()?;
-        let (mut mark, mut old) = (None, None);
-        if self.reading.get() != Reading::Not && !writes.is_empty() {
-            return Err(Fault::Corrupt("a reading that writes"));
-        }
-        if self.transaction.borrow().is_some() {
-            mark = Some(self.prepared(MARK)?);
-            let marked = self.marked.get();
-            self.marked.set(marked.wrapping_add(1));
-            if marked.is_multiple_of(OLD_MARKS_EVERY) {
-                old = Some(self.prepared(OLD_MARKS)?);
-            }
-        }
-        Ok(Last { writes, mark, old })
-    }
-
-    /// One round trip for the last writes, the mark and the commit: where one of them fails, the server
-    /// takes all of it back instead.
-    pub(super) fn commit(&self, last: &Last) -> Result<(), Fault> {
-        self.gathered.borrow_mut().end();
-        match self.reading.take() {
-            Reading::Not => {}
-            Reading::Announced => return Ok(()),
-            Reading::Begun => return self.run(self.client.batch_execute("COMMIT")),
-        }
-        let mark = self.transaction.take();
-        let failed = Cell::new(false);
-        let failed = &failed;
-        let mut after: Vec<Call<'_>> = Vec::new();
-        if let (Some(statement), Some(mark)) = (&last.mark, &mark) {
-            after.push(Box::pin(async move {
-                let done = self.client.execute(statement, &[mark]).await;
-                failed.set(failed.get() || done.is_err());
-                done.map(|_| Said::Done)
-            }));
-        }
-        if let Some(statement) = &last.old {
-            after.push(Box::pin(async move {
-                let done = self.client.execute(statement, &[]).await;
-                done.map(|_| Said::Done)
-            }));
-        }
-        after.push(Box::pin(async move {
-            // asked for after the writes were: those that could not be sent have said so
-            let end = if failed.get() { "ROLLBACK" } else { "COMMIT" };
-            let done = self.client.batch_execute(end).await;
-            done.map(|()| Said::Done)
-        }));
-        // a defect on the way leaves a session that nobody goes on with
-        self.ending.set(true);
-        let done = self.send(&last.writes, after, failed);
-        self.ending.set(false);
-        match (done, mark) {
-            (Err(_), Some(mark)) if self.is_lost() => Err(Fault::CommitUnknown(mark)),
-            (Ok(()), Some(mark)) => {
-                *self.committed.borrow_mut() = Some(mark);
-                Ok(())
-            }
-            (done, _) => done,
-        }
-    }
-
-    /// The mark of what was committed last.
-    pub(super) fn committed(&self) -> Option<String> {
-        self.committed.borrow().clone()
-    }
-
-    pub(super) fn rollback(&self) -> Result<(), Fault> {
-        self.gathered.borrow_mut().end();
-        self.transaction.take();
-        if self.reading.take() == Reading::Announced {
-            return Ok(());
-        }
-        self.run(self.client.batch_execute("ROLLBACK"))
-    }
-
     pub(super) fn run_script(&self, script: &str) -> Result<(), Fault> {
+        self.gathered.borrow_mut().forget_kept();
         self.begin_announced()?;
         self.run(self.client.batch_execute(script))
     }

@@ -45,7 +45,7 @@ impl Copier {
         let sql = "SELECT CAST(tablename AS TEXT) FROM pg_catalog.pg_tables WHERE schemaname = 'public' \
                    AND CAST(tablename AS TEXT) <> ?1 ORDER BY tablename";
         let name = |row: &crate::db::Row<'_>| row.get::<String>(0);
-        let tables = rows::all(&connection, sql, ["writer_mark"], name)?;
+        let tables = rows::all(&connection, sql, ["writer"], name)?;
         // as after a copy of files, numbers go on after the last that is there
         let sql = "SELECT CAST(table_name AS TEXT), CAST(column_name AS TEXT) \
                    FROM information_schema.columns \

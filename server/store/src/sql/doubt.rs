@@ -23,7 +23,8 @@ type Answer = Result<Outcome, Refusal>;
 
 /// The card's remittances that wait for its word: in doubt, recovering or held.
 pub(super) fn undecided(connection: &Connection, card: CardId) -> Result<Vec<Escrow>, Fault> {
-    let sql = "SELECT id FROM remittance WHERE status = 'commit-sent' AND card = ?1 ORDER BY id";
+    let sql = "SELECT id FROM remittance WHERE status = 'commit-sent' AND ended IS NULL \
+               AND card = ?1 ORDER BY id";
     let ids = rows::all(connection, sql, [card.as_bytes()], |row| {
         rows::id(row, 0, RemittanceId::from_bytes)
     })?;
@@ -116,7 +117,7 @@ pub(super) fn in_doubt(
 ) -> Result<Vec<DoubtRow>, Fault> {
     let sql = "SELECT remittance.id, in_flight.since FROM remittance \
                LEFT JOIN in_flight ON in_flight.remittance = remittance.id \
-               WHERE status = 'commit-sent' AND remittance.id > ?1 ORDER BY remittance.id LIMIT ?2";
+               WHERE status = 'commit-sent' AND ended IS NULL AND remittance.id > ?1 ORDER BY remittance.id LIMIT ?2";
     let after = after.map_or([0; 16], RemittanceId::to_bytes);
     rows::all(connection, sql, (after, limit.min(PAGE_MAX)), |row| {
         let id = rows::id(row, 0, RemittanceId::from_bytes)?;

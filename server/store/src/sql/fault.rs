@@ -3,6 +3,7 @@
 use rusqlite::ErrorCode;
 use tokio_postgres::error::SqlState;
 
+use crate::db::Mark;
 use crate::error::{AdminError, StoreError};
 
 /// Something failed below the rules.
@@ -15,7 +16,7 @@ pub(crate) enum Fault {
     /// PostgreSQL could not be reached, or not as it must be.
     Unreachable(String),
     /// The connection was lost while PostgreSQL committed the transaction with this mark.
-    CommitUnknown(String),
+    CommitUnknown(Mark),
     /// A command was carried out without writing and met what was not read yet; nobody hears of it.
     Unforeseen,
     /// A stored value that this program does not write.

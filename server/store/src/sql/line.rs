@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::db::{Connection, Mode};
+use crate::db::{Connection, Mark, Mode};
 use crate::error::StoreError;
 use crate::sql::fault::Fault;
 use crate::sql::{Origin, recovery};
@@ -29,7 +29,7 @@ pub(super) struct Line {
     /// The life of the database, which every ticket names.
     life: Option<[u8; 16]>,
     /// The mark of what was committed last.
-    committed: Option<String>,
+    committed: Option<Mark>,
     astray: Arc<AtomicBool>,
 }
 
@@ -98,7 +98,7 @@ impl Line {
         let mut last = Fault::Unreachable("the database did not say".to_owned());
         for _ in 0..RECONNECTS_MAX {
             let found = self.origin.line().and_then(|opened| {
-                let found = self.look(&opened, wanted.as_deref())?;
+                let found = self.look(&opened, wanted.as_ref())?;
                 Ok((opened, found))
             });
             match found {
@@ -124,11 +124,10 @@ impl Line {
     ///
     /// It begins with the writer's lock, so that the transaction of the lost connection has ended, and it
     /// commits, so that a standby has all that was found before callers hear of it.
-    fn look(&self, opened: &Connection, wanted: Option<&str>) -> Result<bool, Fault> {
-        let sql = "SELECT 1 FROM writer_mark WHERE mark = ?1";
+    fn look(&self, opened: &Connection, wanted: Option<&Mark>) -> Result<bool, Fault> {
         let transaction = opened.begin(Mode::Write)?;
         let kept = match &self.committed {
-            Some(mark) => transaction.exists(sql, [mark])?,
+            Some(mark) => mark.is_in(&transaction)?,
             None => true,
         };
         if !kept || recovery::incarnation(&transaction)? != self.life {
@@ -137,7 +136,7 @@ impl Line {
             return Err(Fault::Unreachable(ASTRAY.to_owned()));
         }
         let found = match wanted {
-            Some(mark) => transaction.exists(sql, [mark])?,
+            Some(mark) => mark.is_in(&transaction)?,
             None => false,
         };
         transaction.commit()?;

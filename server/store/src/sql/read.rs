@@ -142,7 +142,7 @@ pub(super) fn expirable(
         "SELECT id FROM remittance WHERE status IN ('open', 'commit-sent') AND expires <= ?1 \
          LIMIT ?2"
     } else {
-        "SELECT id, expires FROM remittance WHERE status IN ('open', 'ordered') AND expires <= ?1 \
+        "SELECT id, expires FROM remittance WHERE status IN ('open', 'ordered') AND ended IS NULL AND expires <= ?1 \
          AND (status = 'open' OR flow = 'bank') UNION ALL \
          SELECT id, expires FROM invitation WHERE status = 'invited' AND expires <= ?1 \
          ORDER BY expires, id LIMIT ?2"

@@ -89,7 +89,7 @@ pub(super) fn remittances(connection: &Connection, card: CardId) -> Result<Vec<R
 
 /// What a first reading of the card has to decide, or to find again.
 pub(super) fn recovering(connection: &Connection, card: CardId) -> Result<Vec<Escrow>, Fault> {
-    let sql = "SELECT id FROM remittance WHERE status = 'commit-sent' AND card = ?1 \
+    let sql = "SELECT id FROM remittance WHERE status = 'commit-sent' AND ended IS NULL AND card = ?1 \
                UNION ALL SELECT remittance FROM receipt_shown WHERE card = ?1";
     let ids = rows::all(connection, sql, [card.as_bytes()], |row| {
         rows::id(row, 0, RemittanceId::from_bytes)

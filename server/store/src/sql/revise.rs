@@ -102,7 +102,7 @@ pub(super) fn replaced(
     connection: &Connection,
     limit: u32,
 ) -> Result<Vec<(RemittanceId, u32)>, Fault> {
-    let sql = "SELECT id, revision FROM remittance WHERE status = 'open' AND revision > 0 \
+    let sql = "SELECT id, revision FROM remittance WHERE status = 'open' AND ended IS NULL AND revision > 0 \
                ORDER BY id DESC LIMIT ?1";
     rows::all(connection, sql, [limit], |row| {
         Ok((rows::id(row, 0, RemittanceId::from_bytes)?, row.get(1)?))

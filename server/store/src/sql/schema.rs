@@ -7,7 +7,7 @@ use crate::sql::{migrate, rows};
 
 /// The scripts and the version that each leads to; versions are those of SQLite's schema. A shipped one
 /// is never edited.
-pub(crate) const SCRIPTS: [(i64, &str); 7] = [
+pub(crate) const SCRIPTS: [(i64, &str); 8] = [
     (9, include_str!("../../migrations/postgres/0009_ledger.sql")),
     (
         10,
@@ -27,6 +27,7 @@ pub(crate) const SCRIPTS: [(i64, &str); 7] = [
         include_str!("../../migrations/postgres/0014_webhook.sql"),
     ),
     (15, include_str!("../../migrations/postgres/0015_pages.sql")),
+    (16, include_str!("../../migrations/postgres/0016_turns.sql")),
 ];
 
 /// Brings an empty or older database to [`migrate::VERSION`].
@@ -122,10 +123,10 @@ mod tests {
                  WHEN 'bytea' THEN 'BLOB' WHEN 'bigint' THEN 'INTEGER' WHEN 'text' THEN 'TEXT' END \
                  || CASE is_nullable WHEN 'NO' THEN ' needed' ELSE '' END \
                  FROM information_schema.columns \
-                 WHERE table_schema = current_schema() AND table_name NOT IN ('tegata', 'writer_mark')",
+                 WHERE table_schema = current_schema() AND table_name NOT IN ('tegata', 'writer', 'writer_last')",
                 "SELECT 'index ' || CAST(indexname AS text) FROM pg_catalog.pg_indexes \
                  WHERE schemaname = current_schema() AND indexname NOT LIKE '%\\_key' \
-                 AND indexname NOT LIKE '%\\_pkey' AND tablename <> 'writer_mark'",
+                 AND indexname NOT LIKE '%\\_pkey' AND tablename NOT IN ('writer', 'writer_last')",
                 "SELECT 'guard ' || CAST(tgname AS text) FROM pg_catalog.pg_trigger \
                  WHERE NOT tgisinternal",
             ],

@@ -205,7 +205,7 @@ impl Reader {
             Some(line) => line,
             none @ None => none.insert(self.origin.line()?),
         };
-        let snapshot = line.begin_foreseen(Mode::Read, &mut |dry| {
+        let snapshot = line.begin_foreseen(Mode::Read, &mut |dry, _| {
             jobs.iter().for_each(|job| job.foresee(dry));
         })?;
         for job in jobs.iter_mut() {
@@ -405,11 +405,13 @@ mod tests {
             )
         };
         let read = reading(move |connection| {
-            let before = marks(connection, "writer_mark")?;
+            let before = marks(connection, "writer")?;
             let other = other.lock().unwrap_or_else(PoisonError::into_inner);
-            other.run_script("INSERT INTO writer_mark DEFAULT VALUES")?;
+            other.run_script(
+                "INSERT INTO writer (session, commits) VALUES (CAST(gen_random_uuid() AS TEXT), 1)",
+            )?;
             // goes alone
-            Ok(marks(connection, "(SELECT mark FROM writer_mark) AS m")? - before)
+            Ok(marks(connection, "(SELECT session FROM writer) AS m")? - before)
         });
         let (asked, waited) = together(&mut reader, vec![read]);
         assert_eq!(asked.into_iter().map(answer).next(), Some(Ok(0)));
