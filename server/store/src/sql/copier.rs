@@ -41,7 +41,7 @@ impl Copier {
     }
 
     pub(super) fn of_server(connection: Connection) -> Result<Self, Fault> {
-        // the marks are the connection's and not the ledger's
+        // the numbers of commits are the sessions' and not the ledger's
         let sql = "SELECT CAST(tablename AS TEXT) FROM pg_catalog.pg_tables WHERE schemaname = 'public' \
                    AND CAST(tablename AS TEXT) <> ?1 ORDER BY tablename";
         let name = |row: &crate::db::Row<'_>| row.get::<String>(0);
