@@ -33,6 +33,7 @@ pub use token::{Bearer, NewToken, TOKEN_LABEL_CHARS_MAX, TOKENS_MAX, TokenRow, T
 pub use traits::{COMMANDS_MAX, LEASES_MAX, PAGE_MAX, Store};
 pub use webhook::{
     Attempt, Changes, DEAD_LETTERS_MAX, DeadLetter, Delivery, Disabled, EventId, EventIdError,
-    NewDelivery, NewWebhook, OrderChange, OrderEvent, SECRET_OVERLAP_S, WEBHOOK_ERROR_CHARS_MAX,
-    WEBHOOK_EVENTS_MAX, WEBHOOK_URL_LEN_MAX, WEBHOOKS_MAX, WebhookRow, Webhooks,
+    NewDelivery, NewWebhook, OrderChange, OrderEvent, SECRET_OVERLAP_S, SecretAsked, SecretOfKey,
+    WEBHOOK_ERROR_CHARS_MAX, WEBHOOK_EVENTS_MAX, WEBHOOK_URL_LEN_MAX, WEBHOOKS_MAX, WebhookRow,
+    Webhooks,
 };

@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use core::fmt;
 use core::str::FromStr;
-use ledger::{HolderId, RemittanceId, Timestamp, WebhookId};
+use ledger::{HolderId, IdempotencyKey, RemittanceId, Timestamp, WebhookId};
 use money::Amount;
 
 use crate::error::{AdminError, StoreError};
@@ -181,6 +181,35 @@ pub struct WebhookRow {
     pub dead: u64,
 }
 
+/// Another secret for an endpoint, asked for under a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretAsked {
+    /// The endpoint.
+    pub webhook: WebhookId,
+    /// Who asks: whose key it is.
+    pub holder: HolderId,
+    /// With which key.
+    pub key: IdempotencyKey,
+    /// The caller's clock.
+    pub now: Timestamp,
+}
+
+/// What became of the secret that a key made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretOfKey {
+    /// It is the one that counts.
+    Counts {
+        /// As in [`WebhookRow::secret`].
+        secret: u32,
+        /// Until when the secret before signs too.
+        before_until: Timestamp,
+    },
+    /// It counts no more: another was made since, or the endpoint is gone.
+    Superseded,
+    /// It is one of another endpoint.
+    ForAnother,
+}
+
 /// A change of an order, and who is to hear of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderChange {
@@ -301,6 +330,16 @@ pub trait Webhooks: Send + Sync {
     /// # Errors
     /// [`AdminError::Unknown`]; [`AdminError::OutOfBounds`] after 2^32 - 1 secrets.
     async fn next_secret(&self, webhook: WebhookId, now: Timestamp) -> Result<(), AdminError>;
+
+    /// What became of the secret that this key made; nothing for a new key.
+    async fn secret_of_key(&self, asked: SecretAsked) -> Result<Option<SecretOfKey>, StoreError>;
+
+    /// As [`Webhooks::next_secret`] under a key, which stands for this secret for ever: asked again it
+    /// makes no other. Gives what became of it.
+    ///
+    /// # Errors
+    /// As [`Webhooks::next_secret`]; nothing is stored under the key then.
+    async fn secret_under_key(&self, asked: SecretAsked) -> Result<SecretOfKey, AdminError>;
 
     /// Lets a disabled endpoint listen again; to one that listens it changes nothing.
     ///

@@ -317,7 +317,7 @@ problem_codes! {
     BodyTooLarge = "body-too-large", 413, "Request too large";
     /// The body is not the JSON this call takes.
     BodyMalformed = "body-malformed", 400, "Request malformed";
-    /// A call that moves money came without `Idempotency-Key`.
+    /// A call that needs an `Idempotency-Key` came without one.
     IdempotencyKeyMissing = "idempotency-key-missing", 400, "Idempotency key missing";
     /// The idempotency key was used for another request.
     IdempotencyConflict = "idempotency-conflict", 422, "Idempotency key used for another request";
@@ -373,6 +373,8 @@ problem_codes! {
     DeadLetterUnknown = "dead-letter-unknown", 404, "Dead letter unknown";
     /// The endpoint is disabled: enable it first.
     WebhookDisabled = "webhook-disabled", 409, "Webhook disabled";
+    /// The secret that the key made counts no more: another was made since.
+    WebhookSecretSuperseded = "webhook-secret-superseded", 409, "Secret superseded";
     /// No program for this claim code.
     ClaimUnknown = "claim-unknown", 404, "Claim code unknown";
     /// No verification waits for this code.

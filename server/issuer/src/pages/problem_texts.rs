@@ -77,8 +77,8 @@ explanations! {
         "Read detail and pointer, compare with /docs, and send it corrected. Nothing was kept under the key.",
         "detail と pointer を確認し、/docs に合わせて修正してください。キーには何も記録されていません。";
     IdempotencyKeyMissing: "Idempotency-Key がありません",
-        "A call that moves money came without a usable Idempotency-Key.",
-        "資金を動かす操作に Idempotency-Key がないか、正しくありません。",
+        "A call that moves money or makes a secret came without a usable Idempotency-Key.",
+        "資金を動かす、または秘密鍵を作る操作に Idempotency-Key がないか、正しくありません。",
         "Send exactly one key of 1 to 255 visible ASCII characters, a new one for each new wish, such as a UUID.",
         "1〜255文字の可視ASCII文字で、依頼ごとに新しいキー（UUIDなど）を一つだけ送ってください。";
     IdempotencyConflict: "キーは別の依頼で使用済みです",
@@ -216,6 +216,11 @@ explanations! {
         "長く応答がなかったため停止しています。通知は送られません。",
         "Enable it, then send the event again.",
         "再開してから再送してください。";
+    WebhookSecretSuperseded: "その秘密鍵は使われていません",
+        "The secret that this key made was replaced since, and is not shown any more; nothing was changed.",
+        "このキーで作られた秘密鍵はその後取り替えられ、再表示できません。何も変更されていません。",
+        "Take the secret that was made last, or make another under a new key.",
+        "最新の秘密鍵を使うか、新しいキーで作り直してください。";
     ClaimUnknown: "引換コードが正しくありません",
         "No remittance waits under this claim code.",
         "この引換コードで受け取れる送金はありません。",

@@ -239,7 +239,8 @@ pub(super) fn problem(code: ProblemCode, language: Language) -> &'static str {
         | ProblemCode::WebhooksFull
         | ProblemCode::WebhookUnknown
         | ProblemCode::DeadLetterUnknown
-        | ProblemCode::WebhookDisabled => (
+        | ProblemCode::WebhookDisabled
+        | ProblemCode::WebhookSecretSuperseded => (
             "The webhook cannot be changed like this.",
             "このWebhookは変更できません。",
         ),

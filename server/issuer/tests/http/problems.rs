@@ -198,6 +198,14 @@ fn webhooks(bench: &Bench, met: &Met) {
     met.check(&add("https://a/8"), P::WebhooksFull);
     met.check(&bench.get("/v1/webhooks/1", token), P::WebhookUnknown);
     let path = format!("/v1/webhooks/{}", id.as_str().unwrap());
+    let secret = format!("{path}/secret");
+    for key in ["one", "two"] {
+        bench.post(&secret, token, key, String::new());
+    }
+    met.check(
+        &bench.post(&secret, token, "one", String::new()),
+        P::WebhookSecretSuperseded,
+    );
     let event = store::EventId([7; 16]);
     let again = format!("{path}/dead/{event}");
     let again = || bench.post(&again, token, "", String::new());

@@ -83,7 +83,7 @@ const CALLS: &[(&str, Scope, u16, Call)] = &[
         bench.post(
             &format!("/v1/webhooks/{NOBODYS}/secret"),
             token,
-            "",
+            "key",
             String::new(),
         )
     }),

@@ -419,7 +419,7 @@ pub(crate) fn a_new_secret_signs_beside_the_one_before_for_a_day() {
     let webhook = register(&bench, receiver.address);
     let first = secret_text(&bench.app.office.keys, webhook, 0);
     let path = format!("/v1/webhooks/{webhook}/secret");
-    let answer = bench.post(&path, &bench.sender.token, "", String::new());
+    let answer = bench.post(&path, &bench.sender.token, "next", String::new());
     let second = answer.json()["secret"].as_str().unwrap().to_owned();
     assert!(second != first.as_str() && answer.json()["before_until"].is_string());
     let overlap_ends = START_S + SECRET_OVERLAP_S;
@@ -431,6 +431,62 @@ pub(crate) fn a_new_secret_signs_beside_the_one_before_for_a_day() {
         assert!(verifies(&second, &headers, &body));
         assert_eq!(verifies(&first, &headers, &body), both, "{key}");
     }
+}
+
+#[test]
+pub(crate) fn a_secret_asked_for_again_is_the_same_until_another_is_made() {
+    let mut bench = Bench::new();
+    let webhook = register(&bench, "127.0.0.1:1".parse().unwrap());
+    let elsewhere = json!({ "url": "https://shop.example/" }).to_string();
+    let elsewhere = bench.post("/v1/webhooks", &bench.sender.token, "", elsewhere);
+    let elsewhere = elsewhere.json()["id"].as_str().unwrap().to_owned();
+    let make = |bench: &Bench, webhook: &str, key: &str| {
+        let path = format!("/v1/webhooks/{webhook}/secret");
+        bench.post(&path, &bench.sender.token, key, String::new())
+    };
+    let id = &webhook.to_string();
+    let count = |bench: &Bench, id: &str| {
+        let row = bench.app.office.store.webhook(id.parse().unwrap());
+        bench.runtime.block_on(row).unwrap().unwrap().secret
+    };
+    for key in ["", "a b", &"k".repeat(256)] {
+        let refused = make(&bench, id, key);
+        assert_eq!(refused.json()["code"], "idempotency-key-missing", "{key}");
+    }
+    assert_eq!(count(&bench, id), 0);
+    let first = make(&bench, id, "first");
+    assert_eq!(first.status, StatusCode::OK);
+    let secret = secret_text(&bench.app.office.keys, webhook, 1);
+    assert_eq!(first.json()["secret"], secret.as_str());
+    // later, after a restart, and with the key as the draft writes it
+    bench.clock.set_s(START_S + 1_000);
+    bench.restart();
+    for key in ["first", "\"first\""] {
+        let again = make(&bench, id, key);
+        assert_eq!((again.status, &again.body), (StatusCode::OK, &first.body));
+    }
+    assert_eq!(count(&bench, id), 1);
+    let conflict = make(&bench, &elsewhere, "first");
+    assert_eq!(conflict.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(conflict.json()["code"], "idempotency-conflict");
+    assert_eq!(count(&bench, &elsewhere), 0);
+    let second = make(&bench, id, "second");
+    assert_eq!(second.status, StatusCode::OK);
+    assert_ne!(second.body, first.body);
+    // what counts no more is not shown any more
+    let superseded = make(&bench, id, "first");
+    assert_eq!(superseded.status, StatusCode::CONFLICT);
+    assert_eq!(superseded.json()["code"], "webhook-secret-superseded");
+    assert!(!superseded.json().to_string().contains("whsec_"));
+    assert_eq!(make(&bench, id, "second").body, second.body);
+    assert_eq!(count(&bench, id), 2);
+    // new keys are counted, and old ones are not
+    let refused = |n: &u32| make(&bench, id, &n.to_string()).status == 429;
+    assert!((0..400_u32).any(|n| refused(&n)));
+    assert_eq!(
+        make(&bench, id, "second").json()["code"],
+        "webhook-secret-superseded"
+    );
 }
 
 #[test]
@@ -517,7 +573,7 @@ pub(crate) fn endpoints_are_registered_listed_and_forgotten_by_their_holder() {
     let calls = [
         bench.get(&path, other),
         bench.get(&format!("{path}/dead"), other),
-        bench.post(&format!("{path}/secret"), other, "", String::new()),
+        bench.post(&format!("{path}/secret"), other, "key", String::new()),
         bench.post(&format!("{path}/enable"), other, "", String::new()),
         bench.post(
             &format!("{path}/dead/evt_{}", "0".repeat(32)),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ledger::{Command, HolderId, RemittanceId, WebhookId};
+use ledger::{Command, HolderId, IDEMPOTENCY_KEY_LEN_MAX, IdempotencyKey, RemittanceId, WebhookId};
 use money::Currency;
 
 use super::World;
@@ -11,8 +11,8 @@ use crate::record::{LogSegment, Logged, Seal};
 use crate::traits::Store;
 use crate::webhook::{
     Attempt, Changes, DEAD_LETTERS_MAX, Delivery, Disabled, EventId, NewDelivery, NewWebhook,
-    OrderEvent, SECRET_OVERLAP_S, WEBHOOK_ERROR_CHARS_MAX, WEBHOOK_EVENTS_MAX, WEBHOOK_URL_LEN_MAX,
-    WEBHOOKS_MAX,
+    OrderEvent, SECRET_OVERLAP_S, SecretAsked, SecretOfKey, WEBHOOK_ERROR_CHARS_MAX,
+    WEBHOOK_EVENTS_MAX, WEBHOOK_URL_LEN_MAX, WEBHOOKS_MAX,
 };
 
 impl World {
@@ -431,5 +431,82 @@ pub async fn webhooks_are_bounded_and_get_new_secrets(store: Arc<dyn Store>) {
         [unknown("webhook"), unknown("webhook"), unknown("webhook")]
     );
     assert_eq!(add(holder, "https://a/8").await, Ok(()));
+    world.balanced().await;
+}
+
+/// A key makes one secret, however often it is asked with: until another is made it is told again, and
+/// nothing of it after that. It stands for one endpoint of one holder.
+pub async fn a_key_makes_one_secret_of_one_endpoint(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    let store = &world.store;
+    let [holder, other] = [
+        world.holder(Currency::Jpy, 0).await,
+        world.holder(Currency::Jpy, 0).await,
+    ];
+    let first = world.listening(holder, "https://a/1").await;
+    let second = world.listening(holder, "https://a/2").await;
+    let strangers = world.listening(other, "https://a/1").await;
+    let asked = |holder, webhook, key: &str, s| SecretAsked {
+        webhook,
+        holder,
+        key: IdempotencyKey::new(key).unwrap(),
+        now: world.at(s),
+    };
+    let made = |secret, s| SecretOfKey::Counts {
+        secret,
+        before_until: world.at(s + SECRET_OVERLAP_S),
+    };
+    let counts = async |webhook| {
+        let row = store.webhook(webhook).await.unwrap().unwrap();
+        (row.secret, row.before_until)
+    };
+    let key = &"k".repeat(IDEMPOTENCY_KEY_LEN_MAX);
+    let longest = asked(holder, first, key, 10);
+    assert_eq!(store.secret_of_key(longest.clone()).await, Ok(None));
+    for s in [10, 20] {
+        let again = asked(holder, first, key, s);
+        assert_eq!(store.secret_under_key(again).await, Ok(made(1, 10)), "{s}");
+        let known = store.secret_of_key(longest.clone()).await;
+        assert_eq!(known, Ok(Some(made(1, 10))));
+    }
+    let until = Some(world.at(10 + SECRET_OVERLAP_S));
+    assert_eq!(counts(first).await, (1, until));
+    // of the same holder it is this endpoint's; another holder's is another key
+    let elsewhere = asked(holder, second, key, 30);
+    let for_another = SecretOfKey::ForAnother;
+    assert_eq!(
+        store.secret_of_key(elsewhere.clone()).await,
+        Ok(Some(for_another))
+    );
+    assert_eq!(store.secret_under_key(elsewhere).await, Ok(for_another));
+    assert_eq!(counts(second).await, (0, None));
+    let strange = asked(other, strangers, key, 30);
+    assert_eq!(store.secret_under_key(strange).await, Ok(made(1, 30)));
+    // the same key twice at once is one secret, and another key makes another
+    let [one, two] = ["one", "two"].map(|key| asked(holder, second, key, 40));
+    let both = tokio::join!(
+        store.secret_under_key(one.clone()),
+        store.secret_under_key(one.clone())
+    );
+    assert_eq!(both, (Ok(made(1, 40)), Ok(made(1, 40))));
+    assert_eq!(store.secret_under_key(two).await, Ok(made(2, 40)));
+    let superseded = SecretOfKey::Superseded;
+    assert_eq!(store.secret_under_key(one).await, Ok(superseded));
+    // by whichever way the next one is made
+    store.next_secret(first, world.at(50)).await.unwrap();
+    assert_eq!(
+        store.secret_under_key(longest.clone()).await,
+        Ok(superseded)
+    );
+    let until = Some(world.at(50 + SECRET_OVERLAP_S));
+    assert_eq!(counts(first).await, (2, until));
+    store.remove_webhook(first, world.at(60)).await.unwrap();
+    assert_eq!(store.secret_under_key(longest).await, Ok(superseded));
+    let gone = store
+        .secret_under_key(asked(holder, first, "new", 60))
+        .await;
+    assert_eq!(gone, Err(AdminError::Unknown { what: "webhook" }));
+    let unused = store.secret_of_key(asked(holder, first, "new", 60)).await;
+    assert_eq!(unused, Ok(None));
     world.balanced().await;
 }

@@ -411,6 +411,7 @@ const COVERED: &[(&str, &[&str])] = &[
             "webhook-switched",
         ],
     ),
+    ("webhook_secret_key", &["webhook-secret"]),
 ];
 
 /// Tables that hold no state of the issuer: the log itself, its way there, and what is told of it.

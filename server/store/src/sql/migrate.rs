@@ -9,7 +9,7 @@ use crate::sql::fault::Fault;
 const APPLICATION_ID: i64 = 0x5447_5441;
 
 /// The scripts; the version is the position, counted from 1. A shipped one is never edited.
-const SCRIPTS: [&str; 16] = [
+const SCRIPTS: [&str; 17] = [
     include_str!("../../migrations/sqlite/0001_ledger.sql"),
     include_str!("../../migrations/sqlite/0002_audit_log.sql"),
     include_str!("../../migrations/sqlite/0003_restore.sql"),
@@ -26,10 +26,11 @@ const SCRIPTS: [&str; 16] = [
     include_str!("../../migrations/sqlite/0014_webhook.sql"),
     include_str!("../../migrations/sqlite/0015_pages.sql"),
     include_str!("../../migrations/sqlite/0016_turns.sql"),
+    include_str!("../../migrations/sqlite/0017_answers.sql"),
 ];
 
 /// The newest version that this program knows.
-pub(super) const VERSION: i64 = 16;
+pub(super) const VERSION: i64 = 17;
 
 /// Brings an empty or older file to [`VERSION`].
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

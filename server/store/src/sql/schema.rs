@@ -7,7 +7,7 @@ use crate::sql::{migrate, rows};
 
 /// The scripts and the version that each leads to; versions are those of SQLite's schema. A shipped one
 /// is never edited.
-pub(crate) const SCRIPTS: [(i64, &str); 8] = [
+pub(crate) const SCRIPTS: [(i64, &str); 9] = [
     (9, include_str!("../../migrations/postgres/0009_ledger.sql")),
     (
         10,
@@ -28,6 +28,10 @@ pub(crate) const SCRIPTS: [(i64, &str); 8] = [
     ),
     (15, include_str!("../../migrations/postgres/0015_pages.sql")),
     (16, include_str!("../../migrations/postgres/0016_turns.sql")),
+    (
+        17,
+        include_str!("../../migrations/postgres/0017_answers.sql"),
+    ),
 ];
 
 /// Brings an empty or older database to [`migrate::VERSION`].

@@ -13,7 +13,8 @@ use crate::sql::{SqlStore, delivery, journal, rows};
 use crate::traits::{LEASES_MAX, PAGE_MAX};
 use crate::webhook::{
     Attempt, Changes, DeadLetter, Delivery, Disabled, EventId, NewDelivery, NewWebhook,
-    SECRET_OVERLAP_S, WEBHOOK_URL_LEN_MAX, WEBHOOKS_MAX, WebhookRow, Webhooks,
+    SECRET_OVERLAP_S, SecretAsked, SecretOfKey, WEBHOOK_URL_LEN_MAX, WEBHOOKS_MAX, WebhookRow,
+    Webhooks,
 };
 
 #[async_trait]
@@ -37,7 +38,18 @@ impl Webhooks for SqlStore {
 
     async fn next_secret(&self, webhook: WebhookId, now: Timestamp) -> Result<(), AdminError> {
         self.writer
-            .write(move |connection| next_secret(connection, webhook, now))
+            .write(move |connection| next_secret(connection, webhook, now).map(|_| ()))
+            .await
+    }
+
+    async fn secret_of_key(&self, asked: SecretAsked) -> Result<Option<SecretOfKey>, StoreError> {
+        self.read(move |connection| secret_of_key(connection, &asked))
+            .await
+    }
+
+    async fn secret_under_key(&self, asked: SecretAsked) -> Result<SecretOfKey, AdminError> {
+        self.writer
+            .write(move |connection| secret_under_key(connection, &asked))
             .await
     }
 
@@ -227,11 +239,12 @@ fn remove(connection: &Connection, webhook: WebhookId, now: Timestamp) -> Result
     Ok(journal::record(connection, now, change)?)
 }
 
+/// Gives the new secret's number, and until when the one before signs too.
 fn next_secret(
     connection: &Connection,
     webhook: WebhookId,
     now: Timestamp,
-) -> Result<(), AdminError> {
+) -> Result<(u32, Timestamp), AdminError> {
     let sql = "SELECT secret FROM webhook WHERE id = ?1";
     let found: Option<u32> = rows::one(connection, sql, [webhook.as_bytes()], |row| row.get(0))?;
     let next = found.ok_or(UNKNOWN)?.checked_add(1);
@@ -239,12 +252,62 @@ fn next_secret(
         what: "number of secrets",
     })?;
     let now = ledger_time(connection, now)?;
-    let until = now.plus_s(SECRET_OVERLAP_S).micros();
+    let until = now.plus_s(SECRET_OVERLAP_S);
     let sql = "UPDATE webhook SET secret = ?2, before_until = ?3 WHERE id = ?1";
-    let params = (webhook.as_bytes(), secret, until);
+    let params = (webhook.as_bytes(), secret, until.micros());
     rows::write(connection, sql, params, "webhook")?;
     let change = Change::WebhookSecret { webhook, secret };
-    Ok(journal::record(connection, now, change)?)
+    journal::record(connection, now, change)?;
+    Ok((secret, until))
+}
+
+fn secret_of_key(
+    connection: &Connection,
+    asked: &SecretAsked,
+) -> Result<Option<SecretOfKey>, Fault> {
+    let sql = "SELECT made.webhook, made.secret, webhook.secret, before_until \
+               FROM webhook_secret_key made LEFT JOIN webhook ON webhook.id = made.webhook \
+               WHERE principal = ?1 AND key = ?2";
+    let params = (asked.holder.as_bytes(), asked.key.as_str());
+    rows::one(connection, sql, params, |row| {
+        if rows::id(row, 0, WebhookId::from_bytes)? != asked.webhook {
+            return Ok(SecretOfKey::ForAnother);
+        }
+        let made: u32 = row.get(1)?;
+        let counts: Option<u32> = row.get(2)?;
+        let until: Option<i64> = row.get(3)?;
+        Ok(match until {
+            Some(until) if counts == Some(made) => SecretOfKey::Counts {
+                secret: made,
+                before_until: Timestamp::from_micros(until),
+            },
+            Some(_) | None => SecretOfKey::Superseded,
+        })
+    })
+}
+
+fn secret_under_key(
+    connection: &Connection,
+    asked: &SecretAsked,
+) -> Result<SecretOfKey, AdminError> {
+    if let Some(made) = secret_of_key(connection, asked)? {
+        return Ok(made);
+    }
+    let (secret, before_until) = next_secret(connection, asked.webhook, asked.now)?;
+    let sql = "INSERT INTO webhook_secret_key (principal, key, webhook, secret, at) \
+               VALUES (?1, ?2, ?3, ?4, ?5)";
+    let params = (
+        asked.holder.as_bytes(),
+        asked.key.as_str(),
+        asked.webhook.as_bytes(),
+        secret,
+        ledger_time(connection, asked.now)?.micros(),
+    );
+    rows::write(connection, sql, params, "answer")?;
+    Ok(SecretOfKey::Counts {
+        secret,
+        before_until,
+    })
 }
 
 /// Lets an endpoint listen, or not any more. What is queued for one that does not is a dead letter.

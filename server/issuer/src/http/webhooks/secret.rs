@@ -1,10 +1,14 @@
 //! `POST /v1/webhooks/{id}/secret`: gives an endpoint another secret.
+//!
+//! No secret is stored: what is kept under a key is the number of the one that it made, from which a repeat
+//! derives it again.
 
 use super::{own, problem_of};
 use crate::{
     app::App,
     clock::rfc3339,
     http::{
+        idempotency,
         openapi::{bodies, problems::problems},
         orders::create::admit,
         principal::Listener,
@@ -12,26 +16,34 @@ use crate::{
     },
     webhooks::secret_text,
 };
-use anyhow::Context as _;
 use axum::{
     Json,
     extract::{Path, State},
+    http::HeaderMap,
 };
 use std::sync::Arc;
-use wire::api::WebhookSecret;
+use store::{SecretAsked, SecretOfKey};
+use wire::api::{ProblemCode, WebhookSecret};
 
-problems!(Problems: Unauthorized, ScopeMissing, RateLimited, BodyMalformed, WebhookUnknown);
+problems!(Problems: Unauthorized, ScopeMissing, RateLimited, BodyMalformed, IdempotencyKeyMissing, IdempotencyConflict, WebhookUnknown, WebhookSecretSuperseded);
 
-/// Answers 200 with the new secret, shown this once; the one before signs too until `before_until`.
+/// Answers 200 with the new secret; the one before signs too until `before_until`. The same key gets the
+/// same answer and makes no other secret, until another one is made.
 ///
 /// # Errors
-/// `unauthorized`, `scope-missing`; `rate-limited`; `webhook-unknown`, also for one of somebody else; `unavailable`.
+/// `unauthorized`, `scope-missing`; `idempotency-key-missing`; `webhook-unknown`, also for one of somebody else;
+/// `rate-limited` for a new key; `idempotency-conflict` for a key that made a secret of another endpoint;
+/// `webhook-secret-superseded` once another was made since; `unavailable`.
 #[utoipa::path(
     post, path = "/v1/webhooks/{id}/secret", operation_id = "next_secret", tag = "webhooks",
     summary = "Give an endpoint another secret",
-    params(("id" = String, Path, description = "Id of the endpoint.")),
+    params(
+        ("id" = String, Path, description = "Id of the endpoint."),
+        ("Idempotency-Key" = String, Header, description = "Chosen by the caller, 1 to 255 visible ASCII characters, quoted or bare.",
+            example = "c1d6a1f4-7d0b-4b2f-9a0c-5a4f5b0f7c33"),
+    ),
     responses(
-        (status = 200, description = "The new secret, shown this once; both sign until `before_until`.", body = bodies::WebhookSecret),
+        (status = 200, description = "The new secret, shown to the holder of the key only; both sign until `before_until`.", body = bodies::WebhookSecret),
         Problems,
     ),
     security(("bearer" = [])),
@@ -40,20 +52,35 @@ pub async fn next(
     State(app): State<Arc<App>>,
     Listener(holder): Listener,
     Path(id): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Json<WebhookSecret>, Refused> {
-    let row = own(&app, holder.id, &id).await?;
-    // each leaves a record in the audit log
-    admit(&app, holder.id)?;
+    let key = idempotency::key(&headers)?;
+    let webhook = own(&app, holder.id, &id).await?.id;
+    let asked = SecretAsked {
+        webhook,
+        holder: holder.id,
+        key,
+        now: app.office.clock.now(),
+    };
     let store = &app.office.store;
-    let now = app.office.clock.now();
-    store.next_secret(row.id, now).await.map_err(problem_of)?;
-    let row = store
-        .webhook(row.id)
-        .await?
-        .context("an endpoint that was just there")?;
-    Ok(Json(WebhookSecret {
-        id: row.id.to_string(),
-        secret: secret_text(&app.office.keys, row.id, row.secret).to_string(),
-        before_until: row.before_until.map(rfc3339),
-    }))
+    let made = match store.secret_of_key(asked.clone()).await? {
+        Some(made) => made,
+        None => {
+            // each leaves a record in the audit log, and its key for ever
+            admit(&app, holder.id)?;
+            store.secret_under_key(asked).await.map_err(problem_of)?
+        }
+    };
+    match made {
+        SecretOfKey::Counts {
+            secret,
+            before_until,
+        } => Ok(Json(WebhookSecret {
+            id: webhook.to_string(),
+            secret: secret_text(&app.office.keys, webhook, secret).to_string(),
+            before_until: Some(rfc3339(before_until)),
+        })),
+        SecretOfKey::Superseded => Err(ProblemCode::WebhookSecretSuperseded.into()),
+        SecretOfKey::ForAnother => Err(ProblemCode::IdempotencyConflict.into()),
+    }
 }
