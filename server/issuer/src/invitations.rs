@@ -15,7 +15,7 @@ use ledger::{
 };
 use money::Amount;
 use program::{Kind, Order};
-use store::{ApplyError, PAGE_MAX, StoreError};
+use store::{ApplyError, OrderRow, PAGE_MAX, StoreError};
 use wire::api::{FundFrom, OrderView};
 
 /// An order as it is stored.
@@ -25,6 +25,15 @@ pub enum Ordered {
     Remittance(Box<Remittance>),
     /// Held until its address stands for a card.
     Invitation(Box<Invitation>),
+}
+
+impl From<OrderRow> for Ordered {
+    fn from(row: OrderRow) -> Self {
+        match row {
+            OrderRow::Remittance(remittance) => Self::Remittance(remittance),
+            OrderRow::Invitation(invitation) => Self::Invitation(invitation),
+        }
+    }
 }
 
 /// An invitation as its sender sees it.

@@ -414,17 +414,21 @@ pub async fn cancel(app: &App, sender: HolderId, remittance: RemittanceId) -> Re
     };
     match app.office.store.apply_one(command).await {
         Ok(_) => Ok(()),
-        Err(ApplyError::Refused(Refusal::AlreadyCredited)) => Err(Refused::with(
-            ProblemCode::NotCancellable,
-            "it was credited",
-        )),
-        Err(ApplyError::Refused(Refusal::Expired)) => Err(Refused::with(
-            ProblemCode::NotCancellable,
-            "it expired and was returned",
-        )),
-        Err(ApplyError::Refused(_)) => Err(ProblemCode::OrderUnknown.into()),
+        Err(ApplyError::Refused(refusal)) => Err(not_cancelled(refusal)),
         Err(error) => Err(anyhow::Error::from(error).into()),
     }
+}
+
+/// The problem of an order that the ledger does not take back.
+#[must_use]
+pub fn not_cancelled(refusal: Refusal) -> Refused {
+    let why = match refusal {
+        Refusal::AlreadyCredited => "it was credited",
+        Refusal::Expired => "it expired and was returned",
+        Refusal::Closed => "two persons closed it",
+        _ => return ProblemCode::OrderUnknown.into(),
+    };
+    Refused::with(ProblemCode::NotCancellable, why)
 }
 
 /// An order as its sender sees it.

@@ -21,7 +21,9 @@ pub mod sql;
 
 pub use database::{Database, DatabaseError};
 pub use error::{AdminError, ApplyError, StoreError};
-pub use key::{KeyStands, KeyUse, Keys};
+pub use key::{
+    ANSWER_LEN_MAX, AnswerOf, CancelAnswer, CancelAsked, Expected, KeyUse, Keys, OrderRow,
+};
 pub use record::{
     ADDRESS_TRIES, ADDRESSES_MAX, AddressEvent, AddressMail, AddressRequest, AnsweredPage,
     CODE_LIFETIME_S, Decision, DoubtRow, EMAIL_LEN_MAX, INVITATION_MAILS_MAX, Incarnated, LogKey,

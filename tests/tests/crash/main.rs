@@ -138,8 +138,6 @@ const POINTS: &[(&str, Story)] = &[
     ("store::place-order::after-commit", Story::Order),
     ("store::revise::before-commit", Story::Revise(0)),
     ("store::revise::after-commit", Story::Revise(1)),
-    ("store::bind-key::before-commit", Story::Cancel),
-    ("store::bind-key::after-commit", Story::Cancel),
     ("store::cancel::before-commit", Story::Cancel),
     ("store::cancel::after-commit", Story::Cancel),
     ("store::expire::before-commit", Story::Expire),

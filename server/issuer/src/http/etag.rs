@@ -31,10 +31,15 @@ impl Tagged {
     /// It cannot be written as JSON.
     pub fn new(document: &impl Serialize) -> anyhow::Result<Self> {
         let body = serde_json::to_vec(document).context("a body can not be written")?;
+        Ok(Self::of(body))
+    }
+
+    /// A body that was written before.
+    pub fn of(body: Vec<u8>) -> Self {
         let hash = Sha256::digest(&body);
         let shown = BASE64URL_NOPAD.encode(hash.get(..TAG_HASH_LEN).unwrap_or_default());
         let tag = format!("\"{shown}\"");
-        Ok(Self { body, tag })
+        Self { body, tag }
     }
 
     /// The answer: 304 without a body where `If-None-Match` names this tag.
@@ -72,6 +77,11 @@ impl Tagged {
             Some(false) => Err(ProblemCode::PreconditionFailed.into()),
         }
     }
+}
+
+/// Whether the caller wants what he asks for under a condition only.
+pub fn has_condition(asked: &HeaderMap) -> bool {
+    asked.contains_key(header::IF_MATCH)
 }
 
 /// How tags are compared: a weak one is equal to a strong one only weakly.

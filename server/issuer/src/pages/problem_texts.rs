@@ -182,8 +182,8 @@ explanations! {
         "Read the order again and decide anew; the key may be used again.",
         "送金を読み直して判断してください。同じキーを使えます。";
     NotCancellable: "取り消せません",
-        "The order was credited, or expired and was returned.",
-        "すでに受け取られたか、期限切れで返金されています。",
+        "The order was credited, expired and was returned, or was closed by two persons.",
+        "すでに受け取られたか、期限切れで返金されたか、発行者が終了させています。",
         "Read the order; a sender who wants credited money back asks the recipient.",
         "送金の状態をご確認ください。受取済みの金額は受取人にご相談ください。";
     WebhookUrlRefused: "通知先として使えません",

@@ -1,8 +1,8 @@
 //! The same key and the same request: the same answer, however often, at once, and after a restart.
 
-use crate::bench::{Answer, Bench, FUNDS};
+use crate::bench::{Answer, Bench, FUNDS, START_S};
 use axum::http::{StatusCode, header};
-use issuer::jobs::outbox;
+use issuer::jobs::{expiry, outbox};
 use mailer::Transport;
 use serde_json::json;
 
@@ -181,5 +181,80 @@ pub(crate) fn an_order_that_has_changed_is_not_taken_back_unseen() {
     assert_eq!(first.status, StatusCode::OK);
     // its own doing is no change that it has not seen
     same(&cancel(&bench, &id, &fresh), &first);
+    same(&cancel(&bench, &id, &stale), &first);
     assert_eq!(bench.balance(bench.sender.id), FUNDS);
+}
+
+#[test]
+pub(crate) fn a_cancel_asked_for_again_gets_its_first_answer_and_under_another_key_what_is_so() {
+    let mut bench = Bench::new();
+    let with = |bench: &Bench, id: &str, key: &str| cancel(bench, id, &[("idempotency-key", key)]);
+    // the card has it and lets it go
+    let back = bench.order("back");
+    bench.chip.stop_before_commit();
+    assert!(bench.run(&back).is_err());
+    let noted = with(&bench, &back, "one");
+    assert_eq!(noted.status, StatusCode::ACCEPTED);
+    same(&with(&bench, &back, "other"), &noted);
+    assert!(bench.run(&back).is_err());
+    assert_eq!(bench.status_of(&back), "cancelled");
+    bench.restart();
+    for key in ["one", "other"] {
+        let again = with(&bench, &back, key);
+        same(&again, &noted);
+        assert_eq!(tag(&again), tag(&noted));
+    }
+    let now = with(&bench, &back, "now");
+    assert_eq!(now.status, StatusCode::OK);
+    assert_eq!(now.body, read(&bench, &back).body);
+    // the card has it and keeps it
+    let kept = bench.order("kept");
+    bench.chip.lose_answer_after_commit();
+    assert!(bench.run(&kept).is_err());
+    let noted = with(&bench, &kept, "two");
+    assert_eq!(noted.status, StatusCode::ACCEPTED);
+    bench.run(&kept).unwrap();
+    assert_eq!(bench.status_of(&kept), "credited");
+    same(&with(&bench, &kept, "two"), &noted);
+    for key in ["late", "late", "later"] {
+        let refused = with(&bench, &kept, key);
+        assert_eq!(refused.status, StatusCode::CONFLICT);
+        let refused = refused.json();
+        assert_eq!(refused["code"], "not-cancellable");
+        assert_eq!(refused["detail"], "it was credited");
+    }
+    // a key of what was refused is taken
+    let free = bench.order("free");
+    let conflict = with(&bench, &free, "late").json();
+    assert_eq!(conflict["code"], "idempotency-conflict");
+    assert_eq!(bench.status_of(&free), "open");
+    bench.assert_balanced();
+}
+
+#[test]
+pub(crate) fn what_has_ended_is_cancelled_the_same_way_for_ever() {
+    let mut bench = Bench::new();
+    let mut body = bench.order_body();
+    body["expires_in_s"] = json!(60);
+    let headers = [("idempotency-key", "expires")];
+    let placed = bench.send("POST", "/v1/orders", &headers, body.to_string());
+    let expired = placed.json()["id"].as_str().unwrap().to_owned();
+    let cancelled = bench.order("cancelled");
+    let first = cancel(&bench, &cancelled, &[("idempotency-key", "c")]);
+    bench.clock.set_s(START_S + 60);
+    let swept = bench.runtime.block_on(expiry::sweep(&bench.app));
+    assert_eq!(swept.unwrap(), 1);
+    for turn in ["a", "b"] {
+        let key = [("idempotency-key", turn)];
+        let refused = cancel(&bench, &expired, &key);
+        assert_eq!(refused.status, StatusCode::CONFLICT);
+        let refused = refused.json();
+        assert_eq!(refused["code"], "not-cancellable");
+        assert_eq!(refused["detail"], "it expired and was returned");
+        let key = [("idempotency-key", &*format!("{turn}{turn}"))];
+        same(&cancel(&bench, &cancelled, &key), &first);
+        bench.restart();
+    }
+    assert_eq!(bench.balance(bench.sender.id), FUNDS);
+    bench.assert_balanced();
 }

@@ -1,4 +1,4 @@
--- Which secret of which endpoint each idempotency key made. What the columns mean stands with SQLite's script.
+-- Which secret of which endpoint each idempotency key made, and first answers to cancels. What they mean stands with SQLite's script.
 
 CREATE TABLE webhook_secret_key (
     principal BYTEA  NOT NULL CHECK (length(principal) = 16),
@@ -13,3 +13,5 @@ CREATE TRIGGER webhook_secret_key_never_changes BEFORE UPDATE ON webhook_secret_
     FOR EACH ROW EXECUTE FUNCTION never('an answer never changes');
 CREATE TRIGGER webhook_secret_key_never_goes BEFORE DELETE ON webhook_secret_key
     FOR EACH ROW EXECUTE FUNCTION never('an answer is never deleted');
+
+ALTER TABLE idempotency ADD COLUMN answer BYTEA CHECK (length(answer) BETWEEN 1 AND 4096);

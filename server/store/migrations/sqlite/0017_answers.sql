@@ -15,3 +15,8 @@ CREATE TRIGGER webhook_secret_key_never_changes BEFORE UPDATE ON webhook_secret_
 BEGIN SELECT raise(ABORT, 'an answer never changes'); END;
 CREATE TRIGGER webhook_secret_key_never_goes BEFORE DELETE ON webhook_secret_key
 BEGIN SELECT raise(ABORT, 'an answer is never deleted'); END;
+
+-- The first answer to a cancel, kept with its key: what the order was then. Orders need none: theirs follows
+-- from the order as it was placed.
+
+ALTER TABLE idempotency ADD COLUMN answer BLOB CHECK (length(answer) BETWEEN 1 AND 4096);

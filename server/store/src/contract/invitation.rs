@@ -39,7 +39,7 @@ impl World {
         self.apply(Command::Invite(Box::new(invite.clone()))).await
     }
 
-    async fn invited(&self, of: &Funded, minor: i64) -> RemittanceId {
+    pub(super) async fn invited(&self, of: &Funded, minor: i64) -> RemittanceId {
         let invite = self.inviting(of, minor);
         let remittance = invite.remittance;
         assert_eq!(

@@ -11,6 +11,7 @@
 mod address;
 mod bank;
 mod beside;
+mod cancel;
 mod closing;
 mod debit;
 mod debit_ends;
@@ -31,6 +32,7 @@ mod world;
 pub use address::*;
 pub use bank::*;
 pub use beside::*;
+pub use cancel::*;
 pub use closing::*;
 pub use debit::*;
 pub use debit_ends::*;
@@ -70,6 +72,9 @@ macro_rules! contract_tests {
             an_idempotency_key_gets_its_first_answer_for_ever
             equal_keys_in_one_batch_collapse
             the_key_of_a_cancel_stands_for_one_order
+            a_cancel_has_its_first_answer_for_ever
+            an_order_that_changed_before_its_cancel_is_left_alone
+            the_answer_to_a_cancel_is_bounded
             a_key_belongs_to_its_principal
             a_remittance_id_is_used_once
             parts_of_a_command_beyond_their_limit_are_refused

@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use ledger::{
     Account, AccountRef, Command, ContentHash, Decide, IDEMPOTENCY_KEY_LEN_MAX, IdempotencyKey,
-    IdempotencyScope, MailStatus, Operation, Outcome, PlaceOrder, Refusal, ReturnReason, Settle,
-    Settlement, Status, rules,
+    MailStatus, Outcome, PlaceOrder, Refusal, ReturnReason, Settle, Settlement, Status, rules,
 };
 use money::{Amount, Currency};
 
 use super::{Funded, World};
-use crate::key::{KeyStands, KeyUse};
 use crate::traits::Store;
 
 /// Everything of an order is there after the one transaction, and can be read back.
@@ -208,45 +206,6 @@ pub async fn equal_keys_in_one_batch_collapse(store: Arc<dyn Store>) {
     world.holds(&of, order.remittance, [7_500, 2_500, 0]).await;
     let page = world.store.orders(of.sender, None, 10).await.unwrap();
     assert_eq!(page.items.len(), 1);
-}
-
-/// A key is bound once, and to what it was bound to first; under another operation it is another key.
-pub async fn the_key_of_a_cancel_stands_for_one_order(store: Arc<dyn Store>) {
-    let world = World::new(store);
-    let of = world.funded().await;
-    let order = world.order(of.sender, of.number, 100);
-    world.place(&order).await.unwrap();
-    let key = KeyUse {
-        scope: IdempotencyScope {
-            operation: Operation::CancelOrder,
-            ..order.scope.clone()
-        },
-        content: ContentHash([1; 32]),
-        remittance: order.remittance,
-        now: world.at(1),
-    };
-    let other = KeyUse {
-        content: ContentHash([2; 32]),
-        ..key.clone()
-    };
-    let store = &world.store;
-    let stands = async |key: &KeyUse| store.key_stands(key.clone()).await.unwrap();
-    let bind = async |key: &KeyUse| store.bind_key(key.clone()).await.unwrap();
-    assert_eq!(stands(&key).await, KeyStands::ForNothing);
-    assert_eq!(bind(&key).await, KeyStands::ForNothing);
-    assert_eq!(bind(&key).await, KeyStands::ForThis);
-    assert_eq!(bind(&other).await, KeyStands::ForAnother);
-    assert_eq!(stands(&key).await, KeyStands::ForThis);
-    assert_eq!(stands(&other).await, KeyStands::ForAnother);
-    // the order's own answer is untouched
-    let placed = world.place(&order).await;
-    assert_eq!(
-        placed,
-        Ok(Outcome::Placed {
-            remittance: order.remittance
-        })
-    );
-    world.balanced().await;
 }
 
 /// Two people may choose the same key; the longest key is a key.

@@ -474,10 +474,8 @@ pub async fn a_key_makes_one_secret_of_one_endpoint(store: Arc<dyn Store>) {
     // of the same holder it is this endpoint's; another holder's is another key
     let elsewhere = asked(holder, second, key, 30);
     let for_another = SecretOfKey::ForAnother;
-    assert_eq!(
-        store.secret_of_key(elsewhere.clone()).await,
-        Ok(Some(for_another))
-    );
+    let known = store.secret_of_key(elsewhere.clone()).await;
+    assert_eq!(known, Ok(Some(for_another)));
     assert_eq!(store.secret_under_key(elsewhere).await, Ok(for_another));
     assert_eq!(counts(second).await, (0, None));
     let strange = asked(other, strangers, key, 30);
