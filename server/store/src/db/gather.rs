@@ -10,11 +10,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use foldhash::{HashMap, HashSet};
 use tokio_postgres::Statement;
 
 use super::shape::{Form, Found, Read, Shape, Write};
 use super::value::Held;
+
+/// Keys are words of statements and ids, looked up many times for each command.
+pub(super) type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+type HashSet<K> = std::collections::HashSet<K, foldhash::fast::RandomState>;
 
 /// Tables of `shape::KEYS` whose rows name a remittance that must be there before them: a row of one that
 /// is missing here could be sent before its remittance, and the server would refuse both.

@@ -11,7 +11,6 @@ use std::cell::{Cell, RefCell};
 use std::str::FromStr;
 use std::time::Duration;
 
-use foldhash::HashMap;
 use rustls::ClientConfig;
 use rustls_platform_verifier::ConfigVerifierExt as _;
 use tokio::runtime::{Builder, Runtime};
@@ -21,7 +20,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::gather::{Gathered, Phase};
+use super::gather::{Gathered, HashMap, Phase};
 use super::many::{Call, Said, each_of};
 use super::turn::Turn;
 use super::{Look, Mode, Of, Row, Value};
