@@ -15,13 +15,7 @@ use ledger::{Holder, Timestamp, TokenHash};
 use program::Template;
 use redemption::Incarnation;
 use sha2::{Digest, Sha256};
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-};
+use std::{path::Path, sync::Arc};
 use store::{AdminError, Bearer, LogKey, Store, StoreError};
 
 /// The remittance template that new programs are made of.
@@ -48,8 +42,6 @@ pub struct Office {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub random: Arc<dyn Random>,
-    /// The latest time of the ledger that was met, in microseconds.
-    seen: AtomicI64,
     /// Keeps a restore out; nothing where there is no folder.
     _in_use: Option<InUse>,
 }
@@ -87,7 +79,6 @@ impl Office {
             store: Arc::new(store),
             clock,
             random,
-            seen: AtomicI64::new(i64::MIN),
             _in_use: Some(in_use),
         })
     }
@@ -107,7 +98,6 @@ impl Office {
             store,
             clock,
             random,
-            seen: AtomicI64::new(i64::MIN),
             _in_use: None,
         }
     }
@@ -180,19 +170,7 @@ impl Office {
     /// # Errors
     /// The store is not available.
     pub async fn ledger_now(&self) -> Result<Timestamp, StoreError> {
-        Ok(self.now_since(self.store.time_floor().await?))
-    }
-
-    /// The ledger's time, where its floor was read with something else.
-    pub(crate) fn now_since(&self, floor: Timestamp) -> Timestamp {
-        self.seen.fetch_max(floor.micros(), Ordering::Relaxed);
-        self.clock.now().max(floor)
-    }
-
-    /// The ledger's time as far as this process has met it: for what decides nothing.
-    pub(crate) fn now_seen(&self) -> Timestamp {
-        let seen = Timestamp::from_micros(self.seen.load(Ordering::Relaxed));
-        self.clock.now().max(seen)
+        Ok(self.clock.now().max(self.store.time_floor().await?))
     }
 }
 

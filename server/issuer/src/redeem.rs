@@ -12,7 +12,7 @@ use ledger::{
 use planted::Bug;
 use redemption::{
     Accepted, BeginRows, Begun, CardAnswered, Context, DecideRows, Decision, Presented, ProgramKey,
-    ProofAnswered, ProofRows, Proved, StateAnswered, accept, begin, is_handshake, wire_refusal,
+    ProofAnswered, ProofRows, Proved, StateAnswered, accept, begin, wire_refusal,
 };
 use std::ops::Range;
 use store::{ApplyError, Standing};
@@ -39,18 +39,12 @@ pub async fn exchange(app: &App, request: Request) -> anyhow::Result<Vec<u8>> {
 }
 
 async fn answer(office: &Office, answers: Answers) -> anyhow::Result<Vec<u8>> {
+    // read before the ticket is opened, which needs the time: one query for both
+    let standing = standing(office, &answers.remittance).await?;
     // A clock set back would keep tickets open beyond their time: the ledger's floor holds it.
-    let (standing, now) = if is_handshake(&answers) {
-        // nothing is decided, and the ticket that comes of it is held against the ledger itself
-        (None, office.now_seen())
-    } else {
-        // read before the ticket is opened, which needs the time: one query for both
-        let found = standing(office, &answers.remittance).await?;
-        let now = match &found {
-            Some(found) => office.now_since(found.time_floor),
-            None => office.ledger_now().await?,
-        };
-        (found, now)
+    let now = match &standing {
+        Some(found) => office.now_of(Some(found)),
+        None => office.ledger_now().await?,
     };
     let accepted = accept(office.context(now)?, answers);
     match accepted {
@@ -116,7 +110,7 @@ async fn presented(
     }
 }
 
-/// Exchange 2: nothing is read, decided or written.
+/// Exchange 2: nothing is decided or written; of what was read it needs the time alone.
 fn read(office: &Office, card: CardAnswered, now: Timestamp) -> anyhow::Result<Reply> {
     let key = office.keys.credit_key(&card.uid());
     let read = card.read(office.context(now)?, &key, &random(&*office.random));
@@ -267,10 +261,8 @@ fn encode(reply: &Reply) -> anyhow::Result<Vec<u8>> {
 impl Office {
     /// The ledger's time, where a reading of the ledger brought its floor along.
     fn now_of(&self, standing: Option<&Standing>) -> Timestamp {
-        match standing {
-            Some(standing) => self.now_since(standing.time_floor),
-            None => self.clock.now(),
-        }
+        let clock = self.clock.now();
+        standing.map_or(clock, |s| clock.max(s.time_floor))
     }
 
     /// Programs of a revoked key or a withdrawn template are refused here too: a terminal may not have

@@ -63,14 +63,6 @@ pub(crate) struct Bound {
     pub(crate) uid: [u8; 7],
 }
 
-/// Whether these answers say that they are of exchange 2, which needs no row. Whether they are is found out
-/// by [`accept`]: what says so and is another opens nothing.
-#[must_use]
-pub fn is_handshake(answers: &Answers) -> bool {
-    let step = answers.ticket.as_ref().and_then(|ticket| ticket.first());
-    step.copied().and_then(TicketStep::from_number) == Some(TicketStep::Handshake)
-}
-
 /// Finds out which exchange these answers belong to.
 ///
 /// # Errors

@@ -33,7 +33,7 @@ mod reread;
 mod seal;
 mod ticket;
 
-pub use accept::{Accepted, CardAnswered, ProofAnswered, StateAnswered, accept, is_handshake};
+pub use accept::{Accepted, CardAnswered, ProofAnswered, StateAnswered, accept};
 pub use begin::{Admitted, BeginRows, Begun, Presented, ProgramKey, begin};
 pub use decide::{DecideRows, Decision, Verdict, wire_refusal};
 pub use evidence::{EVIDENCE_LEN, encode as encode_evidence, evidence, evidence_log};

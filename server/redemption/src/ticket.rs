@@ -76,7 +76,7 @@ impl TicketStep {
         }
     }
 
-    pub(crate) fn from_number(number: u8) -> Option<Self> {
+    fn from_number(number: u8) -> Option<Self> {
         [Self::Handshake, Self::Decide, Self::Log]
             .into_iter()
             .find(|step| step.number() == number)

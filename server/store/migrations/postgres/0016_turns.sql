@@ -1,24 +1,14 @@
--- Whoever writes leaves its number: for each session the number of its last commit, by which it finds out what
--- became of one whose answer was lost, and notices a database that was put back; and whose commit was the last
--- of all, so that what a session knows of the rows counts for as long as nobody else has written. Marks of
--- each commit, which went after an hour, did not tell a session that had been silent for longer from one whose
--- commits were lost.
+-- Each commit leaves its number with the session that made it, by which the session finds out what became of one
+-- whose answer was lost, and notices a database that was put back. Marks of each commit, which went after an
+-- hour, did not tell a session that had been silent for longer from one whose commits were lost.
 
 DROP TABLE writer_mark;
 
 CREATE TABLE writer (
     session TEXT        NOT NULL PRIMARY KEY,
-    commits BIGINT      NOT NULL,
+    commits BIGINT      NOT NULL CHECK (commits >= 1),
     at      TIMESTAMPTZ NOT NULL DEFAULT now()
 ) WITH (fillfactor = 10);
-
-CREATE TABLE writer_last (
-    id      BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
-    session TEXT   NOT NULL,
-    commits BIGINT NOT NULL
-) WITH (fillfactor = 10);
-
-INSERT INTO writer_last (id, session, commits) VALUES (1, '', 0);
 
 -- What is not over is found without its status, and pages keep room for the next version of a row: so an order whose
 -- commit is sent stays where it is, and none of the indices has to be told.

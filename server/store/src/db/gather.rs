@@ -5,14 +5,13 @@
 //! read is then asked for at once and known from there on. Writes: statements with the same words become
 //! one, in which each row keeps its place after what its command wrote before and after what was
 //! written to the same row. A write to a row corrects or drops what is known of it, so a command sees
-//! what those before it have done. What is known of accounts and of the time is kept from one commit to the
-//! next (`turn` says for how long). Nothing here talks to the server.
+//! what those before it have done. Nothing here talks to the server.
 
 use std::sync::{Arc, OnceLock};
 
 use tokio_postgres::Statement;
 
-use super::shape::{Form, Found, Read, Shape, Write};
+use super::shape::{Form, Found, Shape, Write};
 use super::value::Held;
 
 /// Keys are words of statements and ids, looked up many times for each command.
@@ -22,13 +21,6 @@ type HashSet<K> = std::collections::HashSet<K, foldhash::fast::RandomState>;
 /// Tables of `shape::KEYS` whose rows name a remittance that must be there before them: a row of one that
 /// is missing here could be sent before its remittance, and the server would refuse both.
 const REFERRING: &[&str] = &["bank_debit", "in_flight", "outbox", "remittance"];
-
-/// Tables of which it is kept what is known from one commit to the next: their rows are asked for again and
-/// again, and each write to them names its row.
-const LASTING: &[&str] = &["account", "meta"];
-
-/// Rows that are kept; then it begins anew. Some 300 bytes each.
-const KEPT_MAX: usize = 131_072;
 
 /// How statements are carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -69,23 +61,11 @@ pub(super) struct Group {
     places: HashMap<Values, usize>,
 }
 
-/// The rows that queries gave, by their parameters.
-type Known = HashMap<usize, HashMap<Values, Arc<[Values]>>>;
-
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     pub(super) phase: Phase,
     statements: HashMap<String, Arc<Told>>,
-    /// In this transaction.
-    known: Known,
-    /// From those before it.
-    kept: Known,
-    /// What was kept before this transaction, of the rows that it writes.
-    undo: Vec<(usize, Values, Arc<[Values]>)>,
-    /// Whether rows are taken to be new that say so when they are not.
-    pub(super) hopes: bool,
-    /// Of which it is kept.
-    lasting: HashSet<usize>,
+    known: HashMap<usize, HashMap<Values, Arc<[Values]>>>,
     /// The queries that read a table.
     readers: HashMap<&'static str, Vec<Arc<Told>>>,
     wanted: Vec<Wanted>,
@@ -112,11 +92,6 @@ impl Gathered {
             many: OnceLock::new(),
         });
         if let Shape::Read(read) = &told.shape {
-            if let ([(table, Found::ByKey)], false) = (&*read.tables, read.columns.is_empty())
-                && LASTING.contains(table)
-            {
-                self.lasting.insert(told.number);
-            }
             for (table, _) in &read.tables {
                 self.readers
                     .entry(table)
@@ -128,43 +103,9 @@ impl Gathered {
         told
     }
 
-    /// The transaction was committed: some of what is known is kept.
+    /// Forgets everything about the transaction that ended.
     pub(super) fn end(&mut self) {
-        self.keep_lasting();
-        self.clear();
-    }
-
-    /// Forgets what is known in this transaction, except for what is kept: until the next one, or until this
-    /// one is taken back.
-    pub(super) fn keep_lasting(&mut self) {
-        for (number, rows) in core::mem::take(&mut self.known) {
-            if self.lasting.contains(&number) {
-                self.kept.entry(number).or_default().extend(rows);
-            }
-        }
-        if self.kept.values().map(HashMap::len).sum::<usize>() > KEPT_MAX {
-            self.forget_kept();
-        }
-    }
-
-    /// The transaction was taken back, or nobody knows.
-    pub(super) fn forget_all(&mut self) {
-        self.forget_kept();
-        self.clear();
-    }
-
-    /// Nothing of the transaction was said to the server: what is kept counts as before.
-    pub(super) fn give_up(&mut self) {
-        for (number, key, rows) in core::mem::take(&mut self.undo).into_iter().rev() {
-            self.kept.entry(number).or_default().insert(key, rows);
-        }
-        self.clear();
-    }
-
-    fn clear(&mut self) {
         self.phase = Phase::Direct;
-        self.hopes = false;
-        self.undo.clear();
         self.forget();
         self.wanted.clear();
         self.alone = false;
@@ -172,29 +113,9 @@ impl Gathered {
         self.take();
     }
 
-    /// Forgets what is known in this transaction.
+    /// Forgets what is known.
     pub(super) fn forget(&mut self) {
         self.known.clear();
-    }
-
-    /// Forgets what was known before it.
-    pub(super) fn forget_kept(&mut self) {
-        self.kept.clear();
-    }
-
-    /// Brings what is kept in step with a statement that goes alone.
-    pub(super) fn touch(&mut self, told: &Told, row: &Values) {
-        match &told.shape {
-            Shape::Read(_) => {}
-            Shape::Write(write) => self.correct(write, &key(write, row), row),
-            Shape::Alone => {
-                let named = |table: &&str| told.sql.contains(*table);
-                if told.sql.starts_with("ROLLBACK") || LASTING.iter().any(named) {
-                    self.forget();
-                    self.forget_kept();
-                }
-            }
-        }
     }
 
     /// The next command begins: it need not come after what the one before it wrote.
@@ -203,8 +124,7 @@ impl Gathered {
     }
 
     pub(super) fn known(&self, told: &Told, key: &Values) -> Option<Arc<[Values]>> {
-        let of = |known: &Known| Some(Arc::clone(known.get(&told.number)?.get(key)?));
-        of(&self.known).or_else(|| of(&self.kept))
+        Some(Arc::clone(self.known.get(&told.number)?.get(key)?))
     }
 
     pub(super) fn keep(&mut self, told: &Told, key: Values, rows: Arc<[Values]>) {
@@ -315,47 +235,29 @@ impl Gathered {
     /// Brings what is known in step with a write to one row.
     pub(super) fn correct(&mut self, write: &Write, key: &Values, row: &Values) {
         for told in self.readers.get(write.table).into_iter().flatten() {
-            let Shape::Read(read) = &told.shape else {
+            let (Shape::Read(read), Some(known)) = (&told.shape, self.known.get_mut(&told.number))
+            else {
                 continue;
             };
-            if let Some(known) = self.known.get_mut(&told.number) {
-                correct(known, read, write, key, row);
-            }
-            if let Some(kept) = self.kept.get_mut(&told.number) {
-                let before = kept.get(key).cloned();
-                self.undo
-                    .extend(before.map(|rows| (told.number, key.clone(), rows)));
-                correct(kept, read, write, key, row);
-            }
-        }
-    }
-}
-
-/// Brings what a query gave in step with a write to one row.
-fn correct(
-    known: &mut HashMap<Values, Arc<[Values]>>,
-    read: &Read,
-    write: &Write,
-    key: &Values,
-    row: &Values,
-) {
-    for (table, found) in &read.tables {
-        if *table != write.table {
-            continue;
-        }
-        match (found, &write.form) {
-            (Found::ByKey, Form::Overwrite(sets)) if !read.columns.is_empty() => {
-                if let Some(rows) = known.get_mut(key) {
-                    *rows = overwritten(rows, &read.columns, sets, row);
+            for (table, found) in &read.tables {
+                if *table != write.table {
+                    continue;
                 }
-            }
-            (Found::ByKey, _) => {
-                known.remove(key);
-            }
-            // of a new row nobody knows which name it has
-            (Found::ByName, Form::Insert) | (Found::Otherwise, _) => known.clear(),
-            (Found::ByName, _) => {
-                known.retain(|_, rows| rows.iter().all(|row| row.first() != key.first()));
+                match (found, &write.form) {
+                    (Found::ByKey, Form::Overwrite(sets)) if !read.columns.is_empty() => {
+                        if let Some(rows) = known.get_mut(key) {
+                            *rows = overwritten(rows, &read.columns, sets, row);
+                        }
+                    }
+                    (Found::ByKey, _) => {
+                        known.remove(key);
+                    }
+                    // of a new row nobody knows which name it has
+                    (Found::ByName, Form::Insert) | (Found::Otherwise, _) => known.clear(),
+                    (Found::ByName, _) => {
+                        known.retain(|_, rows| rows.iter().all(|row| row.first() != key.first()));
+                    }
+                }
             }
         }
     }

@@ -33,7 +33,8 @@ impl Session {
         let (mut sent, mut next) = (false, 0);
         let all = core::future::poll_fn(move |context| {
             // the first look sends them all; they are answered in order, so later ones stop at who is next
-            for at in next..calls.len() {
+            let first = next;
+            for at in first..calls.len() {
                 if said[at].is_none() {
                     match calls[at].as_mut().poll(context) {
                         Poll::Ready(done) => said[at] = Some(done),
@@ -65,19 +66,11 @@ impl Session {
 
     /// From here on, each statement is carried out when it is asked for.
     pub(super) fn direct(&self) -> Result<(), Fault> {
-        if self.turn.is_ahead() {
-            return Err(Fault::Unforeseen);
-        }
         self.flush()?;
         let mut gathered = self.gathered.borrow_mut();
         gathered.phase = Phase::Direct;
-        gathered.keep_lasting();
+        gathered.forget();
         Ok(())
-    }
-
-    /// Says that what comes goes alone.
-    pub(super) fn foresee_alone(&self) {
-        self.gathered.borrow_mut().alone = true;
     }
 
     fn told(&self, sql: &str) -> Arc<Told> {
@@ -170,7 +163,7 @@ impl Session {
         if writes.is_empty() {
             return Ok(());
         }
-        self.send(Vec::new(), &writes, None, &Cell::new(false))
+        self.send(&writes, Vec::new(), &Cell::new(false))
     }
 
     /// What waits to be written, in statements that the server knows.
@@ -180,14 +173,13 @@ impl Session {
         groups.into_iter().map(with).collect()
     }
 
-    /// One round trip for writes, what comes before and what ends them. Each write fails, and with it the transaction,
+    /// One round trip for writes and what comes after them. Each write fails, and with it the transaction,
     /// where it does not touch as many rows as it was given. `failed` is set by one that failed here, before
     /// anything of it was sent: the server knows nothing of that.
     pub(super) fn send<'a>(
         &'a self,
-        before: Vec<Call<'a>>,
         writes: &'a [(Statement, Group)],
-        end: Option<Call<'a>>,
+        after: Vec<Call<'a>>,
         failed: &'a Cell<bool>,
     ) -> Result<(), Fault> {
         let wrong = Cell::new(None);
@@ -205,8 +197,7 @@ impl Session {
                 wrote.map(|_| Said::Done)
             })
         };
-        let mut calls = before;
-        calls.extend(writes.iter().map(write).chain(end));
+        let calls = writes.iter().map(write).chain(after).collect();
         match (self.together(calls), wrong.get()) {
             (Err(_), Some(what)) => Err(Fault::Corrupt(what)),
             (done, _) => done.map(|_| ()),
@@ -251,17 +242,13 @@ impl Session {
             let row: Values = values.iter().map(Held::from).collect();
             let (seen, key) = (self.told(seen), key(write, &row));
             let mut gathered = self.gathered.borrow_mut();
-            let known = gathered.known(&seen, &key);
-            let new = known
-                .as_ref()
-                .map_or(gathered.hopes, |rows| rows.is_empty());
-            match phase {
-                Phase::Foresee if known.is_none() && !new => gathered.want(&seen, key),
-                Phase::Gather if new => {
+            match (phase, gathered.known(&seen, &key)) {
+                (Phase::Foresee, None) => gathered.want(&seen, key),
+                (Phase::Gather, Some(rows)) if rows.is_empty() => {
                     gathered.add(&told, write, row, write.table);
                     return Ok(true);
                 }
-                Phase::Direct | Phase::Foresee | Phase::Gather => {}
+                (Phase::Direct | Phase::Foresee | Phase::Gather, _) => {}
             }
         }
         if phase == Phase::Foresee {
@@ -273,32 +260,27 @@ impl Session {
     /// Makes room for a statement that goes alone; `Err` where nothing may be written yet.
     pub(super) fn before_alone(&self, sql: &str, values: &[Value<'_>]) -> Result<(), Fault> {
         match self.phase() {
-            Phase::Direct => {
-                self.touch(sql, values);
-                Ok(())
-            }
+            Phase::Direct => Ok(()),
             Phase::Foresee => Err(Fault::Unforeseen),
             Phase::Gather => {
                 self.flush()?;
-                if let Shape::Read(_) | Shape::Alone = self.touch(sql, values).shape {
-                    self.gathered.borrow_mut().keep_lasting();
+                let told = self.told(sql);
+                let mut gathered = self.gathered.borrow_mut();
+                match &told.shape {
+                    Shape::Write(write) => {
+                        let row = values.iter().map(Held::from).collect();
+                        gathered.correct(write, &key(write, &row), &row);
+                    }
+                    Shape::Read(_) | Shape::Alone => gathered.forget(),
                 }
                 Ok(())
             }
         }
     }
 
-    /// Brings what is known in step with a statement that goes alone.
-    fn touch(&self, sql: &str, values: &[Value<'_>]) -> Arc<Told> {
-        let told = self.told(sql);
-        let row = values.iter().map(Held::from).collect();
-        self.gathered.borrow_mut().touch(&told, &row);
-        told
-    }
-
-    /// Notes a query whether a row is new, where such notes are taken.
+    /// Notes a query whose answer will be needed, where such notes are taken.
     pub(super) fn foresee(&self, sql: &str, values: &[Value<'_>]) {
-        if self.phase() == Phase::Foresee && !self.gathered.borrow().hopes {
+        if self.phase() == Phase::Foresee {
             let _ = self.known(sql, values);
         }
     }
@@ -311,9 +293,6 @@ impl Session {
     ) -> Result<Option<Arc<[Values]>>, Fault> {
         let phase = self.phase();
         if phase == Phase::Direct {
-            if !sql.starts_with("SELECT ") {
-                self.touch(sql, values);
-            }
             return Ok(None);
         }
         let told = self.told(sql);
@@ -408,7 +387,7 @@ mod tests {
         let floor = "UPDATE meta SET time_floor = ?1 WHERE id = 1";
         session.begin_foreseen(Mode::Write, &mut |_| {})?;
         session.write_one(floor, &[Value::Int(7)], "meta")?;
-        let mut last = session.last()?;
+        let mut last = session.ending()?;
         alter(&mut last.writes[0].1.rows);
         session.commit(&last)
     }
@@ -433,7 +412,7 @@ mod tests {
             .expect("it begins");
         of.write_one(wrong, &[Value::Blob(&[9; 16]), Value::Int(1)], "account")
             .expect("it waits");
-        let last = of.last().expect("it is known");
+        let last = of.ending().expect("it is known");
         let done = of.commit(&last);
         assert!(matches!(done, Err(Fault::Corrupt("account"))), "{done:?}");
         assert!(!of.is_lost());

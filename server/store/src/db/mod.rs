@@ -39,17 +39,6 @@ pub(crate) enum Mode {
     Schema,
 }
 
-/// When commands are looked at to find out what they read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Look {
-    /// Before the transaction.
-    Before,
-    /// For the first time in it: the lock is held.
-    Begun,
-    /// Once more, with what was read since.
-    Again,
-}
-
 impl Connection {
     /// Runs a statement; gives how many rows it touched.
     pub(crate) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, Fault> {
@@ -107,7 +96,7 @@ impl Connection {
         })
     }
 
-    /// Says that it will be asked whether a row is new: what is known beforehand is asked for together.
+    /// Says that a query's answer will be needed: what is known beforehand is asked for together.
     pub(crate) fn foresee(&self, sql: &str, params: impl Params) {
         params.with(|values| match self {
             Self::Sqlite(_) => {}
@@ -115,23 +104,15 @@ impl Connection {
         });
     }
 
-    /// Says that what comes goes alone: it can not be decided ahead.
-    pub(crate) fn foresee_alone(&self) {
-        match self {
-            Self::Sqlite(_) => {}
-            Self::Postgres(session) => session.foresee_alone(),
-        }
-    }
-
     /// Begins a transaction in which commands or readings are carried out.
     ///
     /// On PostgreSQL, `look` carries them out without writing, as often as there is something new to
-    /// read: all that they read is asked for together, before the first is carried out. A reading that is
-    /// one query needs no transaction then.
+    /// read: all that they read is asked for together, before the first is carried out. It is told when the
+    /// lock was just taken. A reading that is one query needs no transaction then.
     pub(crate) fn begin_foreseen(
         &self,
         mode: Mode,
-        look: &mut dyn FnMut(&Self, Look),
+        look: &mut dyn FnMut(&Self, bool),
     ) -> Result<Transaction<'_>, Fault> {
         let Self::Postgres(session) = self else {
             return self.begin(mode);
@@ -141,16 +122,16 @@ impl Connection {
             connection: self,
             ended: false,
         };
-        session.begin_foreseen(mode, &mut |now| look(self, now))?;
+        session.begin_foreseen(mode, &mut |locked| look(self, locked))?;
         Ok(transaction)
     }
 
-    /// Asks a server at once for all that `look` reads by keys, in a transaction that reads. It is known
-    /// until the next time, or until the end.
-    pub(crate) fn read_ahead(&self, look: &mut dyn FnMut(&Self)) -> Result<(), Fault> {
+    /// Asks a server at once for all that `look` reads by keys, in a transaction that reads. From here on,
+    /// answers by keys stay in memory, until the next time or the end.
+    pub(crate) fn prefetch(&self, look: &mut dyn FnMut(&Self)) -> Result<(), Fault> {
         match self {
             Self::Sqlite(_) => Ok(()),
-            Self::Postgres(session) => session.read_ahead(&mut || look(self)),
+            Self::Postgres(session) => session.prefetch(&mut || look(self)),
         }
     }
 
@@ -244,9 +225,9 @@ impl Transaction<'_> {
         match self.connection {
             Connection::Sqlite(connection) => sqlite::run(connection, "COMMIT")?,
             Connection::Postgres(session) => {
-                let last = session.last()?;
+                let ending = session.ending()?;
                 self.ended = true;
-                session.commit(&last)?;
+                session.commit(&ending)?;
             }
         }
         self.ended = true;

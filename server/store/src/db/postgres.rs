@@ -23,7 +23,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::gather::{Gathered, HashMap, Phase};
 use super::many::{Call, Said, each_of};
 use super::turn::Turn;
-use super::{Look, Mode, Of, Row, Value};
+use super::{Mode, Of, Row, Value};
 use crate::sql::fault::Fault;
 
 /// Bounds of a session; what the address asks for comes after them and counts.
@@ -84,7 +84,7 @@ pub(crate) struct Session {
     planned: Cell<bool>,
     statements: RefCell<HashMap<String, Statement>>,
     pub(super) turn: Turn,
-    pub(super) lost: Cell<bool>,
+    lost: Cell<bool>,
 }
 
 /// How far a transaction that reads has come.
@@ -204,6 +204,11 @@ impl Session {
         self.lost.get() || self.turn.ending.get() || self.client.is_closed()
     }
 
+    /// Ends it: another one is opened in its place.
+    pub(super) fn lose(&self) {
+        self.lost.set(true);
+    }
+
     /// How often it waited for the server since this was last asked.
     pub(super) fn round_trips(&self) -> u64 {
         self.round_trips.take()
@@ -213,9 +218,6 @@ impl Session {
         &self,
         call: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Fault> {
-        if self.turn.is_ahead() {
-            return Err(Fault::Unforeseen);
-        }
         self.round_trips.set(self.round_trips.get() + 1);
         let runtime = self.runtime.as_ref();
         let done = runtime.ok_or_else(gone)?.block_on(call);
@@ -327,7 +329,6 @@ impl Session {
         match mode {
             Mode::Read => {
                 // what is kept counts with the lock alone
-                self.gathered.borrow_mut().forget_kept();
                 self.reading.set(Reading::Announced);
                 Ok(())
             }
@@ -347,35 +348,28 @@ impl Session {
     pub(super) fn begin_foreseen(
         &self,
         mode: Mode,
-        look: &mut dyn FnMut(Look),
+        look: &mut dyn FnMut(bool),
     ) -> Result<(), Fault> {
         if !self.planned.get() {
             self.run_script(PLANS)?;
             self.planned.set(true);
         }
-        if mode == Mode::Write && self.begin_ahead(look) {
-            return Ok(());
-        }
-        if mode == Mode::Read {
-            self.gathered.borrow_mut().forget_kept();
-        }
         self.gathered.borrow_mut().phase = Phase::Foresee;
-        look(Look::Before);
+        look(false);
         match mode {
             Mode::Read if self.is_read_at_once(look)? => {
                 self.gather();
                 return Ok(());
             }
             Mode::Read => {
-                look(Look::Before);
+                look(false);
                 self.begin_to_read()?;
             }
             Mode::Write | Mode::Schema => self.begin(mode)?,
         }
-        let mut now = Look::Begun;
+        let mut locked = mode == Mode::Write;
         for _ in 0..FORESEEN_MAX {
-            look(now);
-            now = Look::Again;
+            look(core::mem::take(&mut locked));
             if !self.fetch()? {
                 break;
             }
@@ -384,8 +378,8 @@ impl Session {
         Ok(())
     }
 
-    /// See [`super::Connection::read_ahead`].
-    pub(super) fn read_ahead(&self, look: &mut dyn FnMut()) -> Result<(), Fault> {
+    /// See [`super::Connection::prefetch`].
+    pub(super) fn prefetch(&self, look: &mut dyn FnMut()) -> Result<(), Fault> {
         self.begin_announced()?;
         {
             let mut gathered = self.gathered.borrow_mut();
@@ -400,12 +394,12 @@ impl Session {
 
     /// Reads all that is wanted where that is one statement and nothing follows from it: it needs no
     /// transaction.
-    fn is_read_at_once(&self, look: &mut dyn FnMut(Look)) -> Result<bool, Fault> {
+    fn is_read_at_once(&self, look: &mut dyn FnMut(bool)) -> Result<bool, Fault> {
         if !self.gathered.borrow().is_one() {
             return Ok(false);
         }
         self.fetch()?;
-        look(Look::Again);
+        look(false);
         let mut gathered = self.gathered.borrow_mut();
         let whole = gathered.is_nothing();
         if whole {
@@ -438,7 +432,6 @@ impl Session {
     }
 
     pub(super) fn run_script(&self, script: &str) -> Result<(), Fault> {
-        self.gathered.borrow_mut().forget_kept();
         self.begin_announced()?;
         self.run(self.client.batch_execute(script))
     }

@@ -54,8 +54,8 @@ pub(super) fn end(connection: &Connection) -> Result<(), Fault> {
     rows::write(connection, sql, [ids], "journal row")
 }
 
-/// Journal rows that are in memory at once where a database hands over whole answers.
-const ROWS_AT_ONCE: u32 = 1_000;
+/// Journal rows that are in memory at once: each may hold the ids of a whole commit, 16 kB.
+const ROWS_AT_ONCE: u32 = 100;
 
 /// What a journal row holds.
 pub(super) enum Noted {
@@ -65,17 +65,17 @@ pub(super) enum Noted {
     Transfer(TransferId),
 }
 
-/// Transfers that are asked for together.
+/// So many transfers, or up to a row more, are asked for together.
 const TRANSFERS_AT_ONCE: usize = 1_000;
 
 /// One journal row: a record, or the ids of transfers.
-struct Line {
+struct Entry {
     seq: i64,
     record: Option<Vec<u8>>,
     transfers: Option<Vec<u8>>,
 }
 
-impl Line {
+impl Entry {
     fn transfers(&self) -> impl Iterator<Item = TransferId> {
         let ids = self.transfers.as_deref().unwrap_or_default();
         ids.as_chunks::<16>()
@@ -96,38 +96,38 @@ pub(super) fn each<T>(
 ) -> Result<i64, Fault> {
     let mut through = after;
     loop {
-        let lines = lines(connection, through)?;
+        let entries = entries(connection, through)?;
         // a server is asked for all transfers of some rows at once
         let mut ahead = 0;
-        for (at, line) in lines.iter().enumerate() {
+        for (at, entry) in entries.iter().enumerate() {
             if !more(state) {
                 return Ok(through);
             }
             if at == ahead {
-                ahead = look_ahead(connection, &lines, at)?;
+                ahead = prefetch_transfers(connection, &entries, at)?;
             }
-            through = line.seq;
-            match (&line.record, &line.transfers) {
+            through = entry.seq;
+            match (&entry.record, &entry.transfers) {
                 (Some(record), None) => take(state, Noted::Record(record.clone()))?,
                 (None, Some(_)) => {
-                    for id in line.transfers() {
+                    for id in entry.transfers() {
                         take(state, Noted::Transfer(id))?;
                     }
                 }
                 (Some(_), Some(_)) | (None, None) => return Err(Fault::Corrupt("journal row")),
             }
         }
-        if lines.len() < ROWS_AT_ONCE as usize || !more(state) {
+        if entries.len() < ROWS_AT_ONCE as usize || !more(state) {
             return Ok(through);
         }
     }
 }
 
-fn lines(connection: &Connection, after: i64) -> Result<Vec<Line>, Fault> {
+fn entries(connection: &Connection, after: i64) -> Result<Vec<Entry>, Fault> {
     let sql = "SELECT seq, record, transfers FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2";
     rows::all(connection, sql, (after, ROWS_AT_ONCE), |row| {
         let (seq, record, transfers) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(Line {
+        Ok(Entry {
             seq,
             record,
             transfers,
@@ -136,14 +136,18 @@ fn lines(connection: &Connection, after: i64) -> Result<Vec<Line>, Fault> {
 }
 
 /// Asks for the transfers of some rows from this one on; gives the row behind them.
-fn look_ahead(connection: &Connection, lines: &[Line], from: usize) -> Result<usize, Fault> {
+fn prefetch_transfers(
+    connection: &Connection,
+    entries: &[Entry],
+    from: usize,
+) -> Result<usize, Fault> {
     let (mut count, mut end) = (0, from);
-    while end < lines.len() && count < TRANSFERS_AT_ONCE {
-        count += lines[end].transfers().count();
+    while end < entries.len() && count < TRANSFERS_AT_ONCE {
+        count += entries[end].transfers().count();
         end += 1;
     }
-    connection.read_ahead(&mut |dry| {
-        for id in lines[from..end].iter().flat_map(Line::transfers) {
+    connection.prefetch(&mut |dry| {
+        for id in entries[from..end].iter().flat_map(Entry::transfers) {
             // whatever it says, it is asked again when all is known
             let _ = rows::transfer(dry, id);
         }

@@ -72,17 +72,21 @@ impl Line {
                 return Err(Fault::Unreachable(ASTRAY.to_owned()));
             }
             let done = if self.connection.is_lost() {
-                Ok(())
+                None
             } else {
-                batch(&self.connection)
+                Some(batch(&self.connection))
             };
-            if !self.connection.is_lost() {
-                self.committed = self.connection.committed().or(self.committed.take());
-                return done;
-            }
-            tracing::warn!("the connection to the database was lost: opening another");
-            if self.lay(done)? {
-                return Ok(());
+            self.committed = self.connection.committed().or(self.committed.take());
+            match done {
+                Some(done) if !self.connection.is_lost() => return done,
+                done => {
+                    tracing::warn!("the connection to the database was lost: opening another");
+                    // what was committed just before is found again, or the database is another one
+                    let whole = matches!(done, Some(Ok(())));
+                    if self.lay(done.unwrap_or(Ok(())))? || whole {
+                        return Ok(());
+                    }
+                }
             }
         }
         let reason = "the connection was lost again and again".to_owned();

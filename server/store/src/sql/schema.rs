@@ -34,6 +34,10 @@ pub(crate) const SCRIPTS: [(i64, &str); 9] = [
     ),
 ];
 
+/// Sessions that have not written for so long are over: a server that was silent for longer, and then writes or
+/// connects anew, would take its database for another one.
+const OLD_SESSIONS: &str = "DELETE FROM writer WHERE at < now() - interval '400 days'";
+
 /// Brings an empty or older database to [`migrate::VERSION`].
 pub(super) fn migrate(connection: &Connection) -> Result<(), StoreError> {
     // the writer's lock: of several processes that start at once, one does it
@@ -54,6 +58,7 @@ pub(super) fn migrate(connection: &Connection) -> Result<(), StoreError> {
             rows::write(&transaction, sql, [to], "schema version")?;
         }
     }
+    transaction.execute(OLD_SESSIONS, [])?;
     Ok(transaction.commit()?)
 }
 
@@ -127,10 +132,10 @@ mod tests {
                  WHEN 'bytea' THEN 'BLOB' WHEN 'bigint' THEN 'INTEGER' WHEN 'text' THEN 'TEXT' END \
                  || CASE is_nullable WHEN 'NO' THEN ' needed' ELSE '' END \
                  FROM information_schema.columns \
-                 WHERE table_schema = current_schema() AND table_name NOT IN ('tegata', 'writer', 'writer_last')",
+                 WHERE table_schema = current_schema() AND table_name NOT IN ('tegata', 'writer')",
                 "SELECT 'index ' || CAST(indexname AS text) FROM pg_catalog.pg_indexes \
                  WHERE schemaname = current_schema() AND indexname NOT LIKE '%\\_key' \
-                 AND indexname NOT LIKE '%\\_pkey' AND tablename NOT IN ('writer', 'writer_last')",
+                 AND indexname NOT LIKE '%\\_pkey' AND tablename <> 'writer'",
                 "SELECT 'guard ' || CAST(tgname AS text) FROM pg_catalog.pg_trigger \
                  WHERE NOT tgisinternal",
             ],

@@ -10,7 +10,7 @@ use planted::Bug;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::db::{Connection, Look, Mode};
+use crate::db::{Connection, Mode};
 use crate::error::StoreError;
 use crate::sql::apply;
 use crate::sql::crash::{self, Moment};
@@ -280,9 +280,7 @@ where
         false
     }
 
-    fn foresee(&self, dry: &Connection) {
-        dry.foresee_alone();
-    }
+    fn foresee(&self, _: &Connection) {}
 
     fn run(&mut self, connection: &Connection, time: &mut Time) -> Result<(), Fault> {
         // writes that are no commands read and raise the stored floor themselves
@@ -416,8 +414,6 @@ fn transact(
 ) -> Result<(), Fault> {
     for _ in 1..TRIES_MAX {
         match batch(connection, jobs, more) {
-            // decided ahead, and something was missing
-            Err(Fault::Unforeseen) => {}
             Err(fault) if fault.is_of_the_moment() => {
                 tracing::warn!(?fault, "a transaction was given up: doing it again");
             }
@@ -432,8 +428,8 @@ fn batch(
     jobs: &mut Jobs,
     more: &mut dyn FnMut(&mut Jobs),
 ) -> Result<(), Fault> {
-    let transaction = connection.begin_foreseen(Mode::Write, &mut |dry, look| {
-        if look == Look::Begun {
+    let transaction = connection.begin_foreseen(Mode::Write, &mut |dry, locked| {
+        if locked {
             more(jobs);
         }
         let _ = rows::time_floor(dry);
