@@ -492,3 +492,60 @@ async fn the_audit_names_an_order_a_program_a_receipt_and_a_decision_that_the_lo
         assert!(named, "{sql}: {report:#?}");
     }
 }
+
+/// Posts so many transfers in one commit.
+async fn post(store: &SqlStore, world: &World, to: AccountRef, count: usize) {
+    let one = || world.transfer(AccountRef::Float, to, 1, Currency::Jpy);
+    let commands = core::iter::repeat_with(one).take(count).collect();
+    for answer in store.apply(commands).await.unwrap() {
+        answer.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_full_segment_says_that_more_may_wait() {
+    let (store, world, _folder) = case();
+    let to = AccountRef::Holder(world.holder(Currency::Jpy, 0).await);
+    assert!(seal(&store, 1).await);
+    for (count, more) in [(999, false), (1_000, true)] {
+        post(&store, &world, to, count).await;
+        let waiting = store.log_unsealed(0).await.unwrap();
+        assert_eq!((waiting.records.len(), waiting.more), (count, more));
+        assert!(seal(&store, 1).await);
+    }
+    assert!(!store.log_unsealed(0).await.unwrap().more);
+}
+
+#[tokio::test]
+async fn a_server_is_asked_for_all_transfers_of_some_rows_at_once() {
+    let url = postgres_server::database();
+    let store = Arc::new(SqlStore::connect(&url).unwrap());
+    let world = World::new(Arc::clone(&store) as Arc<dyn Store>);
+    let to = AccountRef::Holder(world.holder(Currency::Jpy, 0).await);
+    assert!(seal(&store, 1).await);
+    let server = crate::db::postgres::Server::new(&url).unwrap();
+    let look = || {
+        let session = server.connect().unwrap();
+        let connection = crate::db::Connection::Postgres(Box::new(session));
+        let read = |connection: &_| crate::sql::log::unsealed(connection, 0);
+        let waiting = crate::sql::snapshot(&connection, read).unwrap();
+        (waiting.records.len(), connection.round_trips())
+    };
+    // a session blocks, which this thread may not
+    let waited = || std::thread::scope(|scope| scope.spawn(look).join().unwrap());
+    post(&store, &world, to, 1).await;
+    let (one, trips) = waited();
+    // in one row, in several, and in more rows than are read at once
+    post(&store, &world, to, 200).await;
+    post(&store, &world, to, 99).await;
+    assert_eq!((one, waited()), (1, (300, trips)));
+    for _ in 0..100 {
+        post(&store, &world, to, 1).await;
+    }
+    let (all, more) = waited();
+    assert_eq!(all, 400);
+    assert!(more <= trips + 3, "{more} after {trips}");
+    assert!(seal(&store, 1).await);
+    let report = store.audit().await.unwrap();
+    assert!(report.is_balanced(), "{report:#?}");
+}
