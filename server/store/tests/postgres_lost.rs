@@ -13,7 +13,7 @@ use store::{SqlStore, Store};
 
 mod line;
 
-use line::{CALM, LOSE_REPLY, LOSE_REQUEST, line};
+use line::{CALM, LOSE_AFTER, LOSE_REPLY, LOSE_REQUEST, line};
 
 #[tokio::test]
 async fn a_connection_lost_during_a_commit_loses_nothing_and_doubles_nothing() {
@@ -36,6 +36,27 @@ async fn a_connection_lost_during_a_commit_loses_nothing_and_doubles_nothing() {
         expected += 7;
         let found = store.balance(ledger::Account::Holder(holder)).await;
         assert_eq!(found.unwrap().unwrap().minor(), expected, "{mode}");
+    }
+    world.balanced().await;
+}
+
+#[tokio::test]
+async fn what_was_committed_is_answered_though_the_line_breaks_right_after() {
+    let server = Server::start(&["--no-sync"]);
+    let line = line(&server);
+    let store: Arc<dyn Store> = Arc::new(SqlStore::connect(&line.url).expect("a new database"));
+    let world = World::new(Arc::clone(&store));
+    let holder = world.holder(Currency::Jpy, 0).await;
+    let to = AccountRef::Holder(holder);
+    for (round, mode) in [LOSE_AFTER, CALM, LOSE_AFTER, CALM].into_iter().enumerate() {
+        line.mode.store(mode, Ordering::SeqCst);
+        let transfer = world.transfer(AccountRef::Float, to, 7, Currency::Jpy);
+        assert_eq!(world.apply(transfer).await, Ok(Outcome::Transferred));
+        let cut = line.mode.swap(CALM, Ordering::SeqCst) != mode;
+        assert_eq!(cut, mode == LOSE_AFTER);
+        let found = store.balance(ledger::Account::Holder(holder)).await;
+        let expected = 7 * i64::try_from(round + 1).unwrap();
+        assert_eq!(found.unwrap().unwrap().minor(), expected);
     }
     world.balanced().await;
 }
@@ -96,17 +117,33 @@ async fn a_new_life_that_began_elsewhere_ends_this_server() {
     let server = Server::start(&["--no-sync"]);
     let url = server.database();
     let open = || SqlStore::connect(&url).expect("the database");
-    let (one, two) = (open(), open());
+    let (one, two, three) = (open(), open(), open());
     let world = World::new(Arc::new(one));
     let holder = world.holder(Currency::Jpy, 5).await;
     two.begin_incarnation([7; 16], world.at(0)).await.unwrap();
+    let to = AccountRef::Holder(holder);
+    let transfer = || world.transfer(AccountRef::Float, to, 7, Currency::Jpy);
+    // with its next commit
+    let refused = world.store.apply(vec![transfer()]).await;
+    assert!(refused.is_err_and(|error| error.to_string().contains("Stop every server")));
+    assert!(world.store.holder(holder).await.is_err(), "nor is it read");
+    // the one that began it lives in it, through a lost line as well
+    assert_eq!(
+        two.apply(vec![transfer()]).await,
+        Ok(vec![Ok(Outcome::Transferred)])
+    );
     let name = url.rsplit('/').next().unwrap();
     let sql =
         format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
     server.sql("postgres", &sql);
-    let to = AccountRef::Holder(holder);
-    let transfer = world.transfer(AccountRef::Float, to, 7, Currency::Jpy);
-    assert!(world.store.apply(vec![transfer]).await.is_err());
+    assert_eq!(
+        two.apply(vec![transfer()]).await,
+        Ok(vec![Ok(Outcome::Transferred)])
+    );
+    // or when it connects anew
+    assert!(three.apply(vec![transfer()]).await.is_err());
+    let balance = two.balance(ledger::Account::Holder(holder)).await;
+    assert_eq!(balance.unwrap().unwrap().minor(), 19);
 }
 
 #[tokio::test]
@@ -124,6 +161,8 @@ async fn a_writer_that_waited_in_vain_goes_on_when_the_lock_is_free() {
     assert!(store.apply(vec![transfer.clone()]).await.is_err());
     drop(held);
     assert_eq!(world.apply(transfer).await, Ok(Outcome::Transferred));
+    let sessions = server.sql(name, "SELECT count(*) FROM writer");
+    assert_eq!(sessions.trim(), "1", "the one that waited goes on");
 }
 
 /// Fails a quarter of all transfers at once, and a quarter of all transactions when they commit, as a

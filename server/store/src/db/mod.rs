@@ -210,6 +210,14 @@ impl Connection {
             Self::Postgres(session) => session.is_lost(),
         }
     }
+
+    /// Ends it, where another can be opened in its place.
+    pub(crate) fn lose(&self) {
+        match self {
+            Self::Sqlite(_) => {}
+            Self::Postgres(session) => session.lose(),
+        }
+    }
 }
 
 /// A transaction that ends with [`Transaction::commit`], or not at all.

@@ -334,8 +334,8 @@ impl Session {
             }
             Mode::Write | Mode::Schema => {
                 let begun = self.begin_to_write(mode);
-                if begun.is_err() {
-                    // a transaction that was begun and failed would refuse every later one
+                // a transaction that was begun and failed would refuse every later one
+                if begun.is_err() && self.rollback().is_err() {
                     self.lost.set(true);
                 }
                 begun

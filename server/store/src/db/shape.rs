@@ -344,7 +344,7 @@ mod tests {
                 vec![("remittance", Found::Otherwise)],
             ),
             (
-                "SELECT time_floor, accounts FROM meta WHERE id = 1",
+                "SELECT time_floor, accounts, incarnation FROM meta WHERE id = 1",
                 vec![("meta", Found::ByKey)],
             ),
             (

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::db::{Connection, Mark, Mode};
 use crate::error::StoreError;
 use crate::sql::fault::Fault;
+use crate::sql::rows::Life;
 use crate::sql::{Origin, recovery};
 
 /// How often a batch is begun on a line that breaks each time.
 const TRIES_MAX: u32 = 3;
 
-/// How often, and with what pause, a lost database is looked for before callers hear that it is gone:
-/// some ten seconds where hosts refuse at once, in which a standby is promoted or a server restarts.
-const RECONNECTS_MAX: u32 = 100;
+/// How long, and with what pause, a lost database is looked for before callers hear that it is gone: a
+/// standby is promoted in it, or a server restarts. The last look may take its own time beyond it.
+const RECONNECT_FOR: Duration = Duration::from_secs(10);
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is said of a database that is not the one any more.
@@ -26,8 +27,8 @@ const ASTRAY: &str = "this database is not the one that this server began with: 
 pub(super) struct Line {
     connection: Connection,
     origin: Origin,
-    /// The life of the database, which every ticket names.
-    life: Option<[u8; 16]>,
+    /// Nothing where it is not looked at.
+    life: Option<Life>,
     /// The mark of what was committed last.
     committed: Option<Mark>,
     astray: Arc<AtomicBool>,
@@ -39,7 +40,9 @@ impl Line {
             let life = match &connection {
                 // nobody puts a file back while it is in use
                 Connection::Sqlite(_) => None,
-                Connection::Postgres(_) => super::snapshot(&connection, recovery::incarnation)?,
+                Connection::Postgres(_) => {
+                    Some(super::snapshot(&connection, recovery::incarnation)?)
+                }
             };
             Ok((connection, life))
         })?;
@@ -61,11 +64,11 @@ impl Line {
         Arc::clone(&self.astray)
     }
 
-    /// Runs one transaction. Where the line breaks, another is laid, and what was not committed is done
-    /// again.
+    /// Runs one transaction, which gets the life that it must find, and leaves there the one that it
+    /// committed. Where the line breaks, another is laid, and what was not committed is done again.
     pub(super) fn carry_out(
         &mut self,
-        mut batch: impl FnMut(&Connection) -> Result<(), Fault>,
+        mut batch: impl FnMut(&Connection, &mut Option<Life>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         for _ in 0..TRIES_MAX {
             if self.astray.load(Ordering::SeqCst) {
@@ -74,19 +77,19 @@ impl Line {
             let done = if self.connection.is_lost() {
                 None
             } else {
-                Some(batch(&self.connection))
+                Some(batch(&self.connection, &mut self.life))
             };
             self.committed = self.connection.committed().or(self.committed.take());
-            match done {
-                Some(done) if !self.connection.is_lost() => return done,
-                done => {
-                    tracing::warn!("the connection to the database was lost: opening another");
-                    // what was committed just before is found again, or the database is another one
-                    let whole = matches!(done, Some(Ok(())));
-                    if self.lay(done.unwrap_or(Ok(())))? || whole {
-                        return Ok(());
-                    }
-                }
+            let fault = match done {
+                // also where the line broke just after it: the next transaction lays another
+                Some(Ok(())) => return Ok(()),
+                Some(Err(fault)) if !self.connection.is_lost() => return Err(fault),
+                Some(Err(fault)) => Some(fault),
+                None => None,
+            };
+            tracing::warn!("the connection to the database was lost: opening another");
+            if self.lay(fault)? {
+                return Ok(());
             }
         }
         let reason = "the connection was lost again and again".to_owned();
@@ -94,13 +97,17 @@ impl Line {
     }
 
     /// Opens another connection; gives whether what was done on the lost one is committed.
-    fn lay(&mut self, done: Result<(), Fault>) -> Result<bool, Fault> {
-        let wanted = match done {
-            Err(Fault::CommitUnknown(mark)) => Some(mark),
-            Ok(()) | Err(_) => None,
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long callers wait is no time of the ledger"
+    )]
+    fn lay(&mut self, lost_by: Option<Fault>) -> Result<bool, Fault> {
+        let wanted = match lost_by {
+            Some(Fault::CommitUnknown(mark)) => Some(mark),
+            Some(_) | None => None,
         };
-        let mut last = Fault::Unreachable("the database did not say".to_owned());
-        for _ in 0..RECONNECTS_MAX {
+        let begun = Instant::now();
+        let last = loop {
             let found = self.origin.line().and_then(|opened| {
                 let found = self.look(&opened, wanted.as_ref())?;
                 Ok((opened, found))
@@ -111,13 +118,14 @@ impl Line {
                     self.connection = opened;
                     return Ok(found);
                 }
-                Err(fault) => last = fault,
-            }
-            if self.astray.load(Ordering::SeqCst) {
-                break;
+                Err(fault) => {
+                    if self.astray.load(Ordering::SeqCst) || begun.elapsed() >= RECONNECT_FOR {
+                        break fault;
+                    }
+                }
             }
             std::thread::sleep(RECONNECT_PAUSE);
-        }
+        };
         Err(match wanted {
             Some(mark) => Fault::CommitUnknown(mark),
             None => last,
@@ -134,7 +142,8 @@ impl Line {
             Some(mark) => mark.is_in(&transaction)?,
             None => true,
         };
-        if !kept || recovery::incarnation(&transaction)? != self.life {
+        let life = recovery::incarnation(&transaction)?;
+        if !kept || self.life.is_some_and(|begun| begun != life) {
             tracing::error!("{ASTRAY}");
             self.astray.store(true, Ordering::SeqCst);
             return Err(Fault::Unreachable(ASTRAY.to_owned()));

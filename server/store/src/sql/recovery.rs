@@ -15,10 +15,8 @@ use crate::sql::read;
 use crate::sql::{bank, debit, invitation, journal, rows};
 
 /// The incarnation that a restore gave to this database.
-pub(super) fn incarnation(connection: &Connection) -> Result<Option<[u8; 16]>, Fault> {
-    let sql = "SELECT incarnation FROM meta WHERE id = 1";
-    let found = rows::one(connection, sql, [], |row| row.get(0))?;
-    found.ok_or(Fault::Corrupt("meta"))
+pub(super) fn incarnation(connection: &Connection) -> Result<rows::Life, Fault> {
+    Ok(rows::time_and_life(connection)?.1)
 }
 
 /// Begins a new life of the database: see [`crate::Store::begin_incarnation`].

@@ -104,12 +104,20 @@ pub(super) fn coded<T>(
 
 // --- time ---
 
-/// What each commit asks of the one row of `meta`, in one query: the time and how card accounts are kept.
-pub(super) const META: &str = "SELECT time_floor, accounts FROM meta WHERE id = 1";
+/// What each commit asks of the one row of `meta`, in one query: the time, how card accounts are kept, and
+/// the life of the database.
+pub(super) const META: &str = "SELECT time_floor, accounts, incarnation FROM meta WHERE id = 1";
+
+/// The life of a database, which every ticket names: what the last restore gave to it.
+pub(super) type Life = Option<[u8; 16]>;
+
+pub(super) fn time_and_life(connection: &Connection) -> Result<(Timestamp, Life), Fault> {
+    let found = one(connection, META, [], |row| Ok((at(row, 0)?, row.get(2)?)))?;
+    found.ok_or(Fault::Corrupt("meta"))
+}
 
 pub(super) fn time_floor(connection: &Connection) -> Result<Timestamp, Fault> {
-    let floor = one(connection, META, [], |row| at(row, 0))?;
-    floor.ok_or(Fault::Corrupt("meta"))
+    Ok(time_and_life(connection)?.0)
 }
 
 pub(super) fn raise_time_floor(connection: &Connection, to: Timestamp) -> Result<(), Fault> {

@@ -17,6 +17,7 @@ use crate::sql::crash::{self, Moment};
 use crate::sql::fault::{Fault, gone};
 use crate::sql::inline::{Access, Inline, Side};
 use crate::sql::line::Line;
+use crate::sql::rows::Life;
 use crate::sql::{Origin, journal, rows};
 use crate::traits::COMMANDS_MAX;
 
@@ -34,13 +35,21 @@ const TRIES_MAX: u32 = 5;
 type Answer = Result<Outcome, Refusal>;
 type Jobs = Vec<Box<dyn Job>>;
 
-/// The ledger's time in a transaction: raised by the callers' clocks, and as it is stored.
+/// The ledger's time in a transaction, raised by the callers' clocks and as it is stored; and the life of
+/// the database.
 struct Time {
     now: Timestamp,
     stored: Timestamp,
+    life: Life,
 }
 
 impl Time {
+    fn read(connection: &Connection) -> Result<Self, Fault> {
+        let (stored, life) = rows::time_and_life(connection)?;
+        let now = stored;
+        Ok(Self { now, stored, life })
+    }
+
     fn store(&mut self, connection: &Connection) -> Result<(), Fault> {
         if self.now > self.stored || planted::on(Bug::TimeBackwards) {
             rows::raise_time_floor(connection, self.now)?;
@@ -191,7 +200,9 @@ impl Writer {
 
     async fn send(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
         if let Some(inline) = &self.inline {
-            commit(&inline.connection(), vec![job], &self.counts);
+            let (connection, mut jobs) = (inline.connection(), vec![job]);
+            let done = transact(&connection, &mut jobs, &mut None, &mut |_| {});
+            answer(&connection, done, jobs, &self.counts);
             return Ok(());
         }
         let queue = self.queue.as_ref().ok_or_else(gone)?;
@@ -296,8 +307,7 @@ where
         }
         connection.execute("RELEASE job", [])?;
         self.done = Some(result);
-        time.stored = rows::time_floor(connection)?;
-        time.now = time.stored;
+        *time = Time::read(connection)?;
         Ok(())
     }
 
@@ -325,9 +335,14 @@ fn serve(mut line: Line, jobs: mpsc::Receiver<Box<dyn Job>>, counts: &Counts) {
         // every order, proof and return until somebody restarts it.
         let whole = AssertUnwindSafe(|| {
             let more = &mut |jobs: &mut Jobs| queue.gather(jobs, 0);
-            let done = line.carry_out(|connection| transact(connection, &mut jobs, more));
+            let done = line.carry_out(|line, life| transact(line, &mut jobs, life, more));
             last = jobs.len();
-            finish(line.connection(), done, jobs, counts);
+            for job in answer(line.connection(), done, jobs, counts) {
+                let mut alone = vec![job];
+                let none = &mut |_: &mut Jobs| {};
+                let done = line.carry_out(|line, life| transact(line, &mut alone, life, none));
+                answer(line.connection(), done, alone, counts);
+            }
         });
         if catch_unwind(whole).is_err() {
             tracing::error!("a call met a broken invariant: its batch was rolled back");
@@ -370,14 +385,8 @@ impl Queue {
     }
 }
 
-/// Carries out all jobs in one commit and answers them after it.
-fn commit(connection: &Connection, mut jobs: Jobs, counts: &Counts) {
-    let done = transact(connection, &mut jobs, &mut |_| {});
-    finish(connection, done, jobs, counts);
-}
-
-/// Answers all jobs of a commit.
-fn finish(connection: &Connection, done: Result<(), Fault>, jobs: Jobs, counts: &Counts) {
+/// Answers all jobs of a commit; gives those that are to have one each.
+fn answer(connection: &Connection, done: Result<(), Fault>, jobs: Jobs, counts: &Counts) -> Jobs {
     let waits = connection.round_trips();
     counts.round_trips.fetch_add(waits, Ordering::Relaxed);
     match done {
@@ -385,22 +394,36 @@ fn finish(connection: &Connection, done: Result<(), Fault>, jobs: Jobs, counts: 
             counts.commits.fetch_add(1, Ordering::Relaxed);
             jobs.iter().for_each(|job| job.reach(Moment::AfterCommit));
             jobs.into_iter().for_each(|job| job.answer(Ok(())));
+            Vec::new()
         }
         Err(fault) if fault.is_of_one_command() && jobs.len() > 1 => {
             tracing::error!(
                 ?fault,
                 "a command broke its batch: committing each call alone"
             );
-            for job in jobs {
-                commit(connection, vec![job], counts);
-            }
+            jobs
         }
         Err(fault) => {
-            tracing::error!(?fault, calls = jobs.len(), "a batch was rolled back");
+            match &fault {
+                Fault::CommitUnknown(_) => {
+                    tracing::error!(
+                        calls = jobs.len(),
+                        "whether a batch is committed is not known"
+                    );
+                }
+                Fault::Sqlite(_)
+                | Fault::Postgres(_)
+                | Fault::Unreachable(_)
+                | Fault::Unforeseen
+                | Fault::Corrupt(_) => {
+                    tracing::error!(?fault, calls = jobs.len(), "a batch was rolled back");
+                }
+            }
             let error = StoreError::from(fault);
             for job in jobs {
                 job.answer(Err(error.clone()));
             }
+            Vec::new()
         }
     }
 }
@@ -410,22 +433,24 @@ fn finish(connection: &Connection, done: Result<(), Fault>, jobs: Jobs, counts: 
 fn transact(
     connection: &Connection,
     jobs: &mut Jobs,
+    life: &mut Option<Life>,
     more: &mut dyn FnMut(&mut Jobs),
 ) -> Result<(), Fault> {
     for _ in 1..TRIES_MAX {
-        match batch(connection, jobs, more) {
+        match batch(connection, jobs, life, more) {
             Err(fault) if fault.is_of_the_moment() => {
                 tracing::warn!(?fault, "a transaction was given up: doing it again");
             }
             done => return done,
         }
     }
-    batch(connection, jobs, more)
+    batch(connection, jobs, life, more)
 }
 
 fn batch(
     connection: &Connection,
     jobs: &mut Jobs,
+    life: &mut Option<Life>,
     more: &mut dyn FnMut(&mut Jobs),
 ) -> Result<(), Fault> {
     let transaction = connection.begin_foreseen(Mode::Write, &mut |dry, locked| {
@@ -438,11 +463,12 @@ fn batch(
     // together they are carried out in a few round trips to a server
     jobs.sort_by_key(|job| !job.is_commands());
     journal::begin();
-    let stored = rows::time_floor(&transaction)?;
-    let mut time = Time {
-        now: stored,
-        stored,
-    };
+    let mut time = Time::read(&transaction)?;
+    if life.is_some_and(|life| life != time.life) {
+        // another session finds out that it is another database
+        connection.lose();
+        return Err(Fault::Unreachable("a new life began".to_owned()));
+    }
     for job in jobs.iter_mut() {
         job.run(&transaction, &mut time)?;
     }
@@ -450,5 +476,9 @@ fn batch(
     time.store(&transaction)?;
     journal::end(&transaction)?;
     jobs.iter().for_each(|job| job.reach(Moment::BeforeCommit));
-    transaction.commit()
+    transaction.commit()?;
+    if let Some(life) = life {
+        *life = time.life;
+    }
+    Ok(())
 }

@@ -16,6 +16,15 @@ pub(crate) const CALM: u8 = 0;
 pub(crate) const LOSE_REQUEST: u8 = 1;
 /// The server carries the next commit out, and its answer is lost.
 pub(crate) const LOSE_REPLY: u8 = 2;
+/// The answer to the next commit is the last that comes: the line breaks, and nobody answers a new one.
+pub(crate) const LOSE_AFTER: u8 = 3;
+/// Nobody answers.
+const SILENT: u8 = 4;
+
+/// Both say it with this word: who asks, and who answers.
+fn is_about_a_commit(bytes: &[u8]) -> bool {
+    bytes.windows(7).any(|part| part == b"COMMIT\0")
+}
 
 /// Hands bytes on between a client and the server, except for what `mode` says, once.
 fn carry(client: UnixStream, server: &Path, mode: &Arc<AtomicU8>) {
@@ -27,11 +36,13 @@ fn carry(client: UnixStream, server: &Path, mode: &Arc<AtomicU8>) {
     std::thread::spawn(move || {
         let mut bytes = [0; 16_384];
         while let Ok(len @ 1..) = from_server.read(&mut bytes) {
-            if mute.load(Ordering::SeqCst) != CALM {
+            let muted = mute.load(Ordering::SeqCst);
+            if muted == LOSE_REPLY {
                 // the answer has come: now the client may learn that nobody speaks any more
                 break;
             }
-            if to_client.write_all(&bytes[..len]).is_err() {
+            let last = muted == LOSE_AFTER && is_about_a_commit(&bytes[..len]);
+            if to_client.write_all(&bytes[..len]).is_err() || last {
                 break;
             }
         }
@@ -41,10 +52,20 @@ fn carry(client: UnixStream, server: &Path, mode: &Arc<AtomicU8>) {
     let mut bytes = [0; 16_384];
     while let Ok(len @ 1..) = from_client.read(&mut bytes) {
         let sent = &bytes[..len];
-        if sent.windows(7).any(|part| part == b"COMMIT\0") {
-            match mode.swap(CALM, Ordering::SeqCst) {
-                LOSE_REQUEST => break,
-                LOSE_REPLY => muted.store(LOSE_REPLY, Ordering::SeqCst),
+        if is_about_a_commit(sent) {
+            match mode.load(Ordering::SeqCst) {
+                LOSE_REQUEST => {
+                    mode.store(CALM, Ordering::SeqCst);
+                    break;
+                }
+                LOSE_REPLY => {
+                    mode.store(CALM, Ordering::SeqCst);
+                    muted.store(LOSE_REPLY, Ordering::SeqCst);
+                }
+                LOSE_AFTER => {
+                    mode.store(SILENT, Ordering::SeqCst);
+                    muted.store(LOSE_AFTER, Ordering::SeqCst);
+                }
                 _ => {}
             }
         }
@@ -73,6 +94,9 @@ pub(crate) fn line(server: &Server) -> Line {
     let shared = Arc::clone(&mode);
     std::thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
+            if shared.load(Ordering::SeqCst) == SILENT {
+                continue;
+            }
             let (socket, mode) = (socket.clone(), Arc::clone(&shared));
             std::thread::spawn(move || carry(client, &socket, &mode));
         }
