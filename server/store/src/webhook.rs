@@ -197,15 +197,15 @@ pub struct SecretAsked {
 /// What became of the secret that a key made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretOfKey {
-    /// It is the one that counts.
+    /// It is the one that counts, and may be shown again.
     Counts {
         /// As in [`WebhookRow::secret`].
         secret: u32,
         /// Until when the secret before signs too.
         before_until: Timestamp,
     },
-    /// It counts no more: another was made since, or the endpoint is gone.
-    Superseded,
+    /// It is shown no more: the overlap is over, another was made since, or the endpoint is gone.
+    NotShown,
     /// It is one of another endpoint.
     ForAnother,
 }

@@ -373,8 +373,8 @@ problem_codes! {
     DeadLetterUnknown = "dead-letter-unknown", 404, "Dead letter unknown";
     /// The endpoint is disabled: enable it first.
     WebhookDisabled = "webhook-disabled", 409, "Webhook disabled";
-    /// The secret that the key made counts no more: another was made since.
-    WebhookSecretSuperseded = "webhook-secret-superseded", 409, "Secret superseded";
+    /// The secret that the key made is shown for a day, and only while no other was made.
+    WebhookSecretNotShown = "webhook-secret-not-shown", 409, "Secret not shown";
     /// No program for this claim code.
     ClaimUnknown = "claim-unknown", 404, "Claim code unknown";
     /// No verification waits for this code.

@@ -216,9 +216,9 @@ explanations! {
         "長く応答がなかったため停止しています。通知は送られません。",
         "Enable it, then send the event again.",
         "再開してから再送してください。";
-    WebhookSecretSuperseded: "その秘密鍵は使われていません",
-        "The secret that this key made was replaced since, and is not shown any more; nothing was changed.",
-        "このキーで作られた秘密鍵はその後取り替えられ、再表示できません。何も変更されていません。",
+    WebhookSecretNotShown: "秘密鍵は再表示できません",
+        "The secret that this key made is shown for a day, and only while no other was made; nothing was changed.",
+        "このキーで作られた秘密鍵の再表示は24時間以内で、取り替えられるまでです。何も変更されていません。",
         "Take the secret that was made last, or make another under a new key.",
         "最新の秘密鍵を使うか、新しいキーで作り直してください。";
     ClaimUnknown: "引換コードが正しくありません",

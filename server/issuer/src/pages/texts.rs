@@ -240,7 +240,7 @@ pub(super) fn problem(code: ProblemCode, language: Language) -> &'static str {
         | ProblemCode::WebhookUnknown
         | ProblemCode::DeadLetterUnknown
         | ProblemCode::WebhookDisabled
-        | ProblemCode::WebhookSecretSuperseded => (
+        | ProblemCode::WebhookSecretNotShown => (
             "The webhook cannot be changed like this.",
             "このWebhookは変更できません。",
         ),

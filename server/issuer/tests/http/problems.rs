@@ -204,7 +204,7 @@ fn webhooks(bench: &Bench, met: &Met) {
     }
     met.check(
         &bench.post(&secret, token, "one", String::new()),
-        P::WebhookSecretSuperseded,
+        P::WebhookSecretNotShown,
     );
     let event = store::EventId([7; 16]);
     let again = format!("{path}/dead/{event}");

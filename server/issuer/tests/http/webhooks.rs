@@ -474,18 +474,22 @@ pub(crate) fn a_secret_asked_for_again_is_the_same_until_another_is_made() {
     assert_eq!(second.status, StatusCode::OK);
     assert_ne!(second.body, first.body);
     // what counts no more is not shown any more
-    let superseded = make(&bench, id, "first");
-    assert_eq!(superseded.status, StatusCode::CONFLICT);
-    assert_eq!(superseded.json()["code"], "webhook-secret-superseded");
-    assert!(!superseded.json().to_string().contains("whsec_"));
+    let not_shown = make(&bench, id, "first");
+    assert_eq!(not_shown.status, StatusCode::CONFLICT);
+    assert_eq!(not_shown.json()["code"], "webhook-secret-not-shown");
+    assert!(!not_shown.json().to_string().contains("whsec_"));
     assert_eq!(make(&bench, id, "second").body, second.body);
+    bench.clock.set_s(START_S + 1_000 + SECRET_OVERLAP_S);
+    let a_day_later = make(&bench, id, "second");
+    assert_eq!(a_day_later.status, StatusCode::CONFLICT);
+    bench.clock.set_s(START_S + 1_000);
     assert_eq!(count(&bench, id), 2);
     // new keys are counted, and old ones are not
     let refused = |n: &u32| make(&bench, id, &n.to_string()).status == 429;
     assert!((0..400_u32).any(|n| refused(&n)));
     assert_eq!(
         make(&bench, id, "second").json()["code"],
-        "webhook-secret-superseded"
+        "webhook-secret-not-shown"
     );
 }
 

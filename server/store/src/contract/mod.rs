@@ -136,6 +136,7 @@ macro_rules! contract_tests {
             an_endpoint_is_disabled_when_it_is_gone_or_full_of_dead_letters
             webhooks_are_bounded_and_get_new_secrets
             a_key_makes_one_secret_of_one_endpoint
+            a_secret_of_a_key_is_shown_for_a_day
             a_card_is_issued_in_two_steps_and_can_resume
             a_card_has_its_own_number_and_chip
             an_address_is_verified_by_its_code_once

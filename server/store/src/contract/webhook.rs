@@ -488,18 +488,15 @@ pub async fn a_key_makes_one_secret_of_one_endpoint(store: Arc<dyn Store>) {
     );
     assert_eq!(both, (Ok(made(1, 40)), Ok(made(1, 40))));
     assert_eq!(store.secret_under_key(two).await, Ok(made(2, 40)));
-    let superseded = SecretOfKey::Superseded;
-    assert_eq!(store.secret_under_key(one).await, Ok(superseded));
+    let not_shown = SecretOfKey::NotShown;
+    assert_eq!(store.secret_under_key(one).await, Ok(not_shown));
     // by whichever way the next one is made
     store.next_secret(first, world.at(50)).await.unwrap();
-    assert_eq!(
-        store.secret_under_key(longest.clone()).await,
-        Ok(superseded)
-    );
+    assert_eq!(store.secret_under_key(longest.clone()).await, Ok(not_shown));
     let until = Some(world.at(50 + SECRET_OVERLAP_S));
     assert_eq!(counts(first).await, (2, until));
     store.remove_webhook(first, world.at(60)).await.unwrap();
-    assert_eq!(store.secret_under_key(longest).await, Ok(superseded));
+    assert_eq!(store.secret_under_key(longest).await, Ok(not_shown));
     let gone = store
         .secret_under_key(asked(holder, first, "new", 60))
         .await;
@@ -507,4 +504,35 @@ pub async fn a_key_makes_one_secret_of_one_endpoint(store: Arc<dyn Store>) {
     let unused = store.secret_of_key(asked(holder, first, "new", 60)).await;
     assert_eq!(unused, Ok(None));
     world.balanced().await;
+}
+
+/// The secret that a key made is told again for as long as the one before signs too, and makes no other
+/// afterwards.
+pub async fn a_secret_of_a_key_is_shown_for_a_day(store: Arc<dyn Store>) {
+    let world = World::new(store);
+    let store = &world.store;
+    let holder = world.holder(Currency::Jpy, 0).await;
+    let webhook = world.listening(holder, "https://a/1").await;
+    let asked = |s| SecretAsked {
+        webhook,
+        holder,
+        key: IdempotencyKey::new("once").unwrap(),
+        now: world.at(s),
+    };
+    let shown = SecretOfKey::Counts {
+        secret: 1,
+        before_until: world.at(10 + SECRET_OVERLAP_S),
+    };
+    for (s, expected) in [
+        (10, shown),
+        (10 + SECRET_OVERLAP_S - 1, shown),
+        (10 + SECRET_OVERLAP_S, SecretOfKey::NotShown),
+    ] {
+        let told = store.secret_under_key(asked(s)).await;
+        assert_eq!(told, Ok(expected), "{s}");
+        let known = store.secret_of_key(asked(s)).await;
+        assert_eq!(known, Ok(Some(expected)), "{s}");
+    }
+    let row = store.webhook(webhook).await.unwrap().unwrap();
+    assert_eq!(row.secret, 1);
 }

@@ -269,6 +269,7 @@ fn secret_of_key(
                FROM webhook_secret_key made LEFT JOIN webhook ON webhook.id = made.webhook \
                WHERE principal = ?1 AND key = ?2";
     let params = (asked.holder.as_bytes(), asked.key.as_str());
+    let now = rows::time_floor(connection)?.max(asked.now);
     rows::one(connection, sql, params, |row| {
         if rows::id(row, 0, WebhookId::from_bytes)? != asked.webhook {
             return Ok(SecretOfKey::ForAnother);
@@ -276,12 +277,12 @@ fn secret_of_key(
         let made: u32 = row.get(1)?;
         let counts: Option<u32> = row.get(2)?;
         let until: Option<i64> = row.get(3)?;
-        Ok(match until {
-            Some(until) if counts == Some(made) => SecretOfKey::Counts {
+        Ok(match until.map(Timestamp::from_micros) {
+            Some(until) if counts == Some(made) && now < until => SecretOfKey::Counts {
                 secret: made,
-                before_until: Timestamp::from_micros(until),
+                before_until: until,
             },
-            Some(_) | None => SecretOfKey::Superseded,
+            Some(_) | None => SecretOfKey::NotShown,
         })
     })
 }

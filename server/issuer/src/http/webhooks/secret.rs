@@ -25,15 +25,15 @@ use std::sync::Arc;
 use store::{SecretAsked, SecretOfKey};
 use wire::api::{ProblemCode, WebhookSecret};
 
-problems!(Problems: Unauthorized, ScopeMissing, RateLimited, BodyMalformed, IdempotencyKeyMissing, IdempotencyConflict, WebhookUnknown, WebhookSecretSuperseded);
+problems!(Problems: Unauthorized, ScopeMissing, RateLimited, BodyMalformed, IdempotencyKeyMissing, IdempotencyConflict, WebhookUnknown, WebhookSecretNotShown);
 
 /// Answers 200 with the new secret; the one before signs too until `before_until`. The same key gets the
-/// same answer and makes no other secret, until another one is made.
+/// same answer and makes no other secret; it shows this one until then, unless another one is made.
 ///
 /// # Errors
 /// `unauthorized`, `scope-missing`; `idempotency-key-missing`; `webhook-unknown`, also for one of somebody else;
 /// `rate-limited` for a new key; `idempotency-conflict` for a key that made a secret of another endpoint;
-/// `webhook-secret-superseded` once another was made since; `unavailable`.
+/// `webhook-secret-not-shown` once another was made since, or `before_until` is over; `unavailable`.
 #[utoipa::path(
     post, path = "/v1/webhooks/{id}/secret", operation_id = "next_secret", tag = "webhooks",
     summary = "Give an endpoint another secret",
@@ -80,7 +80,7 @@ pub async fn next(
             secret: secret_text(&app.office.keys, webhook, secret).to_string(),
             before_until: Some(rfc3339(before_until)),
         })),
-        SecretOfKey::Superseded => Err(ProblemCode::WebhookSecretSuperseded.into()),
+        SecretOfKey::NotShown => Err(ProblemCode::WebhookSecretNotShown.into()),
         SecretOfKey::ForAnother => Err(ProblemCode::IdempotencyConflict.into()),
     }
 }
