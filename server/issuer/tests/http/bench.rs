@@ -14,6 +14,7 @@ use issuer::{
     config::Config,
     http::router,
     issuing::{self, NewNumber},
+    jobs::sealer,
     keys::Keys,
 };
 use ledger::{
@@ -27,7 +28,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
 };
-use store::NewHolder;
+use store::{Attempt, EventId, NewDelivery, NewHolder, OrderEvent};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
@@ -285,6 +286,26 @@ impl Bench {
 
     pub(crate) fn add_holder(&self, name: &str, email: Option<&str>) -> Person {
         add_holder(&self.runtime, &self.app, name, email)
+    }
+
+    /// Lets an endpoint be gone when it is told of this event.
+    pub(crate) fn dead_letter(&self, webhook: &str, event: EventId) {
+        let office = &self.app.office;
+        let (webhook, at) = (webhook.parse().unwrap(), office.clock.now());
+        self.runtime.block_on(async {
+            sealer::seal(office, [1; 16]).await.unwrap();
+            let of = office.store.order_changes().await.unwrap().unwrap();
+            let new = NewDelivery {
+                webhook,
+                event,
+                what: OrderEvent::Opened,
+                body: Vec::new(),
+                at,
+            };
+            office.store.queue_deliveries(of, vec![new]).await.unwrap();
+            let gone = Attempt::Gone;
+            office.store.attempted(webhook, event, gone).await.unwrap();
+        });
     }
 
     pub(crate) fn assert_balanced(&self) {

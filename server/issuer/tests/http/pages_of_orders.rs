@@ -8,6 +8,15 @@ use issuer::{
 };
 use mailer::Transport;
 use serde_json::json;
+use store::EventId;
+
+fn seen(bench: &Bench, path: &str, tag: &str) -> Answer {
+    bench.send("GET", path, &[("if-none-match", tag)], String::new())
+}
+
+fn tag(answer: &Answer) -> String {
+    answer.headers[header::ETAG].to_str().unwrap().to_owned()
+}
 
 fn order(bench: &Bench, key: &str) -> String {
     let mut body = bench.order_body();
@@ -115,10 +124,7 @@ pub(crate) fn what_was_seen_is_not_sent_again_until_it_changes() {
     let mut bench = Bench::new();
     let id = bench.order("one");
     for path in [format!("/v1/orders/{id}"), "/v1/orders".to_owned()] {
-        let get = |bench: &Bench, seen: &str| {
-            bench.send("GET", &path, &[("if-none-match", seen)], String::new())
-        };
-        let tag = |answer: &Answer| answer.headers[header::ETAG].to_str().unwrap().to_owned();
+        let get = |bench: &Bench, tag: &str| seen(bench, &path, tag);
         let first = get(&bench, "\"other\"");
         assert_eq!(first.status, StatusCode::OK);
         let seen = tag(&first);
@@ -142,5 +148,30 @@ pub(crate) fn what_was_seen_is_not_sent_again_until_it_changes() {
         assert_eq!(changed.status, StatusCode::OK);
         assert_ne!(tag(&changed), seen);
         assert_ne!(changed.body, first.body);
+    }
+}
+
+#[test]
+pub(crate) fn endpoints_and_dead_letters_that_were_seen_are_not_sent_again_until_they_change() {
+    let bench = Bench::new();
+    let body = json!({ "url": "https://shop.example/" }).to_string();
+    let made = bench.post("/v1/webhooks", &bench.sender.token, "", body);
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    let one = format!("/v1/webhooks/{id}");
+    let paths = ["/v1/webhooks", &one, &format!("{one}/dead")];
+    let tags = paths.map(|path| {
+        let first = seen(&bench, path, "\"other\"");
+        assert_eq!(first.status, StatusCode::OK, "{path}");
+        let again = seen(&bench, path, &tag(&first));
+        assert_eq!(again.status, StatusCode::NOT_MODIFIED, "{path}");
+        assert!(again.body.is_empty() && tag(&again) == tag(&first));
+        tag(&first)
+    });
+    bench.order("one");
+    bench.dead_letter(&id, EventId([7; 16]));
+    for (path, before) in paths.into_iter().zip(tags) {
+        let changed = seen(&bench, path, &before);
+        assert_eq!(changed.status, StatusCode::OK, "{path}");
+        assert_ne!(tag(&changed), before, "{path}");
     }
 }

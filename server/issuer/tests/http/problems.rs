@@ -210,28 +210,7 @@ fn webhooks(bench: &Bench, met: &Met) {
     let again = format!("{path}/dead/{event}");
     let again = || bench.post(&again, token, "", String::new());
     met.check(&again(), P::DeadLetterUnknown);
-    let (webhook, at) = (
-        id.as_str().unwrap().parse().unwrap(),
-        bench.app.office.clock.now(),
-    );
-    let office = &bench.app.office;
-    let dead = async {
-        issuer::jobs::sealer::seal(office, [1; 16]).await.unwrap();
-        let of = office.store.order_changes().await.unwrap().unwrap();
-        let what = store::OrderEvent::Opened;
-        let body = Vec::new();
-        let new = store::NewDelivery {
-            webhook,
-            event,
-            what,
-            body,
-            at,
-        };
-        office.store.queue_deliveries(of, vec![new]).await.unwrap();
-        let gone = store::Attempt::Gone;
-        office.store.attempted(webhook, event, gone).await.unwrap();
-    };
-    bench.runtime.block_on(dead);
+    bench.dead_letter(id.as_str().unwrap(), event);
     met.check(&again(), P::WebhookDisabled);
 }
 

@@ -5,14 +5,16 @@ use crate::{
     app::App,
     clock::rfc3339,
     http::{
+        etag::Tagged,
         openapi::{bodies, problems::problems},
         principal::Listener,
         problem::Refused,
     },
 };
 use axum::{
-    Json,
     extract::{Path, RawQuery, State},
+    http::HeaderMap,
+    response::Response,
 };
 use std::sync::Arc;
 use store::{DeadLetter, EventId};
@@ -23,7 +25,8 @@ const PAGE_LEN: u32 = 50;
 
 problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed, WebhookUnknown);
 
-/// Answers 200 with a page in order of ids; `cursor` is the `next` of the page before.
+/// Answers 200 with a page in order of ids; `cursor` is the `next` of the page before. Or 304 where
+/// `If-None-Match` has its tag.
 ///
 /// # Errors
 /// `unauthorized`, `scope-missing`; `webhook-unknown`, also for one of somebody else; `body-malformed`
@@ -34,8 +37,15 @@ problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed, WebhookUnknown);
     params(
         ("id" = String, Path, description = "Id of the endpoint."),
         ("cursor" = Option<String>, Query, description = "`next` of the page before."),
+        ("If-None-Match" = Option<String>, Header, description = "Tags that the caller has seen."),
     ),
-    responses((status = 200, description = "One page.", body = bodies::DeadLetterPage), Problems),
+    responses(
+        (status = 200, description = "One page.", body = bodies::DeadLetterPage,
+            headers(("ETag" = String, description = "Strong: another one with each change of the page, and the same without."))),
+        (status = 304, description = "It is as it was: `If-None-Match` names its tag.",
+            headers(("ETag" = String, description = "The tag."))),
+        Problems,
+    ),
     security(("bearer" = [])),
 )]
 pub async fn dead(
@@ -43,7 +53,8 @@ pub async fn dead(
     Listener(holder): Listener,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
-) -> Result<Json<DeadLetterPage>, Refused> {
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
     let row = own(&app, holder.id, &id).await?;
     let after = cursor(query.as_deref())?;
     let store = &app.office.store;
@@ -53,10 +64,8 @@ pub async fn dead(
     found.truncate(whole);
     let next = found.last().map(|letter| letter.event.to_string());
     let items = found.iter().map(view).collect();
-    Ok(Json(DeadLetterPage {
-        items,
-        next: next.filter(|_| more),
-    }))
+    let next = next.filter(|_| more);
+    Ok(Tagged::new(&DeadLetterPage { items, next })?.answer_to(&headers))
 }
 
 fn view(letter: &DeadLetter) -> DeadLetterView {
