@@ -147,6 +147,26 @@ async fn a_new_life_that_began_elsewhere_ends_this_server() {
 }
 
 #[tokio::test]
+async fn whoever_began_a_new_life_lives_in_it_though_the_answer_was_lost() {
+    let server = Server::start(&["--no-sync"]);
+    let line = line(&server);
+    let store: Arc<dyn Store> = Arc::new(SqlStore::connect(&line.url).expect("a new database"));
+    let world = World::new(Arc::clone(&store));
+    let holder = world.holder(Currency::Jpy, 5).await;
+    for (mode, life) in [(LOSE_REPLY, 7), (LOSE_REQUEST, 8)] {
+        line.mode.store(mode, Ordering::SeqCst);
+        let begun = store.begin_incarnation([life; 16], world.at(0)).await;
+        assert!(begun.is_ok(), "{mode}: {begun:?}");
+        assert_eq!(line.mode.load(Ordering::SeqCst), CALM, "the line was cut");
+        let to = AccountRef::Holder(holder);
+        let transfer = world.transfer(AccountRef::Float, to, 7, Currency::Jpy);
+        assert_eq!(world.apply(transfer).await, Ok(Outcome::Transferred));
+        assert_eq!(store.incarnation().await, Ok(Some([life; 16])));
+    }
+    world.balanced().await;
+}
+
+#[tokio::test]
 async fn a_writer_that_waited_in_vain_goes_on_when_the_lock_is_free() {
     let server = Server::start(&["--no-sync"]);
     let url = server.database();

@@ -99,7 +99,7 @@ impl Server {
             let folder = server.folder.to_str().expect("UTF-8");
             folder.replace('/', "%2F")
         });
-        format!("postgres://tegata@{one},{two}/{name}?target_session_attrs=read-write")
+        format!("postgres://tegata@{one},{two}/{name}")
     }
 
     /// A new, empty database, as `--database` takes it.

@@ -426,10 +426,13 @@ mod tests {
     fn a_defect_while_a_commit_is_on_its_way_ends_the_session() {
         let url = postgres_server::database();
         drop(crate::SqlStore::connect(&url).expect("a new database"));
-        let of = session(&url);
+        let mut of = session(&url);
         // a row that is narrower than the first one
         let broken = || commit(&of, |rows| rows.push(Values::new()));
         assert!(catch_unwind(AssertUnwindSafe(broken)).is_err());
         assert!(of.is_lost(), "nobody goes on with it");
+        // and nobody waits for the lock that it holds
+        of.close();
+        commit(&session(&url), |_| {}).expect("the lock is free");
     }
 }

@@ -211,7 +211,15 @@ impl Connection {
         }
     }
 
-    /// Ends it, where another can be opened in its place.
+    /// Ends a session that nobody goes on with; of a file there is one for ever.
+    pub(crate) fn close(&mut self) {
+        match self {
+            Self::Sqlite(_) => {}
+            Self::Postgres(session) => session.close(),
+        }
+    }
+
+    /// Has it taken for lost, where another can be opened in its place.
     pub(crate) fn lose(&self) {
         match self {
             Self::Sqlite(_) => {}

@@ -14,8 +14,8 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use rustls_platform_verifier::ConfigVerifierExt as _;
 use tokio::runtime::{Builder, Runtime};
-use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::error::Severity;
+use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, TargetSessionAttrs};
+use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -30,8 +30,11 @@ use crate::sql::fault::Fault;
 const OPTIONS: &str = "-c lock_timeout=10s -c statement_timeout=60s \
                        -c idle_in_transaction_session_timeout=60s -c client_min_messages=warning";
 
-/// How long a host may take to answer, and a connection may be silent, before it is given up.
+/// How long a host may take to answer before it is given up; twice as long may a machine be silent.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a call may take, though the machine is there: longer than the bounds of a session.
+const SILENCE_MAX: Duration = Duration::from_secs(75);
 
 /// Plans of statements for many: they go through an index for each row. Planned while a table was small,
 /// they would read all of it, and go on so while it grows, until its statistics are taken. And they are
@@ -60,6 +63,8 @@ pub(crate) struct Server {
     config: Config,
     /// None where every host is this machine.
     tls: Option<MakeRustlsConnect>,
+    patience: Duration,
+    silence: Duration,
 }
 
 impl core::fmt::Debug for Server {
@@ -74,7 +79,7 @@ impl core::fmt::Debug for Server {
 
 /// One session of PostgreSQL. Its calls block: they belong on a thread that may.
 pub(crate) struct Session {
-    /// None only while dropping.
+    /// None once it is closed.
     runtime: Option<Runtime>,
     pub(super) client: Client,
     pub(super) gathered: RefCell<Gathered>,
@@ -84,6 +89,7 @@ pub(crate) struct Session {
     planned: Cell<bool>,
     statements: RefCell<HashMap<String, Statement>>,
     pub(super) turn: Turn,
+    silence: Duration,
     lost: Cell<bool>,
 }
 
@@ -121,7 +127,12 @@ impl Server {
             .application_name("tegata-server")
             .connect_timeout(PATIENCE)
             .keepalives_idle(PATIENCE)
+            .keepalives_interval(PATIENCE)
             .tcp_user_timeout(PATIENCE * 2)
+            // a standby, which may be behind, would be taken for a database that was put back
+            .target_session_attrs(TargetSessionAttrs::ReadWrite)
+            // one that accepts and says nothing does not stand before the others each time
+            .load_balance_hosts(LoadBalanceHosts::Random)
             .options(format!("{OPTIONS} {asked}"));
         let here = |host: &Host| match host {
             Host::Unix(_) => true,
@@ -132,13 +143,22 @@ impl Server {
             .iter()
             .all(std::net::IpAddr::is_loopback);
         if !config.get_hosts().is_empty() && config.get_hosts().iter().all(here) && address_here {
-            return Ok(Self { config, tls: None });
+            return Ok(Self::by(config, None));
         }
         // the library's own default falls back to clear text when the server says so
         config.ssl_mode(SslMode::Require);
         let tls = ClientConfig::with_platform_verifier().map_err(|error| error.to_string())?;
         let tls = Some(MakeRustlsConnect::new(tls));
-        Ok(Self { config, tls })
+        Ok(Self::by(config, tls))
+    }
+
+    const fn by(config: Config, tls: Option<MakeRustlsConnect>) -> Self {
+        Self {
+            config,
+            tls,
+            patience: PATIENCE,
+            silence: SILENCE_MAX,
+        }
     }
 
     /// A session, and what drives it.
@@ -175,8 +195,11 @@ impl Server {
             .enable_all()
             .build()
             .map_err(|error| unreachable(&error))?;
+        let hosts = u32::try_from(self.config.get_hosts().len()).unwrap_or(u32::MAX);
+        let patience = self.patience.saturating_mul(hosts.saturating_add(1));
         let client = runtime
-            .block_on(self.open())
+            .block_on(async { tokio::time::timeout(patience, self.open()).await })
+            .map_err(|_| Fault::Unreachable("no host has answered in time".to_owned()))?
             .map_err(|error| unreachable(&error))?;
         Ok(Session {
             runtime: Some(runtime),
@@ -187,6 +210,7 @@ impl Server {
             planned: Cell::new(false),
             statements: RefCell::new(HashMap::default()),
             turn: Turn::default(),
+            silence: self.silence,
             lost: Cell::new(false),
         })
     }
@@ -209,6 +233,14 @@ impl Session {
         self.lost.set(true);
     }
 
+    /// Ends it without waiting, which may be on a task's thread.
+    pub(super) fn close(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+        self.lost.set(true);
+    }
+
     /// How often it waited for the server since this was last asked.
     pub(super) fn round_trips(&self) -> u64 {
         self.round_trips.take()
@@ -218,9 +250,21 @@ impl Session {
         &self,
         call: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Fault> {
+        self.run_for(self.silence, call)
+    }
+
+    fn run_for<T>(
+        &self,
+        most: Duration,
+        call: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Fault> {
         self.round_trips.set(self.round_trips.get() + 1);
-        let runtime = self.runtime.as_ref();
-        let done = runtime.ok_or_else(gone)?.block_on(call);
+        let runtime = self.runtime.as_ref().ok_or_else(gone)?;
+        let bounded = async { tokio::time::timeout(most, call).await };
+        let Ok(done) = runtime.block_on(bounded) else {
+            self.lost.set(true);
+            return Err(Fault::Unreachable("the server is silent".to_owned()));
+        };
         if done.as_ref().is_err_and(ends_the_session) {
             self.lost.set(true);
         }
@@ -334,9 +378,13 @@ impl Session {
             }
             Mode::Write | Mode::Schema => {
                 let begun = self.begin_to_write(mode);
-                // a transaction that was begun and failed would refuse every later one
-                if begun.is_err() && self.rollback().is_err() {
-                    self.lost.set(true);
+                if let Err(fault) = &begun {
+                    // a transaction that was begun and failed would refuse every later one; and with a
+                    // failure of another kind nobody knows what of the session still holds
+                    let back = self.rollback();
+                    if back.is_err() || !is_about_the_lock(fault) {
+                        self.lost.set(true);
+                    }
                 }
                 begun
             }
@@ -433,7 +481,9 @@ impl Session {
 
     pub(super) fn run_script(&self, script: &str) -> Result<(), Fault> {
         self.begin_announced()?;
-        self.run(self.client.batch_execute(script))
+        let statements = u32::try_from(script.matches(';').count()).unwrap_or(u32::MAX);
+        let most = self.silence.saturating_mul(statements.saturating_add(1));
+        self.run_for(most, self.client.batch_execute(script))
     }
 }
 
@@ -455,20 +505,85 @@ fn ends_the_session(error: &tokio_postgres::Error) -> bool {
         || matches!(fatal, Some(Severity::Fatal | Severity::Panic))
 }
 
+/// Whether a lock was waited for in vain.
+fn is_about_the_lock(fault: &Fault) -> bool {
+    match fault {
+        Fault::Postgres(error) => error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE),
+        Fault::Sqlite(_)
+        | Fault::Unreachable(_)
+        | Fault::CommitUnknown(_)
+        | Fault::Unforeseen
+        | Fault::Corrupt(_) => false,
+    }
+}
+
 fn gone() -> Fault {
     Fault::Unreachable("the session has ended".to_owned())
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // without waiting, since this may be a task's thread
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.close();
     }
 }
 
 /// `?1` in the words of PostgreSQL. No text in our statements holds a question mark.
 fn numbered(sql: &str) -> String {
     sql.replace('?', "$")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    fn server(url: &str) -> Server {
+        let mut server = Server::new(url).expect("an address");
+        server.patience = Duration::from_millis(200);
+        server.silence = Duration::from_millis(500);
+        server
+    }
+
+    #[test]
+    fn a_host_that_says_nothing_is_given_up_and_another_found() {
+        let url = postgres_server::database();
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let silent = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).expect("a socket");
+        let path = folder.path().to_str().expect("a path").replace('/', "%2F");
+        let (_, at) = url.split_once('@').expect("a host");
+        let given_up = server(&format!("postgres://tegata@{path}/none")).connect();
+        let Err(Fault::Unreachable(reason)) = given_up else {
+            panic!("{given_up:?}");
+        };
+        assert_eq!(reason, "no host has answered in time");
+        let both = server(&format!("postgres://tegata@{path},{at}"));
+        let found = (0..50).any(|_| both.connect().is_ok());
+        assert!(found, "one of two answers");
+        drop(silent);
+    }
+
+    #[test]
+    fn a_call_that_is_not_answered_ends_its_session() {
+        let session = server(&postgres_server::database()).connect();
+        let session = session.expect("a session");
+        let fault = session.run(session.client.batch_execute("SELECT pg_sleep(30)"));
+        assert!(matches!(fault, Err(Fault::Unreachable(_))), "{fault:?}");
+        assert!(session.is_lost());
+        // a script may take as long for each of its statements
+        let session = server(&postgres_server::database()).connect();
+        let session = session.expect("a session");
+        let two = "SELECT pg_sleep(0.4); SELECT pg_sleep(0.4);";
+        assert!(session.run_script(two).is_ok());
+    }
+
+    #[test]
+    fn a_server_that_only_reads_is_not_used() {
+        let url = postgres_server::database();
+        let name = url.rsplit('/').next().expect("a name");
+        let session = server(&url).connect().expect("a session");
+        let only = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
+        session.run_script(&only).expect("it is set");
+        let refused = server(&url).connect();
+        assert!(matches!(refused, Err(Fault::Unreachable(_))), "{refused:?}");
+    }
 }

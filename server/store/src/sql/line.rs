@@ -22,13 +22,20 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 const ASTRAY: &str = "this database is not the one that this server began with: it lacks what was committed, \
                       or began a new life. Stop every server; docs/postgresql.md says what then";
 
+/// The life of the database that a transaction must find, and the one that it leaves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lives {
+    pub(super) found: Life,
+    pub(super) left: Life,
+}
+
 /// A connection that writes, and what it must find when it is opened anew.
 #[derive(Debug)]
 pub(super) struct Line {
     connection: Connection,
     origin: Origin,
-    /// Nothing where it is not looked at.
-    life: Option<Life>,
+    /// Nothing where they are not looked at.
+    lives: Option<Lives>,
     /// The mark of what was committed last.
     committed: Option<Mark>,
     astray: Arc<AtomicBool>,
@@ -36,20 +43,22 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn new(connection: Connection, origin: Origin) -> Result<Self, StoreError> {
-        let (connection, life) = super::apart(move || {
-            let life = match &connection {
+        let (connection, lives) = super::apart(move || {
+            let lives = match &connection {
                 // nobody puts a file back while it is in use
                 Connection::Sqlite(_) => None,
                 Connection::Postgres(_) => {
-                    Some(super::snapshot(&connection, recovery::incarnation)?)
+                    let found = super::snapshot(&connection, recovery::incarnation)?;
+                    let left = found;
+                    Some(Lives { found, left })
                 }
             };
-            Ok((connection, life))
+            Ok((connection, lives))
         })?;
         Ok(Self {
             connection,
             origin,
-            life,
+            lives,
             committed: None,
             astray: Arc::default(),
         })
@@ -64,11 +73,16 @@ impl Line {
         Arc::clone(&self.astray)
     }
 
-    /// Runs one transaction, which gets the life that it must find, and leaves there the one that it
-    /// committed. Where the line breaks, another is laid, and what was not committed is done again.
+    /// Whether no other connection could be opened in the place of one that was lost.
+    pub(super) fn is_broken(&self) -> bool {
+        self.connection.is_lost()
+    }
+
+    /// Runs one transaction, which compares the life that it finds and says which one it leaves. Where the
+    /// line breaks, another is laid, and what was not committed is done again.
     pub(super) fn carry_out(
         &mut self,
-        mut batch: impl FnMut(&Connection, &mut Option<Life>) -> Result<(), Fault>,
+        mut batch: impl FnMut(&Connection, &mut Option<Lives>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         for _ in 0..TRIES_MAX {
             if self.astray.load(Ordering::SeqCst) {
@@ -77,17 +91,23 @@ impl Line {
             let done = if self.connection.is_lost() {
                 None
             } else {
-                Some(batch(&self.connection, &mut self.life))
+                Some(batch(&self.connection, &mut self.lives))
             };
             self.committed = self.connection.committed().or(self.committed.take());
             let fault = match done {
                 // also where the line broke just after it: the next transaction lays another
-                Some(Ok(())) => return Ok(()),
+                Some(Ok(())) => {
+                    self.went_on();
+                    return Ok(());
+                }
                 Some(Err(fault)) if !self.connection.is_lost() => return Err(fault),
                 Some(Err(fault)) => Some(fault),
                 None => None,
             };
-            tracing::warn!("the connection to the database was lost: opening another");
+            tracing::warn!(
+                ?fault,
+                "the connection to the database was lost: opening another"
+            );
             if self.lay(fault)? {
                 return Ok(());
             }
@@ -106,6 +126,8 @@ impl Line {
             Some(Fault::CommitUnknown(mark)) => Some(mark),
             Some(_) | None => None,
         };
+        // a transaction that it may still hold would keep the lock that is waited for
+        self.connection.close();
         let begun = Instant::now();
         let last = loop {
             let found = self.origin.line().and_then(|opened| {
@@ -116,6 +138,9 @@ impl Line {
                 Ok((opened, found)) => {
                     self.committed = opened.committed().or(self.committed.take());
                     self.connection = opened;
+                    if found {
+                        self.went_on();
+                    }
                     return Ok(found);
                 }
                 Err(fault) => {
@@ -127,9 +152,16 @@ impl Line {
             std::thread::sleep(RECONNECT_PAUSE);
         };
         Err(match wanted {
-            Some(mark) => Fault::CommitUnknown(mark),
-            None => last,
+            Some(mark) if !self.astray.load(Ordering::SeqCst) => Fault::CommitUnknown(mark),
+            Some(_) | None => last,
         })
+    }
+
+    /// The life that a committed transaction left is the one that the next must find.
+    const fn went_on(&mut self) {
+        if let Some(lives) = &mut self.lives {
+            lives.found = lives.left;
+        }
     }
 
     /// Whether this is still the same database, and whether it has the wanted mark.
@@ -142,23 +174,24 @@ impl Line {
             Some(mark) => mark.is_in(&transaction)?,
             None => true,
         };
-        let life = recovery::incarnation(&transaction)?;
-        if !kept || self.life.is_some_and(|begun| begun != life) {
-            tracing::error!("{ASTRAY}");
-            self.astray.store(true, Ordering::SeqCst);
-            return Err(Fault::Unreachable(ASTRAY.to_owned()));
-        }
         let found = match wanted {
             Some(mark) => mark.is_in(&transaction)?,
             None => false,
         };
+        let life = recovery::incarnation(&transaction)?;
+        let is_ours = |lives: Lives| life == lives.found || found && life == lives.left;
+        if !kept || !self.lives.is_none_or(is_ours) {
+            tracing::error!("{ASTRAY}");
+            self.astray.store(true, Ordering::SeqCst);
+            return Err(Fault::Unreachable(ASTRAY.to_owned()));
+        }
         transaction.commit()?;
         Ok(found)
     }
 }
 
 /// What a caller hears once the database is another one.
-pub(super) fn astray() -> StoreError {
+pub(super) fn gone_astray() -> StoreError {
     StoreError::Unavailable {
         reason: ASTRAY.to_owned(),
     }

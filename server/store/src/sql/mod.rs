@@ -213,7 +213,7 @@ impl SqlStore {
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
         if self.writer.is_astray() {
-            return Err(line::astray());
+            return Err(line::gone_astray());
         }
         let readers = match &self.readers {
             Reading::Threads(readers) | Reading::Shared(_, readers) => Arc::clone(readers),
@@ -262,7 +262,7 @@ impl SqlStore {
                 let _permit = readers.permit().await?;
                 readers.run(read)
             }
-            Reading::Shared(..) if self.writer.is_astray() => Err(line::astray()),
+            Reading::Shared(..) if self.writer.is_astray() => Err(line::gone_astray()),
             Reading::Shared(shared, _) => shared.look(read).await,
             Reading::Inline(_) => self.read(read).await,
         }

@@ -171,8 +171,9 @@ impl Reader {
     }
 
     fn answer(&mut self, jobs: &mut Jobs) {
+        let had_line = self.line.is_some();
         let mut done = self.read(jobs);
-        if done.is_err() && self.is_lost() && !jobs.is_empty() {
+        if had_line && done.is_err() && self.is_lost() && !jobs.is_empty() {
             // it broke since it was used last, or just now: nothing was written, so it is done again
             done = self.read(jobs);
         }

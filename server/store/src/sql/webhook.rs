@@ -304,7 +304,7 @@ fn secret_under_key(
         secret,
         ledger_time(connection, asked.now)?.micros(),
     );
-    rows::write(connection, sql, params, "answer")?;
+    rows::write(connection, sql, params, "key of a secret")?;
     Ok(SecretOfKey::Counts {
         secret,
         before_until,

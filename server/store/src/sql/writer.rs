@@ -16,7 +16,7 @@ use crate::sql::apply;
 use crate::sql::crash::{self, Moment};
 use crate::sql::fault::{Fault, gone};
 use crate::sql::inline::{Access, Inline, Side};
-use crate::sql::line::Line;
+use crate::sql::line::{Line, Lives};
 use crate::sql::rows::Life;
 use crate::sql::{Origin, journal, rows};
 use crate::traits::COMMANDS_MAX;
@@ -335,12 +335,18 @@ fn serve(mut line: Line, jobs: mpsc::Receiver<Box<dyn Job>>, counts: &Counts) {
         // every order, proof and return until somebody restarts it.
         let whole = AssertUnwindSafe(|| {
             let more = &mut |jobs: &mut Jobs| queue.gather(jobs, 0);
-            let done = line.carry_out(|line, life| transact(line, &mut jobs, life, more));
+            let done = line.carry_out(|opened, lives| transact(opened, &mut jobs, lives, more));
             last = jobs.len();
             for job in answer(line.connection(), done, jobs, counts) {
+                if line.is_broken() {
+                    // not each of them waits for a database that was just looked for in vain
+                    job.answer(Err(gone()));
+                    continue;
+                }
                 let mut alone = vec![job];
                 let none = &mut |_: &mut Jobs| {};
-                let done = line.carry_out(|line, life| transact(line, &mut alone, life, none));
+                let done =
+                    line.carry_out(|opened, lives| transact(opened, &mut alone, lives, none));
                 answer(line.connection(), done, alone, counts);
             }
         });
@@ -433,24 +439,24 @@ fn answer(connection: &Connection, done: Result<(), Fault>, jobs: Jobs, counts: 
 fn transact(
     connection: &Connection,
     jobs: &mut Jobs,
-    life: &mut Option<Life>,
+    lives: &mut Option<Lives>,
     more: &mut dyn FnMut(&mut Jobs),
 ) -> Result<(), Fault> {
     for _ in 1..TRIES_MAX {
-        match batch(connection, jobs, life, more) {
+        match batch(connection, jobs, lives, more) {
             Err(fault) if fault.is_of_the_moment() => {
                 tracing::warn!(?fault, "a transaction was given up: doing it again");
             }
             done => return done,
         }
     }
-    batch(connection, jobs, life, more)
+    batch(connection, jobs, lives, more)
 }
 
 fn batch(
     connection: &Connection,
     jobs: &mut Jobs,
-    life: &mut Option<Life>,
+    lives: &mut Option<Lives>,
     more: &mut dyn FnMut(&mut Jobs),
 ) -> Result<(), Fault> {
     let transaction = connection.begin_foreseen(Mode::Write, &mut |dry, locked| {
@@ -464,7 +470,7 @@ fn batch(
     jobs.sort_by_key(|job| !job.is_commands());
     journal::begin();
     let mut time = Time::read(&transaction)?;
-    if life.is_some_and(|life| life != time.life) {
+    if lives.is_some_and(|lives| lives.found != time.life) {
         // another session finds out that it is another database
         connection.lose();
         return Err(Fault::Unreachable("a new life began".to_owned()));
@@ -476,9 +482,8 @@ fn batch(
     time.store(&transaction)?;
     journal::end(&transaction)?;
     jobs.iter().for_each(|job| job.reach(Moment::BeforeCommit));
-    transaction.commit()?;
-    if let Some(life) = life {
-        *life = time.life;
+    if let Some(lives) = lives {
+        lives.left = time.life;
     }
-    Ok(())
+    transaction.commit()
 }
