@@ -132,10 +132,6 @@ fn a_primary_killed_under_load_is_replaced_by_its_standby_and_loses_nothing() ->
     let servers = ["127.0.0.1:0"; 2].map(|at| world.serve_with(at, &flags));
     let [one, two] = servers;
     let (one, two) = (one?, two?);
-    let ready = |server: &Server| -> Result<u16> {
-        let answer = reqwest::blocking::get(format!("{}/readyz", server.base))?;
-        Ok(answer.status().as_u16())
-    };
     assert_eq!(ready(&one)?, 200);
     let ids = order_under(&world, [&one, &two], || {
         primary.kill();
@@ -145,6 +141,39 @@ fn a_primary_killed_under_load_is_replaced_by_its_standby_and_loses_nothing() ->
     counted(&world, &two, ids)?;
     // what is acknowledged now has one copy only
     assert_eq!(ready(&one)?, 503);
+    Ok(())
+}
+
+/// Whether the server may be sent requests.
+fn ready(server: &Server) -> Result<u16> {
+    let answer = reqwest::blocking::get(format!("{}/readyz", server.base))?;
+    Ok(answer.status().as_u16())
+}
+
+#[test]
+fn without_its_synchronous_standby_a_primary_acknowledges_nothing_until_it_may() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let primary = Postgres::start(&[]);
+    let url = primary.database();
+    let standby = primary.standby();
+    let world = World::on(dir.path(), &url)?;
+    let server = world.serve_with("127.0.0.1:0", &["--require-standby"])?;
+    world.order(&server, "before", 5, None)?;
+    assert_eq!(ready(&server)?, 200);
+    standby.kill();
+    wait_until("not ready", || Ok((ready(&server)? == 503).then_some(())))?;
+    assert!(world.order(&server, "alone", 7, None).is_err());
+    // what docs/postgresql.md says to whoever takes the risk
+    let names = "ALTER SYSTEM SET synchronous_standby_names = ''";
+    for sql in [names, "SELECT pg_reload_conf()"] {
+        primary.sql("postgres", sql);
+    }
+    wait_until("the order", || {
+        Ok(world.order(&server, "alone", 7, None).ok())
+    })?;
+    assert_eq!(world.balances()?.sender, SENDER_START - 12);
+    assert_eq!(ready(&server)?, 503);
+    world.audit()?;
     Ok(())
 }
 
