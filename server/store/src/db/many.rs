@@ -368,7 +368,7 @@ impl<'a> Arrays<'a> {
 #[cfg(test)]
 mod tests {
     use super::super::Mode;
-    use super::super::postgres::Server;
+    use super::super::server::Server;
     use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -9,6 +9,7 @@ mod column;
 mod gather;
 mod many;
 pub(crate) mod postgres;
+pub(crate) mod server;
 mod shape;
 mod sqlite;
 mod turn;

@@ -8,33 +8,18 @@
 //! them with the commit; so do the queries of those who look at a few rows (`sql/shared.rs`).
 
 use std::cell::{Cell, RefCell};
-use std::str::FromStr;
 use std::time::Duration;
 
-use rustls::ClientConfig;
-use rustls_platform_verifier::ConfigVerifierExt as _;
-use tokio::runtime::{Builder, Runtime};
-use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, TargetSessionAttrs};
+use tokio::runtime::Runtime;
 use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, NoTls, Statement};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::{Client, Statement};
 
 use super::gather::{Gathered, HashMap, Phase};
 use super::many::{Call, Said, each_of};
 use super::turn::Turn;
 use super::{Mode, Of, Row, Value};
 use crate::sql::fault::Fault;
-
-/// Bounds of a session; what the address asks for comes after them and counts.
-const OPTIONS: &str = "-c lock_timeout=10s -c statement_timeout=60s \
-                       -c idle_in_transaction_session_timeout=60s -c client_min_messages=warning";
-
-/// How long a host may take to answer before it is given up; twice as long may a machine be silent.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long a call may take, though the machine is there: longer than the bounds of a session.
-const SILENCE_MAX: Duration = Duration::from_secs(75);
 
 /// Plans of statements for many: they go through an index for each row. Planned while a table was small,
 /// they would read all of it, and go on so while it grows, until its statistics are taken. And they are
@@ -56,26 +41,6 @@ const FORESEEN_MAX: u32 = 8;
 
 /// Rows of a long reading that are in memory at once.
 const FETCH: usize = 1_000;
-
-/// Where a PostgreSQL is and how to log in.
-#[derive(Clone)]
-pub(crate) struct Server {
-    config: Config,
-    /// None where every host is this machine.
-    tls: Option<MakeRustlsConnect>,
-    patience: Duration,
-    silence: Duration,
-}
-
-impl core::fmt::Debug for Server {
-    // the configuration holds a password
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Server")
-            .field("hosts", &self.config.get_hosts())
-            .field("database", &self.config.get_dbname())
-            .finish_non_exhaustive()
-    }
-}
 
 /// One session of PostgreSQL. Its calls block: they belong on a thread that may.
 pub(crate) struct Session {
@@ -112,96 +77,10 @@ impl core::fmt::Debug for Session {
     }
 }
 
-impl Server {
-    /// Reads `postgres://USER@HOST/DATABASE?...`.
-    ///
-    /// To another machine there is no way but TLS, with a certificate that this machine's roots vouch for
-    /// and that names the host; on this machine there is none.
-    ///
-    /// # Errors
-    /// A sentence without the password.
-    pub(crate) fn new(url: &str) -> Result<Self, String> {
-        let mut config = Config::from_str(url).map_err(|error| error.to_string())?;
-        let asked = config.get_options().unwrap_or_default().to_owned();
-        config
-            .application_name("tegata-server")
-            .connect_timeout(PATIENCE)
-            .keepalives_idle(PATIENCE)
-            .keepalives_interval(PATIENCE)
-            .tcp_user_timeout(PATIENCE * 2)
-            // a standby, which may be behind, would be taken for a database that was put back
-            .target_session_attrs(TargetSessionAttrs::ReadWrite)
-            // one that accepts and says nothing does not stand before the others each time
-            .load_balance_hosts(LoadBalanceHosts::Random)
-            .options(format!("{OPTIONS} {asked}"));
-        let here = |host: &Host| match host {
-            Host::Unix(_) => true,
-            Host::Tcp(name) => ["localhost", "127.0.0.1", "::1"].contains(&name.as_str()),
-        };
-        let address_here = config
-            .get_hostaddrs()
-            .iter()
-            .all(std::net::IpAddr::is_loopback);
-        if !config.get_hosts().is_empty() && config.get_hosts().iter().all(here) && address_here {
-            return Ok(Self::by(config, None));
-        }
-        // the library's own default falls back to clear text when the server says so
-        config.ssl_mode(SslMode::Require);
-        let tls = ClientConfig::with_platform_verifier().map_err(|error| error.to_string())?;
-        let tls = Some(MakeRustlsConnect::new(tls));
-        Ok(Self::by(config, tls))
-    }
-
-    const fn by(config: Config, tls: Option<MakeRustlsConnect>) -> Self {
+impl Session {
+    /// `silence`: how long a call may take.
+    pub(super) fn new(runtime: Runtime, client: Client, silence: Duration) -> Self {
         Self {
-            config,
-            tls,
-            patience: PATIENCE,
-            silence: SILENCE_MAX,
-        }
-    }
-
-    /// A session, and what drives it.
-    async fn open(&self) -> Result<Client, tokio_postgres::Error> {
-        Ok(match &self.tls {
-            None => {
-                let (client, connection) = self.config.connect(NoTls).await?;
-                tokio::spawn(drive(connection));
-                client
-            }
-            Some(tls) => {
-                let (client, connection) = self.config.connect(tls.clone()).await?;
-                tokio::spawn(drive(connection));
-                client
-            }
-        })
-    }
-
-    /// Opens a session.
-    ///
-    /// # Errors
-    /// [`Fault::Unreachable`].
-    pub(crate) fn connect(&self) -> Result<Session, Fault> {
-        let unreachable = |error: &dyn std::error::Error| {
-            let mut reason = error.to_string();
-            let mut source = error.source();
-            while let Some(inner) = source {
-                reason = format!("{reason}: {inner}");
-                source = inner.source();
-            }
-            Fault::Unreachable(reason)
-        };
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| unreachable(&error))?;
-        let hosts = u32::try_from(self.config.get_hosts().len()).unwrap_or(u32::MAX);
-        let patience = self.patience.saturating_mul(hosts.saturating_add(1));
-        let client = runtime
-            .block_on(async { tokio::time::timeout(patience, self.open()).await })
-            .map_err(|_| Fault::Unreachable("no host has answered in time".to_owned()))?
-            .map_err(|error| unreachable(&error))?;
-        Ok(Session {
             runtime: Some(runtime),
             client,
             gathered: RefCell::default(),
@@ -210,13 +89,11 @@ impl Server {
             planned: Cell::new(false),
             statements: RefCell::new(HashMap::default()),
             turn: Turn::default(),
-            silence: self.silence,
+            silence,
             lost: Cell::new(false),
-        })
+        }
     }
-}
 
-impl Session {
     pub(super) fn is_lost(&self) -> bool {
         if let (false, Some(runtime)) = (self.lost.get(), &self.runtime) {
             // what the server said since the last call is taken in only while something is awaited
@@ -258,6 +135,10 @@ impl Session {
         most: Duration,
         call: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Fault> {
+        if self.lost.get() {
+            // nobody waits for it a second time
+            return Err(gone());
+        }
         self.round_trips.set(self.round_trips.get() + 1);
         let runtime = self.runtime.as_ref().ok_or_else(gone)?;
         let bounded = async { tokio::time::timeout(most, call).await };
@@ -399,7 +280,7 @@ impl Session {
         look: &mut dyn FnMut(bool),
     ) -> Result<(), Fault> {
         if !self.planned.get() {
-            self.run_script(PLANS)?;
+            self.run(self.client.batch_execute(PLANS))?;
             self.planned.set(true);
         }
         self.gathered.borrow_mut().phase = Phase::Foresee;
@@ -487,13 +368,6 @@ impl Session {
     }
 }
 
-async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
-    // every call that waits gets the error as well
-    if let Err(error) = connection.await {
-        tracing::warn!(%error, "a connection to the database ended");
-    }
-}
-
 /// Whether an error comes from a session that is over: class 57P is said by a server that ends it, and
 /// nothing comes after what is fatal.
 fn ends_the_session(error: &tokio_postgres::Error) -> bool {
@@ -530,60 +404,4 @@ impl Drop for Session {
 /// `?1` in the words of PostgreSQL. No text in our statements holds a question mark.
 fn numbered(sql: &str) -> String {
     sql.replace('?', "$")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::net::UnixListener;
-
-    fn server(url: &str) -> Server {
-        let mut server = Server::new(url).expect("an address");
-        server.patience = Duration::from_millis(200);
-        server.silence = Duration::from_millis(500);
-        server
-    }
-
-    #[test]
-    fn a_host_that_says_nothing_is_given_up_and_another_found() {
-        let url = postgres_server::database();
-        let folder = tempfile::TempDir::new().expect("a folder");
-        let silent = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).expect("a socket");
-        let path = folder.path().to_str().expect("a path").replace('/', "%2F");
-        let (_, at) = url.split_once('@').expect("a host");
-        let given_up = server(&format!("postgres://tegata@{path}/none")).connect();
-        let Err(Fault::Unreachable(reason)) = given_up else {
-            panic!("{given_up:?}");
-        };
-        assert_eq!(reason, "no host has answered in time");
-        let both = server(&format!("postgres://tegata@{path},{at}"));
-        let found = (0..50).any(|_| both.connect().is_ok());
-        assert!(found, "one of two answers");
-        drop(silent);
-    }
-
-    #[test]
-    fn a_call_that_is_not_answered_ends_its_session() {
-        let session = server(&postgres_server::database()).connect();
-        let session = session.expect("a session");
-        let fault = session.run(session.client.batch_execute("SELECT pg_sleep(30)"));
-        assert!(matches!(fault, Err(Fault::Unreachable(_))), "{fault:?}");
-        assert!(session.is_lost());
-        // a script may take as long for each of its statements
-        let session = server(&postgres_server::database()).connect();
-        let session = session.expect("a session");
-        let two = "SELECT pg_sleep(0.4); SELECT pg_sleep(0.4);";
-        assert!(session.run_script(two).is_ok());
-    }
-
-    #[test]
-    fn a_server_that_only_reads_is_not_used() {
-        let url = postgres_server::database();
-        let name = url.rsplit('/').next().expect("a name");
-        let session = server(&url).connect().expect("a session");
-        let only = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
-        session.run_script(&only).expect("it is set");
-        let refused = server(&url).connect();
-        assert!(matches!(refused, Err(Fault::Unreachable(_))), "{refused:?}");
-    }
 }

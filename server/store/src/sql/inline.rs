@@ -12,7 +12,7 @@ use std::task::Poll;
 use rusqlite::OpenFlags;
 
 use crate::db::Connection;
-use crate::db::postgres::Server;
+use crate::db::server::Server;
 use crate::error::StoreError;
 use crate::sql::copier::Copier;
 use crate::sql::fault::Fault;

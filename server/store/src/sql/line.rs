@@ -73,11 +73,6 @@ impl Line {
         Arc::clone(&self.astray)
     }
 
-    /// Whether no other connection could be opened in the place of one that was lost.
-    pub(super) fn is_broken(&self) -> bool {
-        self.connection.is_lost()
-    }
-
     /// Runs one transaction, which compares the life that it finds and says which one it leaves. Where the
     /// line breaks, another is laid, and what was not committed is done again.
     pub(super) fn carry_out(

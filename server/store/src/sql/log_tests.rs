@@ -523,7 +523,7 @@ async fn a_server_is_asked_for_all_transfers_of_some_rows_at_once() {
     let world = World::new(Arc::clone(&store) as Arc<dyn Store>);
     let to = AccountRef::Holder(world.holder(Currency::Jpy, 0).await);
     assert!(seal(&store, 1).await);
-    let server = crate::db::postgres::Server::new(&url).unwrap();
+    let server = crate::db::server::Server::new(&url).unwrap();
     let look = || {
         let session = server.connect().unwrap();
         let connection = crate::db::Connection::Postgres(Box::new(session));

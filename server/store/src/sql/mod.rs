@@ -59,7 +59,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use copy::{close, copy};
 
-use crate::db::postgres::Server;
+use crate::db::server::Server;
 use crate::db::{Connection, Mode};
 use crate::error::StoreError;
 use crate::sql::fault::Fault;

@@ -103,7 +103,7 @@ fn tables(connection: &Connection) -> Result<i64, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::postgres::Server;
+    use crate::db::server::Server;
     use crate::sql::SqlStore;
     use tempfile::TempDir;
 

@@ -221,7 +221,7 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::postgres::Server;
+    use crate::db::server::Server;
     use crate::sql::{read, rows, token};
     use ledger::{RemittanceId, Timestamp, TokenHash};
     use std::sync::atomic::{AtomicBool, Ordering};

@@ -337,8 +337,9 @@ fn serve(mut line: Line, jobs: mpsc::Receiver<Box<dyn Job>>, counts: &Counts) {
             let more = &mut |jobs: &mut Jobs| queue.gather(jobs, 0);
             let done = line.carry_out(|opened, lives| transact(opened, &mut jobs, lives, more));
             last = jobs.len();
+            let mut is_broken = false;
             for job in answer(line.connection(), done, jobs, counts) {
-                if line.is_broken() {
+                if is_broken {
                     // not each of them waits for a database that was just looked for in vain
                     job.answer(Err(gone()));
                     continue;
@@ -347,6 +348,7 @@ fn serve(mut line: Line, jobs: mpsc::Receiver<Box<dyn Job>>, counts: &Counts) {
                 let none = &mut |_: &mut Jobs| {};
                 let done =
                     line.carry_out(|opened, lives| transact(opened, &mut alone, lives, none));
+                is_broken = done.is_err() && line.connection().is_lost();
                 answer(line.connection(), done, alone, counts);
             }
         });
