@@ -17,7 +17,8 @@ use crate::sql::fault::Fault;
 const OPTIONS: &str = "-c lock_timeout=10s -c statement_timeout=60s \
                        -c idle_in_transaction_session_timeout=60s -c client_min_messages=warning";
 
-/// How long a host may take to answer before it is given up; twice as long may a machine be silent.
+/// How long a host may take to answer before it is given up, each of its addresses half as long; twice as long may
+/// a machine be silent.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a call may take, though the machine is there: longer than a statement may, by [`OPTIONS`].
@@ -28,7 +29,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(75);
 pub(crate) struct Server {
     /// One for each host, in the order of the address.
     hosts: Vec<Config>,
-    /// None where every host is this machine.
+    /// For hosts that are not this machine; none where there is no such.
     tls: Option<MakeRustlsConnect>,
     patience: Duration,
     silence: Duration,
@@ -54,13 +55,9 @@ impl Server {
     /// A sentence without the password.
     pub(crate) fn new(url: &str) -> Result<Self, String> {
         let hosts: Result<Vec<_>, _> = each_host(url).iter().map(|url| config(url)).collect();
-        let mut hosts = hosts.map_err(|error| error.to_string())?;
+        let hosts = hosts.map_err(|error| error.to_string())?;
         let mut tls = None;
         if !hosts.iter().all(is_here) {
-            // the library's own default falls back to clear text when the server says so
-            hosts.iter_mut().for_each(|config| {
-                config.ssl_mode(SslMode::Require);
-            });
             let client = ClientConfig::with_platform_verifier();
             let client = client.map_err(|error| error.to_string())?;
             tls = Some(MakeRustlsConnect::new(client));
@@ -75,7 +72,7 @@ impl Server {
 
     /// A session, and what drives it.
     async fn open(&self, host: &Config) -> Result<Client, tokio_postgres::Error> {
-        Ok(match &self.tls {
+        Ok(match self.tls.as_ref().filter(|_| !is_here(host)) {
             None => {
                 let (client, connection) = host.connect(NoTls).await?;
                 tokio::spawn(drive(connection));
@@ -92,31 +89,37 @@ impl Server {
     /// Opens a session at the first host that answers in time and takes writes.
     ///
     /// # Errors
-    /// [`Fault::Unreachable`], of the last host.
+    /// [`Fault::Unreachable`], with what each host said.
     pub(crate) fn connect(&self) -> Result<Session, Fault> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Fault::Unreachable(told(&error)))?;
-        let mut last = "no host is named".to_owned();
+        let mut reasons = Vec::new();
         for host in &self.hosts {
-            let opened = async { tokio::time::timeout(self.patience, self.open(host)).await };
+            let named = u32::try_from(host.get_hosts().len()).unwrap_or(u32::MAX);
+            let patience = self.patience.saturating_mul(named.max(1));
+            let opened = async { tokio::time::timeout(patience, self.open(host)).await };
             match runtime.block_on(opened) {
                 Ok(Ok(client)) => return Ok(Session::new(runtime, client, self.silence)),
-                Ok(Err(error)) => last = told(&error),
-                Err(_) => "the host has not answered in time".clone_into(&mut last),
+                Ok(Err(error)) => reasons.push(told(&error)),
+                Err(_) => reasons.push("the host has not answered in time".to_owned()),
             }
         }
         // a name that is still looked up is not waited for
         runtime.shutdown_background();
-        Err(Fault::Unreachable(last))
+        Err(Fault::Unreachable(reasons.join("; ")))
     }
 }
 
-/// The address once for each host in it: `USER@ONE,TWO/NAME` names two.
+/// The address once for each host in it: `USER@ONE,TWO/NAME` names two. Where parameters name hosts or their
+/// addresses as well, it stays one.
 fn each_host(url: &str) -> Vec<String> {
     let start = url.find("://").map_or(0, |at| at + 3);
     let start = url.find('@').map_or(start, |at| at + 1);
     let (before, rest) = url.split_at(start);
     let (hosts, after) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    if after.contains("host") {
+        return vec![url.to_owned()];
+    }
     let hosts = hosts.split(',');
     hosts.map(|host| format!("{before}{host}{after}")).collect()
 }
@@ -126,13 +129,17 @@ fn config(url: &str) -> Result<Config, tokio_postgres::Error> {
     let asked = config.get_options().unwrap_or_default().to_owned();
     config
         .application_name("tegata-server")
-        .connect_timeout(PATIENCE)
+        .connect_timeout(PATIENCE / 2)
         .keepalives_idle(PATIENCE)
         .keepalives_interval(PATIENCE)
         .tcp_user_timeout(PATIENCE * 2)
         // a standby, which may be behind, would be taken for a database that was put back
         .target_session_attrs(TargetSessionAttrs::ReadWrite)
         .options(format!("{OPTIONS} {asked}"));
+    if !is_here(&config) {
+        // the library's own default falls back to clear text when the server says so
+        config.ssl_mode(SslMode::Require);
+    }
     Ok(config)
 }
 
@@ -172,7 +179,7 @@ mod tests {
 
     fn server(url: &str) -> Server {
         let mut server = Server::new(url).expect("an address");
-        server.patience = Duration::from_millis(200);
+        server.patience = Duration::from_secs(2);
         server.silence = Duration::from_millis(500);
         server
     }
@@ -212,6 +219,35 @@ mod tests {
     }
 
     #[test]
+    fn to_another_machine_there_is_no_way_but_tls() {
+        for (url, modes) in [
+            ("postgres://%2Frun%2Fpg/b", vec![SslMode::Prefer]),
+            (
+                "postgres://localhost:1/b?sslmode=disable",
+                vec![SslMode::Disable],
+            ),
+            ("postgres://a/b?sslmode=disable", vec![SslMode::Require]),
+            (
+                "postgres://127.0.0.1,a/b",
+                vec![SslMode::Prefer, SslMode::Require],
+            ),
+            (
+                "postgres://localhost/b?hostaddr=192.0.2.1",
+                vec![SslMode::Require],
+            ),
+            (
+                "postgres:///b?host=a&host=localhost",
+                vec![SslMode::Require],
+            ),
+        ] {
+            let server = Server::new(url).expect("an address");
+            let found: Vec<_> = server.hosts.iter().map(Config::get_ssl_mode).collect();
+            assert_eq!(found, modes, "{url}");
+            assert_eq!(server.tls.is_some(), modes.contains(&SslMode::Require));
+        }
+    }
+
+    #[test]
     fn a_call_that_is_not_answered_ends_its_session() {
         let session = server(&postgres_server::database()).connect();
         let session = session.expect("a session");
@@ -219,7 +255,10 @@ mod tests {
         assert!(matches!(fault, Err(Fault::Unreachable(_))), "{fault:?}");
         assert!(session.is_lost());
         let again = session.run(session.client.batch_execute("SELECT 1"));
-        assert!(matches!(again, Err(Fault::Unreachable(_))), "{again:?}");
+        let Err(Fault::Unreachable(reason)) = again else {
+            panic!("{again:?}");
+        };
+        assert_eq!(reason, "the session has ended");
         // a script may take as long for each of its statements
         let session = server(&postgres_server::database()).connect();
         let session = session.expect("a session");
