@@ -35,7 +35,7 @@ impl core::fmt::Display for Budget {
 }
 
 /// What was promised.
-pub(crate) const BUDGETS: [(&str, Budget); 31] = [
+pub(crate) const BUDGETS: [(&str, Budget); 38] = [
     ("compile_vs_floor", AtMost(1.3)),
     ("compile_vs_wac", AtMost(0.3)),
     ("program_bytes", AtMost(12_288.0)),
@@ -65,6 +65,13 @@ pub(crate) const BUDGETS: [(&str, Budget); 31] = [
     ("page_p99_us_at_1000000", AtMost(50_000.0)),
     ("start_up_ms_at_1000000", AtMost(1_000.0)),
     ("server_idle_mb_at_1000000", AtMost(40.0)),
+    ("list_p99_us_pg_at_1000000", AtMost(50_000.0)),
+    ("order_read_p99_us_pg_at_1000000", AtMost(50_000.0)),
+    ("issuer_p99_us_pg_at_1000000", AtMost(50_000.0)),
+    ("status_p99_us_pg_at_1000000", AtMost(50_000.0)),
+    ("page_p99_us_pg_at_1000000", AtMost(50_000.0)),
+    ("start_up_ms_pg_at_1000000", AtMost(1_000.0)),
+    ("server_idle_mb_pg_at_1000000", AtMost(40.0)),
     ("server_rss_mb", AtMost(150.0)),
     ("server_rss_growth_mb", AtMost(5.0)),
 ];

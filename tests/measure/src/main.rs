@@ -29,6 +29,8 @@ enum Measure {
     Service(service::Args),
     /// One server process over PostgreSQL, and two: redemptions per second
     Several(several::Args),
+    /// One server process over a large PostgreSQL: how long readings are waited for
+    Large(service::Large),
     /// Answers an empty POST and nothing else: what HTTP alone costs; prints its address
     Nothing,
     /// Medians, verdicts and ratios of lines `BENCH name value unit`
@@ -39,6 +41,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Measure::parse() {
         Measure::Service(args) => service::run(&args)?,
         Measure::Several(args) => several::run(&args)?,
+        Measure::Large(args) => service::large(&args)?,
         Measure::Nothing => process::answer_nothing()?,
         Measure::Report(args) => return report::run(&args),
     }

@@ -5,9 +5,12 @@
 //! like the original, so the audit holds. The audit log is not copied, since a chain cannot be: the copies'
 //! transfers are put into the journal, and the server seals them.
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use rusqlite::{Connection, types::Value};
-use std::path::Path;
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
 /// What a copy is made of, holders first. Addresses, bank debits and cases are not: there are none. Nor are
 /// tokens: nobody comes with a copy of one.
@@ -76,6 +79,60 @@ pub(crate) fn multiply(database: &Path, copies: u64) -> Result<()> {
     }
     db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
     Ok(())
+}
+
+/// The same in PostgreSQL, which does it itself: what must differ does so by a hash here.
+const IN_POSTGRESQL: &str = r"
+    SET session_replication_role = replica;
+    SET synchronous_commit = off;
+    CREATE FUNCTION pg_temp.older(id BYTEA, copy BIGINT) RETURNS BYTEA IMMUTABLE LANGUAGE sql AS $$
+        SELECT CASE WHEN length(id) = 16 AND substring(id FOR 6) <> '\x000000000000' THEN
+            substring(int8send(('x' || encode(substring(id FOR 6), 'hex'))::BIT(48)::BIGINT - copy * {step}) FROM 3)
+            || substring(id FROM 7)
+        ELSE id END $$;
+    CREATE FUNCTION pg_temp.other(hash BYTEA, copy BIGINT) RETURNS BYTEA IMMUTABLE LANGUAGE sql AS $$
+        SELECT substring(hash FOR 1) || substring(sha256(hash || int8send(copy)) FOR length(hash) - 1) $$;
+    INSERT INTO journal (transfers)
+        SELECT string_agg(pg_temp.older(id, copy), ''::BYTEA ORDER BY id) FROM transfer CROSS JOIN generate_series(1, {copies}) AS copy
+        GROUP BY copy;
+    DO $do$ DECLARE name TEXT; columns TEXT; changed TEXT; BEGIN
+        FOREACH name IN ARRAY '{tables}'::TEXT[] LOOP
+            SELECT string_agg(attname, ', ' ORDER BY attnum), string_agg(CASE
+                WHEN attname = ANY('{unique}'::TEXT[]) THEN format('pg_temp.other(%I, copy)', attname)
+                WHEN atttypid = 'bytea'::REGTYPE THEN format('pg_temp.older(%I, copy)', attname)
+                ELSE quote_ident(attname) END, ', ' ORDER BY attnum)
+            INTO columns, changed FROM pg_attribute
+            WHERE attrelid = name::REGCLASS AND attnum > 0 AND NOT attisdropped;
+            EXECUTE format('INSERT INTO %I (%s) SELECT %s FROM %I CROSS JOIN generate_series(1, {copies}) AS copy',
+                name, columns, changed, name);
+        END LOOP;
+    END $do$";
+
+/// Adds `copies` of all that is in the database.
+pub(crate) fn multiply_in_postgresql(url: &str, copies: u64) -> Result<()> {
+    let listed = |names: &[&str]| format!("{{{}}}", names.join(","));
+    let sql = IN_POSTGRESQL
+        .replace("{copies}", &copies.to_string())
+        .replace("{step}", &STEP_MS.to_string())
+        .replace("{tables}", &listed(&TABLES))
+        .replace("{unique}", &listed(&UNIQUE));
+    psql(url, &[&sql, "VACUUM ANALYZE", "CHECKPOINT"]).map(|_| ())
+}
+
+/// Whether the audit log has all transfers, so that a server seals none beside what is measured.
+pub(crate) fn is_sealed(url: &str) -> Result<bool> {
+    Ok(psql(url, &["SELECT count(*) FROM journal"])?.trim() == "0")
+}
+
+fn psql(url: &str, scripts: &[&str]) -> Result<String> {
+    let mut psql = Command::new("psql");
+    psql.args([url, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]);
+    scripts.iter().for_each(|script| {
+        psql.args(["-c", script]);
+    });
+    let done = psql.stderr(Stdio::inherit()).output().context("psql")?;
+    ensure!(done.status.success(), "PostgreSQL refused it");
+    Ok(String::from_utf8(done.stdout)?)
 }
 
 /// How many remittances there are.

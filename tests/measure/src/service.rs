@@ -66,13 +66,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "a sender may not send as many orders: at most 5 rounds"
     );
     let nothing = Server::nothing()?;
-    let mut places = vec![open(args, 0)?];
+    let dir = args.dir.as_deref();
+    let mut places = vec![open(&args.server, dir, None, 0)?];
     for size in &args.sizes {
         ensure!(
             size % ORIGINAL == 0 && *size > 0,
             "sizes are multiples of 1,000"
         );
-        places.push(open(args, *size)?);
+        places.push(open(&args.server, dir, None, *size)?);
     }
     for round in 0..=args.rounds {
         // what is first done warms up
@@ -97,27 +98,73 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     offline(&args.server, last)
 }
 
-fn open(args: &Args, size: u64) -> Result<Place> {
-    let folder = match &args.dir {
+/// How a large database of PostgreSQL is measured.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Large {
+    /// `tegata-server`, built for speed
+    #[arg(long, value_name = "FILE")]
+    server: PathBuf,
+    /// A new database, by a role that may do everything: `postgres://USER@HOST/NAME`
+    #[arg(long, value_name = "URL")]
+    database: String,
+    /// Its size in remittances; a multiple of 1,000
+    #[arg(long, default_value_t = 1_000_000)]
+    size: u64,
+    /// Rounds of all readings
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+}
+
+/// Readings of a large database in PostgreSQL.
+pub(crate) fn large(args: &Large) -> Result<()> {
+    let place = open(&args.server, None, Some(&args.database), args.size)?;
+    while !seed::is_sealed(&args.database)? {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    for round in 0..=args.rounds {
+        reads(&place, round > 0)?;
+    }
+    let rss = place.server.rss_kib()? / 1_024;
+    line(&format!("server_rss_mb{}", place.suffix), rss, "MB");
+    drop(place.server);
+    audit(&args.server, &place.issuer.data, &place.suffix)
+}
+
+/// Checks all books of a server that has ended.
+fn audit(binary: &Path, data: &Path, suffix: &str) -> Result<()> {
+    let data = data.to_str().context("a folder's name")?;
+    let (spent, _) = process::run(binary, &["audit", "--data", data])?;
+    line(&format!("audit_ms{suffix}"), spent.as_millis(), "ms");
+    Ok(())
+}
+
+/// An issuer with its database in a file, or in PostgreSQL.
+fn open(server: &Path, dir: Option<&Path>, url: Option<&str>, size: u64) -> Result<Place> {
+    let folder = match dir {
         Some(dir) => TempDir::new_in(dir)?,
         None => TempDir::new()?,
     };
     let data = folder.path().join("issuer");
-    let mut issuer = Issuer::new(&args.server, &data, None)?;
+    let mut issuer = Issuer::new(server, &data, url)?;
     if size > 0 {
         let orders = issuer.place(usize::try_from(ORIGINAL)?)?;
-        let server = Server::start(&args.server, &data)?;
-        redeem(&mut issuer, &server, &orders)?;
-        drop(server);
+        let original = Server::start(server, &data)?;
+        redeem(&mut issuer, &original, &orders)?;
+        drop(original);
         let begin = Instant::now();
-        seed::multiply(&database(&data), size / ORIGINAL - 1)?;
+        let copies = size / ORIGINAL - 1;
+        match url {
+            None => seed::multiply(&database(&data), copies)?,
+            Some(url) => seed::multiply_in_postgresql(url, copies)?,
+        }
         let s = begin.elapsed().as_secs();
         println!("a database of {size} remittances was made in {s} s");
     }
-    let server = Server::start(&args.server, &data)?;
+    let server = Server::start(server, &data)?;
+    let on = url.map_or("", |_| "_pg");
     let suffix = match size {
-        0 => String::new(),
-        size => format!("_at_{size}"),
+        0 => on.to_owned(),
+        size => format!("{on}_at_{size}"),
     };
     line(
         &format!("start_up_ms{suffix}"),
@@ -377,8 +424,7 @@ fn offline(binary: &Path, place: Place) -> Result<()> {
     let tell = |what: &str, spent: Duration| {
         line(&format!("{what}_ms{suffix}"), spent.as_millis(), "ms");
     };
-    let (spent, _) = process::run(binary, &["audit", "--data", &data_name])?;
-    tell("audit", spent);
+    audit(binary, &data, &suffix)?;
     let (spent, _) = process::run(binary, &["backup", &copy, "--data", &data_name])?;
     tell("backup", spent);
     let (spent, _) = process::run(binary, &["restore", &copy, "--data", &data_name])?;
