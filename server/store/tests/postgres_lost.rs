@@ -217,6 +217,60 @@ fn give_up(server: &Server, name: &str, times: u32) {
 }
 
 #[tokio::test]
+async fn of_a_broken_batch_one_call_waits_for_a_lost_database_and_the_rest_are_given_up() {
+    let server = Server::start(&["--no-sync"]);
+    let line = line(&server);
+    let name = line.url.rsplit('/').next().unwrap();
+    let store: Arc<dyn Store> = Arc::new(SqlStore::connect(&line.url).expect("a new database"));
+    let world = World::new(Arc::clone(&store));
+    let unreadable = world.holder(Currency::Jpy, 5).await;
+    let to = world.holder(Currency::Jpy, 0).await;
+    server.sql(
+        name,
+        "UPDATE account SET currency = 'ZZZ' WHERE balance = 5",
+    );
+    // all are of one batch: it cannot begin before the last has come
+    let held = server.hold(name, "SELECT pg_advisory_lock(6072915260682010625)");
+    let waits = || {
+        let sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+        server.sql(name, sql).trim() == "1"
+    };
+    let mut calls = Vec::new();
+    for to in [unreadable, to, to, to, to] {
+        let command = world.transfer(AccountRef::Float, AccountRef::Holder(to), 7, Currency::Jpy);
+        let (store, asked) = (Arc::clone(&store), command.clone());
+        let call = tokio::spawn(async move { store.apply(vec![asked]).await });
+        calls.push((command, call));
+        tokio::task::yield_now().await;
+        if calls.len() == 1 {
+            assert!((0..2_000).any(|_| waits()), "the writer waits");
+        }
+    }
+    line.mode.store(LOSE_AFTER, Ordering::SeqCst);
+    drop(held);
+    let (mut said, mut commands) = (Vec::new(), Vec::new());
+    for (command, call) in calls {
+        said.push(match call.await.unwrap() {
+            Ok(answers) => format!("{answers:?}"),
+            Err(error) => error.to_string(),
+        });
+        commands.push(command);
+    }
+    assert!(said[0].contains("currency"), "{said:?}");
+    assert_eq!(said[1], "[Ok(Transferred)]", "its commit was the last");
+    assert!(!said[2].contains("given up"), "{said:?}");
+    for given_up in &said[3..] {
+        assert!(given_up.contains("the call was given up"), "{said:?}");
+    }
+    line.mode.store(CALM, Ordering::SeqCst);
+    for command in commands.drain(1..) {
+        assert_eq!(world.apply(command).await, Ok(Outcome::Transferred));
+    }
+    let balance = store.balance(ledger::Account::Holder(to)).await;
+    assert_eq!(balance.unwrap().unwrap().minor(), 28, "each once");
+}
+
+#[tokio::test]
 async fn a_transaction_is_done_again_until_its_fifth_time_and_then_nothing_has_happened() {
     let server = Server::start(&["--no-sync"]);
     let url = server.database();

@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::error::Severity;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
 
@@ -263,7 +263,7 @@ impl Session {
                     // a transaction that was begun and failed would refuse every later one; and with a
                     // failure of another kind nobody knows what of the session still holds
                     let back = self.rollback();
-                    if back.is_err() || !is_about_the_lock(fault) {
+                    if back.is_err() || !fault.is_of_the_lock() {
                         self.lost.set(true);
                     }
                 }
@@ -377,18 +377,6 @@ fn ends_the_session(error: &tokio_postgres::Error) -> bool {
     let fatal = said.parsed_severity();
     said.code().code().starts_with("57P")
         || matches!(fatal, Some(Severity::Fatal | Severity::Panic))
-}
-
-/// Whether a lock was waited for in vain.
-fn is_about_the_lock(fault: &Fault) -> bool {
-    match fault {
-        Fault::Postgres(error) => error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE),
-        Fault::Sqlite(_)
-        | Fault::Unreachable(_)
-        | Fault::CommitUnknown(_)
-        | Fault::Unforeseen
-        | Fault::Corrupt(_) => false,
-    }
 }
 
 fn gone() -> Fault {

@@ -117,7 +117,8 @@ fn each_host(url: &str) -> Vec<String> {
     let start = url.find('@').map_or(start, |at| at + 1);
     let (before, rest) = url.split_at(start);
     let (hosts, after) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    if after.contains("host") {
+    let mut parameters = after.split(['?', '&']).skip(1);
+    if parameters.any(|one| one.starts_with("host")) {
         return vec![url.to_owned()];
     }
     let hosts = hosts.split(',');
@@ -210,8 +211,12 @@ mod tests {
                 vec!["postgres://u:p@a:1?x=y", "postgres://u:p@[::1]:2?x=y"],
             ),
             (
-                "postgres://u:s/c,t@a,b",
-                vec!["postgres://u:s/c,t@a", "postgres://u:s/c,t@b"],
+                "postgres://u:s/c,t@a,b/hosts",
+                vec!["postgres://u:s/c,t@a/hosts", "postgres://u:s/c,t@b/hosts"],
+            ),
+            (
+                "postgres://a,b/c?hostaddr=192.0.2.1,192.0.2.2",
+                vec!["postgres://a,b/c?hostaddr=192.0.2.1,192.0.2.2"],
             ),
         ] {
             assert_eq!(each_host(url), hosts);

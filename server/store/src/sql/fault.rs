@@ -61,6 +61,18 @@ impl Fault {
         }
     }
 
+    /// Whether a lock was waited for in vain, for as long as a session may wait.
+    pub(crate) fn is_of_the_lock(&self) -> bool {
+        match self {
+            Self::Postgres(error) => error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE),
+            Self::Sqlite(_)
+            | Self::Unreachable(_)
+            | Self::CommitUnknown(_)
+            | Self::Unforeseen
+            | Self::Corrupt(_) => false,
+        }
+    }
+
     /// Whether a `UNIQUE` or primary key stands against a write.
     pub(crate) fn is_duplicate(&self) -> bool {
         match self {
