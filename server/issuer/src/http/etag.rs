@@ -12,6 +12,11 @@ use axum::{
 use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use utoipa::{
+    IntoResponses,
+    openapi::{HeaderBuilder, RefOr, ResponseBuilder},
+};
 use wire::api::ProblemCode;
 
 /// Bytes of the hash that a tag shows: a collision cannot be found by chance.
@@ -82,6 +87,21 @@ impl Tagged {
 /// Whether the caller wants what he asks for under a condition only.
 pub fn has_condition(asked: &HeaderMap) -> bool {
     asked.contains_key(header::IF_MATCH)
+}
+
+/// What an answer to `If-None-Match` is in the API's description.
+#[derive(Debug)]
+pub struct NotModified;
+
+impl IntoResponses for NotModified {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let tag = HeaderBuilder::new().description(Some("The tag.")).build();
+        let unchanged = ResponseBuilder::new()
+            .description("It is as it was: `If-None-Match` names its tag.")
+            .header("ETag", tag);
+        let status = StatusCode::NOT_MODIFIED.as_str().to_owned();
+        BTreeMap::from([(status, RefOr::T(unchanged.build()))])
+    }
 }
 
 /// How tags are compared: a weak one is equal to a strong one only weakly.

@@ -1,6 +1,6 @@
 //! The same stories with the server in two: a front, and a core behind a Unix socket.
 
-use crate::{bench::SPLIT, debit, idempotency, life, pages_of_orders, problems};
+use crate::{bench::SPLIT, debit, idempotency, life, lists, problems};
 use axum::Router;
 use issuer::{
     connections::{self, Limits},
@@ -58,7 +58,7 @@ fn the_life_of_an_order_is_the_same_behind_a_front() {
         idempotency::an_order_asked_for_again_gets_its_first_answer_to_the_byte,
         idempotency::a_cancel_needs_a_key_of_its_own,
         idempotency::an_order_that_has_changed_is_not_taken_back_unseen,
-        pages_of_orders::what_was_seen_is_not_sent_again_until_it_changes,
+        lists::what_was_seen_is_not_sent_again_until_it_changes,
         debit::a_card_pays_for_an_order_by_a_program_that_its_sender_fetches,
     ]);
 }

@@ -3,7 +3,7 @@
 use crate::{
     app::App,
     http::{
-        etag::Tagged,
+        etag::{NotModified, Tagged},
         openapi::{bodies, problems::problems},
         principal::Reader,
         problem::Refused,
@@ -45,8 +45,7 @@ problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed);
         (status = 200, description = "One page.", body = bodies::OrderPage,
             headers(("ETag" = String, description = "Strong: another one with each change of the page, and the same without."),
                 ("Link" = String, description = "The next page's address, `rel=\"next\"` (RFC 8288), unless this is the last."))),
-        (status = 304, description = "It is as it was: `If-None-Match` names its tag.",
-            headers(("ETag" = String, description = "The tag."))),
+        NotModified,
         Problems,
     ),
     security(("bearer" = [])),

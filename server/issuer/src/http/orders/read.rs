@@ -3,7 +3,7 @@
 use crate::{
     app::App,
     http::{
-        etag::Tagged,
+        etag::{NotModified, Tagged},
         openapi::{bodies, problems::problems},
         principal::Reader,
         problem::Refused,
@@ -35,8 +35,7 @@ problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed, OrderUnknown);
     responses(
         (status = 200, description = "The order.", body = bodies::OrderView,
             headers(("ETag" = String, description = "Strong: another one with each change of the body, and the same without."))),
-        (status = 304, description = "It is as it was: `If-None-Match` names its tag.",
-            headers(("ETag" = String, description = "The tag."))),
+        NotModified,
         Problems,
     ),
     security(("bearer" = [])),

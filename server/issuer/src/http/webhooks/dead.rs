@@ -5,7 +5,7 @@ use crate::{
     app::App,
     clock::rfc3339,
     http::{
-        etag::Tagged,
+        etag::{NotModified, Tagged},
         openapi::{bodies, problems::problems},
         principal::Listener,
         problem::Refused,
@@ -42,8 +42,7 @@ problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed, WebhookUnknown);
     responses(
         (status = 200, description = "One page.", body = bodies::DeadLetterPage,
             headers(("ETag" = String, description = "Strong: another one with each change of the page, and the same without."))),
-        (status = 304, description = "It is as it was: `If-None-Match` names its tag.",
-            headers(("ETag" = String, description = "The tag."))),
+        NotModified,
         Problems,
     ),
     security(("bearer" = [])),

@@ -4,7 +4,7 @@ use super::{own, view};
 use crate::{
     app::App,
     http::{
-        etag::Tagged,
+        etag::{NotModified, Tagged},
         openapi::{bodies, problems::problems},
         principal::Listener,
         problem::Refused,
@@ -32,8 +32,7 @@ problems!(Problems: Unauthorized, ScopeMissing, BodyMalformed, WebhookUnknown);
     responses(
         (status = 200, description = "All of them.", body = bodies::WebhookList,
             headers(("ETag" = String, description = "Strong: another one with each change of the list, and the same without."))),
-        (status = 304, description = "It is as it was: `If-None-Match` names its tag.",
-            headers(("ETag" = String, description = "The tag."))),
+        NotModified,
         ListProblems,
     ),
     security(("bearer" = [])),
@@ -62,8 +61,7 @@ pub async fn list(
     responses(
         (status = 200, description = "The endpoint.", body = bodies::WebhookView,
             headers(("ETag" = String, description = "Strong: another one with each change of the endpoint, and the same without."))),
-        (status = 304, description = "It is as it was: `If-None-Match` names its tag.",
-            headers(("ETag" = String, description = "The tag."))),
+        NotModified,
         Problems,
     ),
     security(("bearer" = [])),

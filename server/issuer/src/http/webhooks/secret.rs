@@ -27,8 +27,8 @@ use wire::api::{ProblemCode, WebhookSecret};
 
 problems!(Problems: Unauthorized, ScopeMissing, RateLimited, BodyMalformed, IdempotencyKeyMissing, IdempotencyConflict, WebhookUnknown, WebhookSecretNotShown);
 
-/// Answers 200 with the new secret; the one before signs too until `before_until`. The same key gets the
-/// same answer and makes no other secret; it shows this one until then, unless another one is made.
+/// Answers 200 with the new secret; the one before signs too until `before_until`. The same key never makes
+/// another: it gets the same answer until then, unless another secret is made by another key.
 ///
 /// # Errors
 /// `unauthorized`, `scope-missing`; `idempotency-key-missing`; `webhook-unknown`, also for one of somebody else;
